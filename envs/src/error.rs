@@ -1,0 +1,45 @@
+//! What can go wrong when an environment is made.
+
+use std::path::PathBuf;
+
+/// An environment could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvError {
+    /// No environment has this id.
+    #[error("unknown environment `{id}`{}", .nearest.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    UnknownId {
+        /// What was asked for.
+        id: String,
+        /// The id that looks most like it.
+        nearest: Option<&'static str>,
+    },
+    /// The environment exists but not with this option.
+    #[error("environment `{id}` has no {option}: {reason}")]
+    Unsupported {
+        /// The environment.
+        id: String,
+        /// The option that it lacks.
+        option: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The MuJoCo library could not be loaded.
+    #[error("cannot load MuJoCo from {}: {reason}\nhint: {hint}", .path.display())]
+    MujocoLibrary {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the loader said.
+        reason: String,
+        /// How to get it.
+        hint: String,
+    },
+    /// MuJoCo refused a model.
+    #[error("MuJoCo refused the model of `{id}`: {reason}")]
+    MujocoModel {
+        /// The environment or file.
+        id: String,
+        /// What MuJoCo said.
+        reason: String,
+    },
+}

@@ -1,0 +1,164 @@
+//! Steps `L` robots at once: forward dynamics and time integration.
+
+use super::constraints::Constraints;
+use super::contact;
+use super::description::Integrator;
+use super::dynamics::mass_and_force;
+use super::kinematics::Kinematics;
+use super::lanes::Lanes;
+use super::model::Model;
+use super::solver::minimise;
+use super::tree::Matrix;
+
+/// The whole state of `L` robots. The guess is part of it: with another one the last digits differ.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct State<const N: usize, const L: usize> {
+    /// Joint positions, m or rad.
+    pub position: [Lanes<L>; N],
+    /// Joint velocities, m/s or rad/s.
+    pub velocity: [Lanes<L>; N],
+    /// The last solved acceleration, from which the solver starts (MuJoCo's qacc_warmstart).
+    pub guess: [Lanes<L>; N],
+}
+
+impl<const N: usize, const L: usize> State<N, L> {
+    /// All zero.
+    pub const ZERO: Self = Self {
+        position: [Lanes::ZERO; N],
+        velocity: [Lanes::ZERO; N],
+        guess: [Lanes::ZERO; N],
+    };
+}
+
+/// How much work a call took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Forward dynamics evaluations.
+    pub evaluations: usize,
+    /// Newton steps over all evaluations (of the slowest lane each).
+    pub newton_steps: usize,
+}
+
+struct Scratch<const N: usize, const L: usize> {
+    kinematics: Kinematics<N, L>,
+    constraints: Constraints<N, L>,
+    mass: Matrix<N, L>,
+    effort: Effort,
+}
+
+/// Advances the state by `num_steps` simulation steps under constant motor forces (one per joint, N or N·m).
+#[inline(always)]
+pub fn advance<const N: usize, const L: usize>(
+    model: &Model<N>,
+    state: &mut State<N, L>,
+    motor_force: &[Lanes<L>; N],
+    num_steps: usize,
+) -> Effort {
+    let mut scratch = Scratch {
+        kinematics: Kinematics::new(),
+        constraints: Constraints::new(),
+        mass: [[Lanes::ZERO; N]; N],
+        effort: Effort::default(),
+    };
+    for _ in 0..num_steps {
+        simulation_step(model, state, motor_force, &mut scratch);
+    }
+    scratch.effort
+}
+
+/// One step of the model's integrator. Both rules evaluate the forces at a list of stages; a stage starts from the
+/// state that begins the step, moved by the previous stage's velocity and acceleration.
+#[inline(always)]
+fn simulation_step<const N: usize, const L: usize>(
+    model: &Model<N>,
+    state: &mut State<N, L>,
+    motor_force: &[Lanes<L>; N],
+    scratch: &mut Scratch<N, L>,
+) {
+    let step = model.timestep;
+    let (reach, share): (&[f64], &[f64]) = match model.integrator {
+        Integrator::Euler => (&[0.0], &[1.0]),
+        Integrator::RungeKutta4 => {
+            (&[0.0, 0.5, 0.5, 1.0], &[1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0])
+        }
+    };
+    let (start_position, start_velocity) = (state.position, state.velocity);
+    let mut mean_velocity = [Lanes::ZERO; N];
+    let mut mean_acceleration = [Lanes::ZERO; N];
+    let (mut position, mut velocity) = (start_position, start_velocity);
+    for stage in 0..reach.len() {
+        if stage > 0 {
+            let length = step * reach[stage];
+            for k in 0..N {
+                position[k] = start_position[k] + velocity[k] * length;
+                velocity[k] = start_velocity[k] + state.guess[k] * length;
+            }
+        }
+        evaluate(model, (&position, &velocity), motor_force, scratch, &mut state.guess);
+        for k in 0..N {
+            mean_velocity[k] += velocity[k] * share[stage];
+            mean_acceleration[k] += state.guess[k] * share[stage];
+        }
+    }
+    if model.integrator == Integrator::Euler {
+        implicit_damping(model, scratch, &mut mean_acceleration);
+        for k in 0..N {
+            state.velocity[k] += mean_acceleration[k] * step;
+            state.position[k] += state.velocity[k] * step;
+        }
+    } else {
+        for k in 0..N {
+            state.position[k] += mean_velocity[k] * step;
+            state.velocity[k] += mean_acceleration[k] * step;
+        }
+    }
+}
+
+/// Forward dynamics: writes the acceleration at a state into `acceleration`, which holds the guess.
+#[inline(always)]
+fn evaluate<const N: usize, const L: usize>(
+    model: &Model<N>,
+    state: (&[Lanes<L>; N], &[Lanes<L>; N]),
+    motor_force: &[Lanes<L>; N],
+    scratch: &mut Scratch<N, L>,
+    acceleration: &mut [Lanes<L>; N],
+) {
+    let Scratch { kinematics, constraints, mass, effort } = scratch;
+    kinematics.update(model, state.0, state.1);
+    let force = mass_and_force(model, kinematics, state, motor_force, mass);
+    contact::find(model, kinematics, state.0, state.1, constraints);
+    effort.evaluations += 1;
+    effort.newton_steps += minimise(&model.tree, mass, &force, constraints, acceleration);
+}
+
+/// Replaces a by (M + h·B)⁻¹·M·a: Euler with the joint damping B taken at the end of the step.
+#[inline(always)]
+fn implicit_damping<const N: usize, const L: usize>(
+    model: &Model<N>,
+    scratch: &Scratch<N, L>,
+    acceleration: &mut [Lanes<L>; N],
+) {
+    if !model.damped {
+        return;
+    }
+    let mut damped = scratch.mass;
+    *acceleration = model.tree.multiply(&damped, acceleration);
+    for k in 0..N {
+        damped[k][k] += Lanes::splat(model.timestep * model.joints[k].damping);
+    }
+    model.tree.factor(&mut damped);
+    model.tree.solve(&damped, acceleration);
+}
+
+/// The mass matrix and the links' frames in a pose, at rest: what compiling a model needs.
+pub(super) fn pose<const N: usize>(
+    model: &Model<N>,
+    position: &[Lanes<1>; N],
+) -> (Matrix<N, 1>, Kinematics<N, 1>) {
+    let mut kinematics = Kinematics::new();
+    let rest = [Lanes::ZERO; N];
+    kinematics.update(model, position, &rest);
+    let mut mass = [[Lanes::ZERO; N]; N];
+    mass_and_force(model, &kinematics, (position, &rest), &rest, &mut mass);
+    (mass, kinematics)
+}

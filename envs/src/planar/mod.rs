@@ -1,0 +1,20 @@
+//! The embedded physics engine: articulated bodies in the plane, joint limits, contacts with the floor and between
+//! links, by MuJoCo's equations (`description` → `compile` → `model` → `engine`).
+
+pub mod compile;
+mod constraints;
+mod contact;
+pub mod description;
+mod dynamics;
+pub mod engine;
+mod kinematics;
+pub mod lanes;
+pub mod model;
+pub mod robots;
+mod segments;
+mod solver;
+mod tree;
+mod trigonometry;
+
+pub use compile::compile;
+pub use description::{Margin, RobotDescription};

@@ -1,0 +1,229 @@
+//! Conditional Gaussian diffusion with a memoryless schedule (arXiv:2006.11239).
+//!
+//! x_0 ~ N(0, I); x_{k+1} = a_k x_k + b_k out(x_k, k, s) + σ_k z. `out` is a perceptron plus, in closed-form
+//! worlds, an exact function. Variances are fixed and shared by prior and posterior.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+
+use crate::nets::{Mlp, host, matrix, vector};
+use crate::noise::Noise;
+use crate::schedule::{Prediction, Schedule};
+use crate::sequential::SequentialModel;
+
+/// An exact denoiser added to the network: (x [rows, dim], step of each row, condition [rows, c]) → [rows, dim].
+pub type ExactDenoiser = dyn Fn(&[f32], &[usize], &[f32]) -> Vec<f32> + Send + Sync;
+
+/// Width of the sinusoidal embedding of the step.
+pub const EMBEDDING: usize = 16;
+
+/// A diffusion model of `dim` values given `condition_dim` values.
+#[derive(Clone)]
+pub struct GaussianDiffusion {
+    /// The network: [x, step embedding, condition] → [dim].
+    pub net: Mlp,
+    /// Noise levels.
+    pub schedule: Arc<Schedule>,
+    /// Width of a sample.
+    pub dim: usize,
+    /// Width of a condition; may be 0.
+    pub condition_dim: usize,
+    /// The exact part of the denoiser, if any.
+    pub exact: Option<Arc<ExactDenoiser>>,
+}
+
+/// Paths of a batch: T + 1 states [paths, dim] and their condition.
+#[derive(Clone, Debug)]
+pub struct GaussianPath {
+    /// x_0 (noise) … x_T (sample).
+    pub states: Vec<Tensor<2>>,
+    /// Condition [paths, condition_dim].
+    pub condition: Tensor<2>,
+}
+
+fn embedding(step: usize, num_steps: usize) -> [f32; EMBEDDING] {
+    let t = (num_steps - step) as f64 / num_steps as f64;
+    std::array::from_fn(|i| {
+        let frequency = 2f64.powi((i / 2) as i32) * std::f64::consts::FRAC_PI_2;
+        if i % 2 == 0 { (t * frequency).sin() as f32 } else { (t * frequency).cos() as f32 }
+    })
+}
+
+impl GaussianDiffusion {
+    /// Returns the width of the network's input.
+    pub fn net_inputs(dim: usize, condition_dim: usize) -> usize {
+        dim + EMBEDDING + condition_dim
+    }
+
+    fn device(&self) -> Device {
+        self.net.parameters.device().inner()
+    }
+
+    /// Embeddings [steps.len() · paths, EMBEDDING], step-major.
+    fn embed(&self, steps: Range<usize>, paths: usize) -> Tensor<2> {
+        let count = steps.len();
+        let table: Vec<f32> = steps.flat_map(|k| embedding(k, self.num_steps())).collect();
+        matrix(table, EMBEDDING, &self.device()).reshape([count, 1, EMBEDDING]).expand([count, paths, EMBEDDING]).reshape([
+            count * paths,
+            EMBEDDING,
+        ])
+    }
+
+    /// The denoiser's output for step-major rows.
+    fn denoise(&self, x: Tensor<2>, steps: Range<usize>, condition: Tensor<2>) -> Tensor<2> {
+        let paths = x.dims()[0] / steps.len();
+        let embedded = self.embed(steps.clone(), paths);
+        let input = if self.condition_dim > 0 {
+            Tensor::cat(vec![x.clone(), embedded, condition.clone()], 1)
+        } else {
+            Tensor::cat(vec![x.clone(), embedded], 1)
+        };
+        let output = self.net.forward(input);
+        let Some(exact) = &self.exact else { return output };
+        let of_row: Vec<usize> = steps.flat_map(|k| std::iter::repeat_n(k, paths)).collect();
+        output + matrix(exact(&host(x), &of_row, &host(condition)), self.dim, &self.device())
+    }
+
+    /// Returns samples [rows, dim] without scoring them.
+    pub fn sample(&self, condition: &Tensor<2>, noise: &mut Noise) -> Tensor<2> {
+        let rows = condition.dims()[0];
+        let mut x = matrix(noise.normals(rows, self.dim), self.dim, &self.device());
+        for k in 0..self.num_steps() {
+            let [a, b] = self.schedule.coefficients(k);
+            let out = self.denoise(x.clone(), k..k + 1, condition.clone());
+            let z = matrix(noise.normals(rows, self.dim), self.dim, &self.device());
+            x = x * a + out * b + z * self.schedule.sigma[k];
+        }
+        x
+    }
+
+    /// Returns the denoising loss on samples [rows, dim]: mean squared error of v or ε at random times.
+    pub fn denoising_loss(&self, sample: &[f32], condition: Tensor<2>, noise: &mut Noise) -> Tensor<1> {
+        let rows = sample.len() / self.dim;
+        let steps = self.num_steps();
+        let chosen: Vec<usize> = noise.indices(rows, steps);
+        let (input, target) = self.noised(sample, &chosen, noise);
+        let table: Vec<f32> = chosen.iter().flat_map(|&k| embedding(k, steps)).collect();
+        let device = self.device();
+        let mut columns = vec![matrix(input, self.dim, &device), matrix(table, EMBEDDING, &device)];
+        if self.condition_dim > 0 {
+            columns.push(condition);
+        }
+        let error = self.net.forward(Tensor::cat(columns, 1)) - matrix(target, self.dim, &device);
+        (error.clone() * error).mean()
+    }
+
+    /// Noises each sample to the time of its step; returns states and targets, [rows, dim] each.
+    fn noised(&self, sample: &[f32], steps: &[usize], noise: &mut Noise) -> (Vec<f32>, Vec<f32>) {
+        let epsilon = noise.normals(steps.len(), self.dim);
+        let mut target = Vec::with_capacity(sample.len());
+        let mut state = Vec::with_capacity(sample.len());
+        for (i, (&x, &e)) in sample.iter().zip(&epsilon).enumerate() {
+            let level = self.schedule.alpha_bar[self.num_steps() - steps[i / self.dim]];
+            let (signal, spread) = (level.sqrt() as f32, (1.0 - level).sqrt() as f32);
+            state.push(signal * x + spread * e);
+            target.push(match self.schedule.prediction {
+                Prediction::Velocity => signal * e - spread * x,
+                Prediction::Epsilon => e,
+            });
+        }
+        (state, target)
+    }
+
+    /// Sets the step variances to the optimum for the fitted network, estimated on samples [rows, dim].
+    pub fn fit_variance(&mut self, sample: &[f32], condition: &Tensor<2>, noise: &mut Noise) {
+        let rows = sample.len() / self.dim;
+        let mut residual = Vec::new();
+        for t in 1..=self.num_steps() {
+            let k = self.num_steps() - t;
+            let (state, target) = self.noised(sample, &vec![k; rows], noise);
+            let out = host(self.denoise(matrix(state, self.dim, &self.device()), k..k + 1, condition.clone()));
+            let mse = out.iter().zip(&target).map(|(o, y)| f64::from(o - y).powi(2)).sum::<f64>() / out.len() as f64;
+            let level = self.schedule.alpha_bar[t];
+            // Error of the predicted sample: (1 − ᾱ) for v, (1 − ᾱ)/ᾱ for ε.
+            residual.push(match self.schedule.prediction {
+                Prediction::Velocity => mse * (1.0 - level),
+                Prediction::Epsilon => (mse * (1.0 - level) / level).min(1.0),
+            });
+        }
+        let mut schedule = (*self.schedule).clone();
+        schedule.fit_variance(&residual);
+        self.schedule = Arc::new(schedule);
+    }
+
+    fn step_scale(&self, steps: &Range<usize>, values: impl Fn(usize) -> f64) -> Tensor<3> {
+        let scales: Vec<f32> = steps.clone().map(|k| values(k) as f32).collect();
+        vector(scales, &self.device()).reshape([steps.len(), 1, 1])
+    }
+}
+
+impl SequentialModel for GaussianDiffusion {
+    type Condition = Tensor<2>;
+    type Sample = Tensor<2>;
+    type Path = GaussianPath;
+
+    fn parameters(&self) -> Tensor<1> {
+        self.net.parameters.clone()
+    }
+
+    fn with_parameters(&self, parameters: Tensor<1>) -> Self {
+        Self { net: Mlp { spec: self.net.spec.clone(), parameters }, ..self.clone() }
+    }
+
+    fn num_steps(&self) -> usize {
+        self.schedule.num_steps()
+    }
+
+    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> (GaussianPath, Tensor<2>) {
+        let rows = condition.dims()[0];
+        let device = self.device();
+        let mut x = matrix(noise.normals(rows, self.dim), self.dim, &device);
+        let (mut states, mut scores) = (vec![x.clone()], Vec::new());
+        for k in 0..self.num_steps() {
+            let [a, b] = self.schedule.coefficients(k);
+            let sigma = self.schedule.sigma[k];
+            let mean = x * a + self.denoise(states[k].clone(), k..k + 1, condition.clone()) * b;
+            let plain = if mean.device().is_autodiff() { mean.clone().inner() } else { mean.clone() };
+            x = plain + matrix(noise.normals(rows, self.dim), self.dim, &device) * sigma;
+            let z = (mean - x.clone()) / sigma;
+            scores.push((z.clone() * z).sum_dim(1) * -0.5);
+            states.push(x.clone());
+        }
+        (GaussianPath { states, condition: condition.clone() }, Tensor::cat(scores, 1))
+    }
+
+    fn path_to(&self, condition: &Tensor<2>, sample: &Tensor<2>, noise: &mut Noise) -> GaussianPath {
+        let rows = condition.dims()[0];
+        let mut states = vec![sample.clone()];
+        for t in 1..=self.num_steps() {
+            let alpha = self.schedule.alpha_bar[t] / self.schedule.alpha_bar[t - 1];
+            let z = matrix(noise.normals(rows, self.dim), self.dim, &self.device());
+            let previous = states[t - 1].clone();
+            states.push(previous * alpha.sqrt() + z * (1.0 - alpha).sqrt());
+        }
+        states.reverse();
+        GaussianPath { states, condition: condition.clone() }
+    }
+
+    fn sample_of(&self, path: &GaussianPath) -> Tensor<2> {
+        path.states[self.num_steps()].clone()
+    }
+
+    fn step_log_probs(&self, path: &GaussianPath, steps: Range<usize>) -> Tensor<2> {
+        let (count, paths, dim) = (steps.len(), path.states[0].dims()[0], self.dim);
+        let x = Tensor::cat(path.states[steps.clone()].to_vec(), 0);
+        let next = Tensor::cat(path.states[steps.start + 1..steps.end + 1].to_vec(), 0);
+        let condition = if self.condition_dim > 0 {
+            Tensor::cat(vec![path.condition.clone(); count], 0)
+        } else {
+            path.condition.clone()
+        };
+        let out = self.denoise(x.clone(), steps.clone(), condition).reshape([count, paths, dim]);
+        let mean = x.reshape([count, paths, dim]) * self.step_scale(&steps, |k| self.schedule.coefficients(k)[0])
+            + out * self.step_scale(&steps, |k| self.schedule.coefficients(k)[1]);
+        let z = (mean - next.reshape([count, paths, dim])) * self.step_scale(&steps, |k| 1.0 / self.schedule.sigma[k]);
+        ((z.clone() * z).sum_dim(2) * -0.5).reshape([count, paths]).transpose()
+    }
+}

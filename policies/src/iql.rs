@@ -1,0 +1,244 @@
+//! Implicit Q-learning (Kostrikov et al. 2021, arXiv:2110.06169): a critic that never queries unseen actions.
+//!
+//! V regresses to the lower of two target Q by expectile; Q regresses to r + γ (1 − terminal) V(s'). Terminals cut the
+//! bootstrap, timeouts do not. Leaves out policy extraction: that is what the posterior is for.
+
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::error::PolicyError;
+use crate::kernels::adam::{Adam, AdamConfig, moving_average};
+use crate::kernels::math::Activation;
+use crate::kernels::mlp::MlpSpec;
+use crate::nets::{Mlp, host, matrix, vector};
+use crate::noise::Noise;
+
+/// Hyperparameters of [`Iql`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IqlConfig {
+    /// Updates.
+    pub updates: u64,
+    /// Transitions per update.
+    pub batch_size: usize,
+    /// Hidden widths of Q and V.
+    pub hidden: Vec<usize>,
+    /// Layer normalisation in Q and V.
+    pub layer_norm: bool,
+    /// Step size of Adam.
+    pub learning_rate: f32,
+    /// Expectile τ in (0.5, 1).
+    pub expectile: f64,
+    /// Discount γ.
+    pub discount: f64,
+    /// Share of the online parameters that enters the targets per update.
+    pub target_rate: f32,
+    /// Q networks (≥ 2).
+    pub ensemble: usize,
+    /// Q = mean − lcb · std over the ensemble; with 0, the minimum.
+    pub lcb: f64,
+}
+
+/// A batch of transitions on the host, row-major; observations normalised, actions in [-1, 1].
+pub struct Transitions<'a> {
+    /// [rows, observation_dim]
+    pub observations: &'a [f32],
+    /// [rows, action_dim]
+    pub actions: &'a [f32],
+    /// [rows], already scaled
+    pub rewards: &'a [f32],
+    /// [rows, observation_dim]
+    pub next_observations: &'a [f32],
+    /// [rows], 1 where the episode ended for good
+    pub terminals: &'a [f32],
+}
+
+/// Losses of one update.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct IqlReport {
+    /// Mean squared Bellman error, summed over the ensemble.
+    pub q_loss: f64,
+    /// Expectile loss.
+    pub v_loss: f64,
+    /// Mean of V on the batch.
+    pub value: f64,
+}
+
+/// Twin (or more) Q, V, target networks and their optimizers.
+pub struct Iql {
+    /// Settings.
+    pub config: IqlConfig,
+    /// Online Q networks: [observation, action] → 1.
+    pub q: Vec<Mlp>,
+    /// Target Q networks.
+    pub target: Vec<Mlp>,
+    /// V: observation → 1.
+    pub v: Mlp,
+    /// One optimizer per Q, then V's.
+    pub optimizers: Vec<Adam>,
+    /// Width of an observation.
+    pub observation_dim: usize,
+    /// Width of an action.
+    pub action_dim: usize,
+}
+
+impl Iql {
+    /// Returns an untrained critic.
+    pub fn new(config: IqlConfig, observation_dim: usize, action_dim: usize, seed: u64, device: &Device) -> Self {
+        let mut noise = Noise::keyed(seed, "critic-init", 0);
+        let spec = |inputs: usize| MlpSpec {
+            sizes: [vec![inputs], config.hidden.clone(), vec![1]].concat(),
+            activation: Activation::Relu,
+            layer_norm: config.layer_norm,
+        };
+        let q: Vec<Mlp> = (0..config.ensemble.max(2))
+            .map(|_| Mlp::new(spec(observation_dim + action_dim), 1.0, &mut noise, device))
+            .collect();
+        let v = Mlp::new(spec(observation_dim), 1.0, &mut noise, device);
+        let adam = AdamConfig { learning_rate: config.learning_rate, weight_decay: 0.0, max_gradient_norm: 0.0 };
+        let optimizers = q
+            .iter()
+            .chain([&v])
+            .map(|net| Adam::new(adam.clone(), net.spec.num_parameters()))
+            .collect();
+        Self { config, target: q.clone(), q, v, optimizers, observation_dim, action_dim }
+    }
+
+    fn device(&self) -> Device {
+        self.v.parameters.device().inner()
+    }
+
+    fn inputs(&self, observations: &[f32], actions: &[f32]) -> Tensor<2> {
+        let rows = actions.len() / self.action_dim;
+        let mut joined = Vec::with_capacity(rows * (self.observation_dim + self.action_dim));
+        for (o, a) in observations.chunks_exact(self.observation_dim).zip(actions.chunks_exact(self.action_dim)) {
+            joined.extend_from_slice(o);
+            joined.extend_from_slice(a);
+        }
+        matrix(joined, self.observation_dim + self.action_dim, &self.device())
+    }
+
+    /// Returns the conservative Q of each row from the target networks: their minimum, or mean − lcb · std.
+    ///
+    /// # Shapes
+    /// `observations` [rows, observation_dim] normalised, `actions` [rows, action_dim] in [-1, 1] → [rows].
+    pub fn value_of(&self, observations: &[f32], actions: &[f32]) -> Vec<f64> {
+        let input = self.inputs(observations, actions);
+        let members: Vec<Vec<f32>> = self.target.iter().map(|net| host(net.forward(input.clone()))).collect();
+        (0..members[0].len())
+            .map(|row| {
+                let values = members.iter().map(|m| f64::from(m[row]));
+                if self.config.lcb <= 0.0 {
+                    return values.fold(f64::INFINITY, f64::min);
+                }
+                let n = members.len() as f64;
+                let mean = values.clone().sum::<f64>() / n;
+                mean - self.config.lcb * (values.map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
+            })
+            .collect()
+    }
+
+    /// Does one update of V, Q and the targets.
+    ///
+    /// # Errors
+    /// [`PolicyError::NonFinite`] when a loss is not finite; nothing is changed then.
+    pub fn update(&mut self, batch: &Transitions<'_>) -> Result<IqlReport, PolicyError> {
+        let device = self.device();
+        let rows = batch.rewards.len();
+        let observations = matrix(batch.observations.to_vec(), self.observation_dim, &device);
+        let next_value = host(self.v.forward(matrix(batch.next_observations.to_vec(), self.observation_dim, &device)));
+        let backup: Vec<f32> = (0..rows)
+            .map(|i| batch.rewards[i] + self.config.discount as f32 * (1.0 - batch.terminals[i]) * next_value[i])
+            .collect();
+        let input = self.inputs(batch.observations, batch.actions);
+        let lowest = self
+            .target
+            .iter()
+            .map(|net| host(net.forward(input.clone())))
+            .reduce(|a, b| a.iter().zip(&b).map(|(x, y)| x.min(*y)).collect())
+            .expect("at least two networks");
+        let mut report = IqlReport::default();
+        let v = self.v.tracked();
+        let value = v.forward(observations);
+        let current = host(value.clone());
+        let weights: Vec<f32> = lowest
+            .iter()
+            .zip(&current)
+            .map(|(q, v)| if q > v { self.config.expectile as f32 } else { 1.0 - self.config.expectile as f32 })
+            .collect();
+        let error = matrix(lowest, 1, &device) - value;
+        let v_loss = (error.clone() * error * matrix(weights, 1, &device)).mean();
+        report.value = current.iter().map(|&x| f64::from(x)).sum::<f64>() / rows as f64;
+        report.v_loss = f64::from(host(v_loss.clone())[0]);
+        let mut pending = vec![(self.q.len(), v, v_loss)];
+        let backup = matrix(backup, 1, &device);
+        for (i, net) in self.q.iter().enumerate() {
+            let net = net.tracked();
+            let error = net.forward(input.clone()) - backup.clone();
+            let loss = (error.clone() * error).mean();
+            report.q_loss += f64::from(host(loss.clone())[0]);
+            pending.push((i, net, loss));
+        }
+        if !(report.q_loss.is_finite() && report.v_loss.is_finite()) {
+            return Err(PolicyError::NonFinite { stage: "critic", what: "loss", update: self.optimizers[0].count });
+        }
+        for (i, net, loss) in pending {
+            let gradients = loss.backward();
+            let gradient = host(net.parameters.grad(&gradients).expect("tracked"));
+            let slot = if i < self.q.len() { &mut self.q[i] } else { &mut self.v };
+            let mut parameters = host(slot.parameters.clone());
+            self.optimizers[i].step(&mut parameters, &gradient);
+            slot.parameters = vector(parameters, &device);
+        }
+        for (target, online) in self.target.iter_mut().zip(&self.q) {
+            let mut average = host(target.parameters.clone());
+            moving_average(&mut average, &host(online.parameters.clone()), 1.0 - self.config.target_rate);
+            target.parameters = vector(average, &device);
+        }
+        Ok(report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> IqlConfig {
+        IqlConfig {
+            updates: 0,
+            batch_size: 64,
+            hidden: vec![32],
+            layer_norm: false,
+            learning_rate: 3e-3,
+            expectile: 0.5,
+            discount: 0.9,
+            target_rate: 0.02,
+            ensemble: 2,
+            lcb: 0.0,
+        }
+    }
+
+    /// One state that leads to itself with reward 1: Q = 1/(1 − γ) = 10; cut by a terminal: Q = 1.
+    fn fixed_point(terminal: f32) -> f64 {
+        let mut critic = Iql::new(config(), 1, 1, 1, &Device::flex());
+        let (ones, zeros) = (vec![1.0; 64], vec![0.0; 64]);
+        let terminals = vec![terminal; 64];
+        let batch = Transitions {
+            observations: &ones,
+            actions: &zeros,
+            rewards: &ones,
+            next_observations: &ones,
+            terminals: &terminals,
+        };
+        for _ in 0..2500 {
+            critic.update(&batch).expect("finite");
+        }
+        critic.value_of(&[1.0], &[0.0])[0]
+    }
+
+    #[test]
+    fn silent_failure_27_terminals_cut_the_bootstrap_and_timeouts_do_not() {
+        assert!((fixed_point(1.0) - 1.0).abs() < 0.05);
+        assert!((fixed_point(0.0) - 10.0).abs() < 0.5);
+    }
+}

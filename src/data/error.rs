@@ -1,0 +1,274 @@
+//! What can go wrong with a data file, told so that the reader can repair it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A data file, or an actor file, that could not be used.
+///
+/// Every message names the file, the key where there is one, what was expected and found, and what
+/// to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// There is no file at this path.
+    #[error("{}: no such file.{hint}", path.display())]
+    NotFound {
+        /// The path as it was given.
+        path: PathBuf,
+        /// Empty, or a sentence naming the nearest file in the same folder.
+        hint: String,
+    },
+    /// The operating system refused an operation (permissions, a full disk, a broken device).
+    #[error("{}: could not {action}: {source}{}", path.display(), io_hint(source))]
+    Io {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// What was being done, as it follows "could not".
+        action: &'static str,
+        /// The system's own words.
+        source: io::Error,
+    },
+    /// The file is something else than HDF5.
+    #[error("{}: expected an HDF5 file, found {found}.{hint}", path.display())]
+    NotHdf5 {
+        /// The file.
+        path: PathBuf,
+        /// What its first bytes look like.
+        found: &'static str,
+        /// Empty, or a sentence saying how to get from that to HDF5.
+        hint: &'static str,
+    },
+    /// The file is shorter than its own header says.
+    #[error(
+        "{}: the file is truncated: its header says {expected} bytes, found {found}. \
+         Hint: copy or download it again.", path.display()
+    )]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Bytes the header promises.
+        expected: u64,
+        /// Bytes on disk.
+        found: u64,
+    },
+    /// The HDF5 structure, or the compressed data of one key, cannot be decoded.
+    #[error(
+        "{}: {}the file is damaged or uses an HDF5 feature this reader lacks: {reason}. \
+         Hint: open it with h5py; if that works, save it again with gzip compression and report this.",
+        path.display(), key_prefix(key)
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The key, or an empty string where the damage precedes all keys.
+        key: String,
+        /// What the decoder met.
+        reason: String,
+    },
+    /// A required key is absent, or an optional one is there under a misspelt name.
+    #[error(
+        "{}: key `{key}`: expected it in the file, found only [{}].{}",
+        path.display(), present.join(", "), nearest_hint(nearest)
+    )]
+    MissingKey {
+        /// The file.
+        path: PathBuf,
+        /// The key that was looked for.
+        key: String,
+        /// The names at the top of the file.
+        present: Vec<String>,
+        /// The name closest to the missing one, if any is close.
+        nearest: Option<String>,
+    },
+    /// A key holds another kind of thing than numbers or flags.
+    #[error("{}: key `{key}`: expected {expected}, found {found}.", path.display())]
+    WrongType {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// The types that would do.
+        expected: &'static str,
+        /// The type in the file.
+        found: String,
+    },
+    /// A key holds an array of another shape.
+    #[error("{}: key `{key}`: expected shape {expected}, found {found}.{hint}", path.display())]
+    WrongShape {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// The shape that would do, and why.
+        expected: String,
+        /// The shape in the file.
+        found: String,
+        /// Empty, or a sentence saying how to repair it.
+        hint: &'static str,
+    },
+    /// A value is NaN or infinite.
+    #[error(
+        "{}: key `{key}`, row {row}, column {column}: expected a finite number within the range of \
+         f32, found {value}. Hint: drop the episode this row belongs to, or repair the value.",
+        path.display()
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Row, counted from 0.
+        row: usize,
+        /// Column, counted from 0 (0 for rewards).
+        column: usize,
+        /// The value after conversion to f32.
+        value: f32,
+    },
+    /// A flag is neither 0 nor 1.
+    #[error(
+        "{}: key `{key}`, row {row}: expected a flag (0 or 1), found {value}. \
+         Hint: store it as bool; `terminals` is not a discount or a step counter.", path.display()
+    )]
+    NotAFlag {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Row, counted from 0.
+        row: usize,
+        /// The value found.
+        value: f32,
+    },
+    /// Some of the files to concatenate have `next_observations` and others have not.
+    #[error(
+        "{}: key `next_observations`: expected it in all of the files or in none, found it only in {}. \
+         Hint: delete the key from the files that have it, or write it into the others.",
+        without.display(), with.display()
+    )]
+    MixedNextObservations {
+        /// A file that has the key.
+        with: PathBuf,
+        /// A file that lacks it.
+        without: PathBuf,
+    },
+    /// The list of files is empty, or a file holds no rows.
+    #[error("{}: expected at least one transition, found none.", path.display())]
+    Empty {
+        /// The file, or a note that none was given.
+        path: PathBuf,
+    },
+    /// The target of a write is there already.
+    #[error("{}: expected no file at this path, found one. Hint: nothing is overwritten; \
+             choose another name or delete it.", path.display())]
+    Exists {
+        /// The path that is taken.
+        path: PathBuf,
+    },
+    /// The memory for the data cannot be had.
+    #[error("{}: key `{key}`: expected at most {allowed} bytes for a file of this size, \
+             found {wanted} in its header: damaged, or too large for this machine.", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Bytes the header asks for.
+        wanted: u64,
+        /// Bytes that are thinkable.
+        allowed: u64,
+    },
+    /// An actor file does not have the flat layout.
+    #[error("{}: actor layer `{layer}`: expected {expected}, found {found}. Hint: four layers \
+             (latent_pi.0, latent_pi.2, mu, log_std), each i32 out, i32 in, f32 weights[out][in], \
+             f32 bias[out], little-endian.", path.display())]
+    Actor {
+        /// The file.
+        path: PathBuf,
+        /// The layer being read.
+        layer: &'static str,
+        /// What the layout wants here.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+}
+
+impl DataError {
+    /// Wraps an error of the operating system, turning "not found" into [`DataError::NotFound`].
+    pub(crate) fn io(path: &Path, action: &'static str, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::NotFound && action == "open" {
+            return Self::NotFound {
+                path: path.to_path_buf(),
+                hint: nearest_file(path),
+            };
+        }
+        Self::Io {
+            path: path.to_path_buf(),
+            action,
+            source,
+        }
+    }
+}
+
+/// Names closer than this (0 unrelated, 1 equal) are offered as the one that was meant.
+const NEAR: f64 = 0.8;
+
+/// Returns the candidate most like `name`, if one is alike at all.
+pub(super) fn nearest(name: &str, candidates: &[String]) -> Option<String> {
+    candidates
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness >= NEAR)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, candidate)| candidate.clone())
+}
+
+fn nearest_file(path: &Path) -> String {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return format!(
+            " Hint: the folder {} is not there either.",
+            folder.display()
+        );
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    let wanted = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    match wanted.and_then(|wanted| nearest(&wanted, &names)) {
+        Some(name) => format!(" Hint: did you mean {}?", folder.join(name).display()),
+        None => String::new(),
+    }
+}
+
+fn nearest_hint(nearest: &Option<String>) -> String {
+    match nearest {
+        Some(name) => format!(" Hint: is it the one called `{name}`? Then rename that."),
+        None => " Hint: docs/data.md shows the layout.".to_string(),
+    }
+}
+
+fn key_prefix(key: &str) -> String {
+    if key.is_empty() {
+        String::new()
+    } else {
+        format!("key `{key}`: ")
+    }
+}
+
+fn io_hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ". Hint: the disk is full; nothing was left behind, free some space and try again"
+        }
+        io::ErrorKind::PermissionDenied => ". Hint: check the permissions of the file and folder",
+        _ => "",
+    }
+}

@@ -1,0 +1,295 @@
+//! Writing D4RL's layout, so that a file is either complete or not there.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hdf5_pure::{AttrValue, Datatype, EnumTypeBuilder, Error, FileBuilder, make_i8_type};
+use ndarray::Array2;
+
+use super::dataset::Dataset;
+use super::error::DataError;
+
+/// Deflate level; h5py's default.
+const COMPRESSION_LEVEL: u32 = 4;
+/// Values in one chunk (256 KiB of f32): small against memory, large enough to compress well.
+const VALUES_PER_CHUNK: usize = 1 << 16;
+
+/// Writes `dataset` to a new file at `path`, in D4RL's layout: f32 numbers, h5py's bool flags,
+/// everything chunked, shuffled and gzipped; `attributes` become text attributes of the file.
+///
+/// The bytes go to a temporary file in the same folder, reach the disk (fsync), and only then get
+/// their name; after an error neither file is left. The same data set gives the same bytes.
+/// Memory: about one copy of the data set.
+///
+/// # Errors
+/// [`DataError::Exists`] if there is a file at `path` (nothing is overwritten);
+/// [`DataError::NotFinite`] and [`DataError::WrongShape`] for a data set that could not be read
+/// back; [`DataError::Empty`]; [`DataError::Io`] from the disk.
+pub fn write(
+    path: &Path,
+    dataset: &Dataset,
+    attributes: &[(String, String)],
+) -> Result<(), DataError> {
+    check(path, dataset)?;
+    // Looked up before the work; the rename at the end makes sure.
+    if path.symlink_metadata().is_ok() {
+        return Err(DataError::Exists {
+            path: path.to_path_buf(),
+        });
+    }
+    let builder = build(path, dataset, attributes)?;
+    create_whole(path, |file| match builder.finish_to(file) {
+        Ok(()) => Ok(()),
+        Err(Error::Io(source)) => Err(source),
+        Err(other) => Err(io::Error::other(other.to_string())),
+    })
+}
+
+fn check(path: &Path, dataset: &Dataset) -> Result<(), DataError> {
+    let rows = dataset.len();
+    if rows == 0 {
+        return Err(DataError::Empty {
+            path: path.to_path_buf(),
+        });
+    }
+    let next = dataset.next_observations.as_ref();
+    let width = dataset.observations.ncols();
+    let shapes = [
+        (
+            "observations",
+            dataset.observations.dim(),
+            (rows, width.max(1)),
+        ),
+        (
+            "actions",
+            dataset.actions.dim(),
+            (rows, dataset.actions.ncols().max(1)),
+        ),
+        (
+            "next_observations",
+            next.map_or((rows, width), Array2::dim),
+            (rows, width),
+        ),
+        ("terminals", (dataset.terminals.len(), 1), (rows, 1)),
+        ("timeouts", (dataset.timeouts.len(), 1), (rows, 1)),
+    ];
+    for (key, found, expected) in shapes {
+        if found != expected {
+            return Err(DataError::WrongShape {
+                path: path.to_path_buf(),
+                key: key.to_string(),
+                expected: format!("{expected:?}, one row per reward"),
+                found: format!("{found:?}"),
+                hint: "",
+            });
+        }
+    }
+    check_finite(path, "observations", width, dataset.observations.iter())?;
+    check_finite(
+        path,
+        "actions",
+        dataset.actions.ncols(),
+        dataset.actions.iter(),
+    )?;
+    check_finite(path, "rewards", 1, dataset.rewards.iter())?;
+    check_finite(path, "next_observations", width, next.into_iter().flatten())
+}
+
+fn check_finite<'a>(
+    path: &Path,
+    key: &str,
+    width: usize,
+    mut values: impl Iterator<Item = &'a f32>,
+) -> Result<(), DataError> {
+    let mut position = 0;
+    let found = values.find(|value| {
+        position += 1;
+        !value.is_finite()
+    });
+    match found {
+        None => Ok(()),
+        Some(&value) => Err(DataError::NotFinite {
+            path: path.to_path_buf(),
+            key: key.to_string(),
+            row: (position - 1) / width,
+            column: (position - 1) % width,
+            value,
+        }),
+    }
+}
+
+fn build(
+    path: &Path,
+    dataset: &Dataset,
+    attributes: &[(String, String)],
+) -> Result<FileBuilder, DataError> {
+    let mut builder = FileBuilder::new();
+    for (name, value) in attributes {
+        builder.set_attr(name, AttrValue::VarLenString(value.clone()));
+    }
+    add_matrix(&mut builder, "observations", &dataset.observations);
+    add_matrix(&mut builder, "actions", &dataset.actions);
+    add_numbers(&mut builder, "rewards", &dataset.rewards, &[dataset.len()]);
+    if let Some(next_observations) = &dataset.next_observations {
+        add_matrix(&mut builder, "next_observations", next_observations);
+    }
+    // How h5py stores bool: an enumeration over i8.
+    let bool_type = EnumTypeBuilder::with_base(make_i8_type())
+        .value("FALSE", 0)
+        .value("TRUE", 1)
+        .build()
+        .map_err(|error| DataError::Damaged {
+            path: path.to_path_buf(),
+            key: "terminals".to_string(),
+            reason: error.to_string(),
+        })?;
+    add_flags(&mut builder, "terminals", &dataset.terminals, &bool_type);
+    add_flags(&mut builder, "timeouts", &dataset.timeouts, &bool_type);
+    Ok(builder)
+}
+
+fn add_matrix(builder: &mut FileBuilder, key: &str, array: &Array2<f32>) {
+    let shape = [array.nrows(), array.ncols()];
+    let rows = array.as_standard_layout();
+    match rows.as_slice() {
+        Some(values) => add_numbers(builder, key, values, &shape),
+        None => unreachable!("the standard layout is one slice"),
+    }
+}
+
+fn add_numbers(builder: &mut FileBuilder, key: &str, values: &[f32], shape: &[usize]) {
+    let width: usize = shape[1..].iter().product();
+    let mut chunk: Vec<u64> = shape.iter().map(|&size| size as u64).collect();
+    let shape = chunk.clone();
+    chunk[0] = (VALUES_PER_CHUNK / width).clamp(1, values.len() / width) as u64;
+    builder
+        .create_dataset(key)
+        .with_f32_data(values)
+        .with_shape(&shape)
+        .with_chunks(&chunk)
+        .with_shuffle()
+        .with_deflate(COMPRESSION_LEVEL);
+}
+
+fn add_flags(builder: &mut FileBuilder, key: &str, flags: &[bool], bool_type: &Datatype) {
+    let bytes: Vec<u8> = flags.iter().map(|&flag| u8::from(flag)).collect();
+    builder
+        .create_dataset(key)
+        .with_enum_u8_data(bool_type.clone(), &bytes)
+        .with_shape(&[bytes.len() as u64])
+        .with_chunks(&[VALUES_PER_CHUNK.min(bytes.len()) as u64])
+        .with_deflate(COMPRESSION_LEVEL);
+}
+
+/// Removes a file when dropped; what it removes is never worth keeping.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // It may have its final name by now, or never have come to be; either is fine.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Creates a file at `path` with what `fill` writes, completely or not at all.
+fn create_whole(
+    path: &Path,
+    fill: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> Result<(), DataError> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().ok_or_else(|| {
+        DataError::io(
+            path,
+            "create a file",
+            io::Error::other("the path ends in no file name"),
+        )
+    })?;
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let unique = (std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+    let temporary = Temporary(folder.join(format!(
+        ".{}.{}-{}.tmp",
+        name.to_string_lossy(),
+        unique.0,
+        unique.1
+    )));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&temporary.0)
+        .map_err(|source| DataError::io(folder, "create a file in it", source))?;
+    fill(&mut file)
+        .and_then(|()| file.flush())
+        .and_then(|()| file.sync_all())
+        .map_err(|source| DataError::io(path, "write", source))?;
+    drop(file);
+    publish(&temporary.0, path)?;
+    // Makes the new name itself durable; some file systems cannot, and the file is complete anyway.
+    if let Ok(folder) = fs::File::open(folder) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+/// Gives the finished file its name. A hard link, unlike a rename, fails where the name is taken.
+fn publish(temporary: &Path, path: &Path) -> Result<(), DataError> {
+    match fs::hard_link(temporary, path) {
+        Ok(()) => Ok(()),
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => Err(DataError::Exists {
+            path: path.to_path_buf(),
+        }),
+        // File systems without hard links.
+        Err(_) if path.symlink_metadata().is_ok() => Err(DataError::Exists {
+            path: path.to_path_buf(),
+        }),
+        Err(_) => fs::rename(temporary, path).map_err(|source| DataError::io(path, "name", source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).expect("the folder is there");
+        entries
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_with_the_path_and_leaves_no_file() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("data.hdf5");
+        let error = create_whole(&path, |file| {
+            file.write_all(b"half")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        })
+        .expect_err("the disk is full");
+        let message = error.to_string();
+        assert!(
+            message.contains("data.hdf5") && message.contains("disk is full"),
+            "{message}"
+        );
+        assert_eq!(names(folder.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_name_taken_while_the_file_was_written_is_not_overwritten() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("data.hdf5");
+        let error = create_whole(&path, |file| {
+            fs::write(&path, b"theirs")?;
+            file.write_all(b"ours")
+        })
+        .expect_err("the name is taken");
+        assert!(matches!(error, DataError::Exists { .. }), "{error}");
+        assert_eq!(fs::read(&path).expect("their file"), b"theirs");
+        assert_eq!(names(folder.path()), ["data.hdf5"]);
+    }
+}
