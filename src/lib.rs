@@ -1,1 +1,18 @@
-//! stub
+//! TiltRL: diffusion policies as priors, tilted by a critic into the posterior π(a|s) ∝ μ(a|s) exp(Q(s, a)/α).
+
+pub mod actor;
+pub mod commands;
+pub mod config;
+pub mod data;
+pub mod error;
+pub mod evaluate;
+pub mod quickstart;
+pub mod report;
+pub mod rollout;
+pub mod run;
+pub mod stats;
+pub mod train;
+
+pub use tiltrl_envs as envs;
+pub use tiltrl_plots as plots;
+pub use tiltrl_policies as policies;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `tiltrl` command.
+
+fn main() -> std::process::ExitCode {
+    tiltrl::commands::main()
+}

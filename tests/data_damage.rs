@@ -98,7 +98,7 @@ fn good_files(folder: &Path) -> Vec<(String, Vec<u8>)> {
         "plain.hdf5",
         "float64.hdf5",
         "int8.hdf5",
-        "latest_format.hdf5",
+        "new_format.hdf5",
         "uint8.hdf5",
     ];
     let read = |path: PathBuf| std::fs::read(path).expect("readable");

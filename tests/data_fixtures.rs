@@ -65,7 +65,7 @@ fn every_accepted_way_of_storing_the_rows_gives_the_same_rows() {
         "int8.hdf5",
         "column_vectors.hdf5",
         "big_endian.hdf5",
-        "latest_format.hdf5",
+        "new_format.hdf5",
         "user_block.hdf5",
         "no_timeouts.hdf5",
     ];
@@ -250,6 +250,13 @@ fn chunks_that_were_never_written_are_not_read_as_zeros() {
     let (error, message) = refusal("unwritten.hdf5");
     assert!(matches!(error, DataError::Damaged { .. }), "{error}");
     assert_contains(&message, &["`rewards`", "expected 4 chunks, found 2"]);
+}
+
+/// HDF5 2.0 numbers its newest layout 5; only `libver="latest"` writes it.
+#[test]
+fn a_layout_newer_than_the_library_is_an_error_that_says_how_to_go_on() {
+    let (_, message) = refusal("too_new_format.hdf5");
+    assert_contains(&message, &["layout version: 5", "libver"]);
 }
 
 #[test]

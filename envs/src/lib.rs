@@ -1,1 +1,32 @@
-//! stub
+//! Control environments with an embedded physics engine.
+//!
+//! HalfCheetah, Hopper and Walker2d run on a planar articulated-body engine that reproduces MuJoCo's equations; the
+//! classic systems are written out. Environments are made by id, stepped alone ([`Env`]) or many at a time
+//! ([`EnvBatch`]), and need nothing installed.
+//!
+//! ```
+//! let mut env = tiltrl_envs::make("hopper-v4")?;
+//! let mut observation = vec![0.0; env.spec().observation_dim];
+//! env.reset(0, &mut observation);
+//! let step = env.step(&[0.0, 0.0, 0.0], &mut observation);
+//! assert!(step.reward > 0.0 && !step.terminated);
+//! # Ok::<(), tiltrl_envs::EnvError>(())
+//! ```
+
+mod batch;
+pub mod classic;
+mod dispatch;
+mod env;
+mod error;
+pub mod locomotion;
+pub mod planar;
+mod random;
+mod registry;
+pub mod scores;
+
+pub use batch::EnvBatch;
+pub use env::{Component, Env, EnvSpec, Rules, Stateful, Step};
+pub use error::EnvError;
+pub use planar::Margin;
+pub use registry::{Engine, EnvOptions, ids, make, make_stateful, make_with, spec_of};
+pub use scores::ReferenceScores;

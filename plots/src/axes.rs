@@ -56,7 +56,7 @@ pub(crate) fn ticks_across(domain: Domain, length: f64) -> Ticks {
 
 impl Plan {
     fn ticks_up(&self, height: f64) -> Ticks {
-        self.y.ticks((height / 52.0).clamp(2.0, 7.0) as usize)
+        self.y.ticks((height / 60.0).clamp(2.0, 7.0) as usize)
     }
 
     /// Returns the room that labels need to the left of a plot of this height.

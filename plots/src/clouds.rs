@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::axes::ticks_across;
 use crate::scale::{Domain, Kind};
 use crate::scene::{Align, Rect, Scene, Text, baseline};
-use crate::style::{self, AXIS, INK, LABEL, MARGIN, ROW, TEXT, WIDTH, WIDTH_LIMIT};
+use crate::style::{self, AXIS, INK, LABEL, MARGIN, ROW, TEXT, WIDTH};
 use crate::table::{Field, Table};
 use crate::text::{self, Weight};
 use crate::{PlotError, header, output};
@@ -126,7 +126,7 @@ impl Grid {
         let gutters = (columns - 1) as f64 * GUTTER;
         let side = ((WIDTH - left - MARGIN - gutters) / columns as f64).clamp(SIDES.0, SIDES.1);
         let height = side * ((y_high - y_low) / (x_high - x_low)).clamp(0.5, 1.6);
-        let width = (left + columns as f64 * side + gutters + MARGIN).clamp(480.0, WIDTH_LIMIT);
+        let width = (left + columns as f64 * side + gutters + MARGIN).max(480.0);
         Self {
             x,
             y,
@@ -236,8 +236,10 @@ fn draw_frame(scene: &mut Scene, grid: &Grid, inner: Rect, first: bool, last: bo
         let x = x.at(*value);
         scene.hairline([x, inner.bottom], [x, inner.bottom + 4.0], AXIS);
         if last {
+            let half = 0.5 * text::width(label, Weight::Regular, TEXT);
+            let inside = x.min(inner.right + 2.0 - half).max(inner.left - 2.0 + half);
             scene.label(
-                [x, inner.bottom + 9.0 + 0.74 * TEXT],
+                [inside, inner.bottom + 9.0 + 0.74 * TEXT],
                 label,
                 Align::Middle,
                 LABEL,

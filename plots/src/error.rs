@@ -42,15 +42,20 @@ pub enum PlotError {
     },
     /// The picture would be larger than the limit.
     #[error(
-        "figure {figure:?} would be {height} pixels high, at most {limit} are drawn: draw fewer rows or panels in one figure"
+        "figure {figure:?} would be {width} × {height} pixels, at most {width_limit} × {height_limit} are drawn: \
+         draw fewer rows or panels in one figure, or fewer of them side by side"
     )]
     TooLarge {
         /// The figure's title.
         figure: String,
+        /// The width it would have, in CSS pixels.
+        width: usize,
         /// The height it would have, in CSS pixels.
         height: usize,
-        /// The limit, in CSS pixels.
-        limit: usize,
+        /// The greatest width, in CSS pixels.
+        width_limit: usize,
+        /// The greatest height, in CSS pixels.
+        height_limit: usize,
     },
     /// The stem has no file name, so no file can be named after it.
     #[error(

@@ -48,6 +48,8 @@ mod error;
 mod header;
 mod histogram;
 mod intervals;
+#[cfg(test)]
+mod layout;
 mod legend;
 mod lines;
 mod output;

@@ -17,15 +17,16 @@ pub(crate) fn write(
     table: String,
     stem: &Path,
 ) -> Result<Vec<PathBuf>, PlotError> {
-    if scene.height > style::HEIGHT_LIMIT {
-        let (height, limit) = (scene.height as usize, style::HEIGHT_LIMIT as usize);
+    (scene.width, scene.height) = (scene.width.ceil(), scene.height.ceil());
+    if scene.width > style::WIDTH_LIMIT || scene.height > style::HEIGHT_LIMIT {
         return Err(PlotError::TooLarge {
             figure: scene.title,
-            height,
-            limit,
+            width: scene.width as usize,
+            height: scene.height as usize,
+            width_limit: style::WIDTH_LIMIT as usize,
+            height_limit: style::HEIGHT_LIMIT as usize,
         });
     }
-    (scene.width, scene.height) = (scene.width.ceil(), scene.height.ceil());
     let rect = Rect::new(0.0, 0.0, scene.width, scene.height);
     scene.marks.insert(
         0,

@@ -65,49 +65,30 @@ pub(crate) fn scene(figure: &Panels) -> Result<Scene, PlotError> {
     .min(figure.panels.len())
     .max(1);
     let cells = cells(figure, columns);
+    let log_y = |panel: &Curve| panel.log_y;
     if cells.iter().all(|cell| cell.plan.is_none()) {
         return Err(curve::empty(
             &figure.title,
-            !figure.panels.is_empty() && figure.panels.iter().all(|p| p.log_y),
+            !cells.is_empty() && figure.panels.iter().all(log_y),
         ));
     }
     let width = (columns as f64 * COLUMN + 2.0 * MARGIN).max(WIDTH);
     let mut scene = Scene::new(&figure.title, &figure.subtitle, width);
     let count = figure.panels.iter().map(lines::left_out).sum();
-    let (one, many) = curve::missing(figure.panels.iter().any(|panel| panel.log_y));
+    let (one, many) = curve::missing(figure.panels.iter().any(log_y));
     let mut top = header::draw(&mut scene, &header::left_out(count, one, many));
     let names = names(figure);
     top = legend::above(&mut scene, &names.legend(), top);
     let column_width = (width - 2.0 * MARGIN - (columns - 1) as f64 * GUTTER) / columns as f64;
-    let room = |cell: &Cell<'_>| cell.plan.as_ref().map_or(0.0, |plan| plan.room_left(PLOT));
-    let lefts: Vec<f64> = (0..columns)
-        .map(|column| {
-            cells
-                .iter()
-                .skip(column)
-                .step_by(columns)
-                .map(room)
-                .fold(0.0, f64::max)
-        })
-        .collect();
+    let lefts = rooms_left(&cells, columns);
     let notes = figure.panels.iter().any(|panel| !panel.subtitle.is_empty());
     for row in cells.chunks(columns) {
-        let plot_top = top + ROW + if notes { ROW - 3.0 } else { 0.0 } + 4.0;
+        let plot_top = top + ROW + if notes { ROW - 3.0 } else { 0.0 } + 8.0;
         for (column, cell) in row.iter().enumerate() {
-            let outer = MARGIN + column as f64 * (column_width + GUTTER);
-            let inner = Rect::new(
-                outer + lefts[column],
-                plot_top,
-                outer + column_width,
-                plot_top + PLOT,
-            );
-            draw_cell(
-                &mut scene,
-                cell,
-                inner,
-                Rect::new(outer, top, outer + column_width, plot_top),
-                &names,
-            );
+            let left = MARGIN + column as f64 * (column_width + GUTTER);
+            let head = Rect::new(left, top, left + column_width, plot_top);
+            let inner = Rect::new(left + lefts[column], plot_top, head.right, plot_top + PLOT);
+            draw_cell(&mut scene, cell, inner, head, &names);
         }
         let below = row
             .iter()
@@ -118,6 +99,21 @@ pub(crate) fn scene(figure: &Panels) -> Result<Scene, PlotError> {
     }
     scene.height = top - GUTTER + MARGIN;
     Ok(scene)
+}
+
+/// Returns for each column the room that the widest of its labels needs, so that plots line up.
+fn rooms_left(cells: &[Cell<'_>], columns: usize) -> Vec<f64> {
+    let room = |cell: &Cell<'_>| cell.plan.as_ref().map_or(0.0, |plan| plan.room_left(PLOT));
+    (0..columns)
+        .map(|column| {
+            cells
+                .iter()
+                .skip(column)
+                .step_by(columns)
+                .map(room)
+                .fold(0.0, f64::max)
+        })
+        .collect()
 }
 
 /// Returns the panels with their plans; an x label that the panel below repeats is left out.

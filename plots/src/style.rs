@@ -9,7 +9,7 @@ pub(crate) const HEIGHT: f64 = 500.0;
 /// Greatest height of any figure in CSS pixels.
 pub(crate) const HEIGHT_LIMIT: f64 = 8000.0;
 /// Greatest width of any figure in CSS pixels.
-pub(crate) const WIDTH_LIMIT: f64 = 4000.0;
+pub(crate) const WIDTH_LIMIT: f64 = 2400.0;
 /// White space around a figure.
 pub(crate) const MARGIN: f64 = 22.0;
 

@@ -4,8 +4,8 @@ use plotters::prelude::SVGBackend;
 
 use crate::PlotError;
 use crate::paint::{self, UNITS};
-use crate::scene::Scene;
-use crate::text::FAMILIES;
+use crate::scene::{Mark, Scene, Text};
+use crate::text::{self, FAMILIES};
 
 /// Returns the SVG document.
 pub(crate) fn svg(scene: &Scene) -> Result<String, PlotError> {
@@ -34,10 +34,18 @@ fn tidy(scene: &Scene, size: (u32, u32), drawn: &str) -> String {
     if !scene.subtitle.is_empty() {
         document += &format!("<desc>{}</desc>\n", escaped(&scene.subtitle));
     }
+    let mut texts = scene.marks.iter().filter_map(|mark| {
+        if let Mark::Text(text) = mark {
+            Some(text)
+        } else {
+            None
+        }
+    });
     for line in drawn.lines().skip(1) {
         if line.starts_with("<text") {
+            let width = texts.next().map(fixed_width).unwrap_or_default();
             document += &line
-                .replace(" font-family=\"inherit\"", "")
+                .replace(" font-family=\"inherit\"", &width)
                 .replace(" opacity=\"1\"", "");
         } else if line.starts_with('<') {
             document += &line
@@ -51,6 +59,12 @@ fn tidy(scene: &Scene, size: (u32, u32), drawn: &str) -> String {
     document
 }
 
+/// Returns the attributes that give a text the width of the embedded font in whatever font is shown.
+fn fixed_width(text: &Text) -> String {
+    let width = text::width(&text.words, text.weight, text.size) * UNITS;
+    format!(" textLength=\"{width:.0}\" lengthAdjust=\"spacingAndGlyphs\"")
+}
+
 fn escaped(words: &str) -> String {
     words
         .replace('&', "&amp;")
@@ -61,7 +75,7 @@ fn escaped(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::{Align, Text};
+    use crate::scene::Align;
     use crate::style;
 
     #[test]

@@ -54,7 +54,7 @@ pub enum DataError {
     /// The HDF5 structure, or the compressed data of one key, cannot be decoded.
     #[error(
         "{}: {}the file is damaged or uses an HDF5 feature this reader lacks: {reason}. \
-         Hint: open it with h5py; if that works, save it again with gzip compression and report this.",
+         Hint: open it with h5py; if that works, save it again without libver='latest'.",
         path.display(), key_prefix(key)
     )]
     Damaged {

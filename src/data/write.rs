@@ -14,7 +14,9 @@ use super::error::DataError;
 /// Deflate level; h5py's default.
 const COMPRESSION_LEVEL: u32 = 4;
 /// Values in one chunk (256 KiB of f32): small against memory, large enough to compress well.
-const VALUES_PER_CHUNK: usize = 1 << 16;
+/// Not one more: the HDF5 library writes a chunk size from 65,536 to 2²⁴ in four bytes, and HDF5
+/// 2.0.0 (h5py 3.16) refuses to open a chunk size that three bytes could hold.
+const VALUES_PER_CHUNK: usize = (1 << 16) - 1;
 
 /// Writes `dataset` to a new file at `path`, in D4RL's layout: f32 numbers, h5py's bool flags,
 /// everything chunked, shuffled and gzipped; `attributes` become text attributes of the file.

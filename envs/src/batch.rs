@@ -1,0 +1,200 @@
+//! Many environments of one kind, stepped together on rayon's current pool.
+//!
+//! The bytes that come out depend on the seeds and actions alone: not on the number of threads, the number of
+//! environments or which of them step together.
+
+use crate::env::{Env, EnvSpec, Step};
+use crate::error::EnvError;
+use crate::registry::{self, EnvOptions};
+
+/// The rows of a batched step; row k belongs to the k-th of the chosen environments.
+pub struct Rows<'a> {
+    /// [chosen, action_dim].
+    pub actions: &'a [f32],
+    /// [chosen, observation_dim], written.
+    pub observations: &'a mut [f32],
+    /// [chosen], written.
+    pub steps: &'a mut [Step],
+}
+
+/// A store of environments of one kind that knows how to step many of them.
+pub trait Fleet: Send {
+    /// Number of environments.
+    fn len(&self) -> usize;
+    /// What is fixed about them.
+    fn spec(&self) -> &EnvSpec;
+    /// Starts the episode of `seed` in environment `index`.
+    fn reset(&mut self, index: usize, seed: u64, observation: &mut [f32]);
+    /// Steps the environments `indices`, strictly increasing.
+    fn step(&mut self, indices: &[usize], rows: Rows<'_>);
+}
+
+/// Many environments of one kind.
+///
+/// ```
+/// use tiltrl_envs::{EnvBatch, EnvOptions, Step};
+///
+/// let mut batch = EnvBatch::new("pendulum-v1", &EnvOptions::default(), 2)?;
+/// let mut observations = [0.0; 2 * 3];
+/// batch.reset(&[0, 1], &[7, 8], &mut observations);
+/// let mut steps = [Step::default(); 2];
+/// batch.step(&[0, 1], &[0.5, -0.5], &mut observations, &mut steps);
+/// assert!(steps.iter().all(|step| step.reward <= 0.0 && !step.terminated));
+/// # Ok::<(), tiltrl_envs::EnvError>(())
+/// ```
+pub struct EnvBatch {
+    fleet: Box<dyn Fleet>,
+}
+
+impl EnvBatch {
+    /// `num_envs` environments of the id. Nothing has been reset yet.
+    ///
+    /// # Errors
+    /// As [`crate::make_with`].
+    pub fn new(id: &str, options: &EnvOptions, num_envs: usize) -> Result<Self, EnvError> {
+        Ok(Self { fleet: registry::make_fleet(id, options, num_envs)? })
+    }
+
+    /// A batch of environments made elsewhere; they must be of one kind.
+    ///
+    /// # Panics
+    /// If there is none, or if two differ in id or dimensions.
+    pub fn from_envs(envs: Vec<Box<dyn Env>>) -> Self {
+        let first = envs.first().expect("a batch needs at least one environment").spec();
+        let kind = (first.id.clone(), first.observation_dim, first.action_dim);
+        for env in &envs {
+            let spec = env.spec();
+            assert!(
+                kind == (spec.id.clone(), spec.observation_dim, spec.action_dim),
+                "a batch holds one kind of environment: {} and {}",
+                kind.0,
+                spec.id
+            );
+        }
+        Self { fleet: Box::new(Boxes(envs)) }
+    }
+
+    pub(crate) fn into_fleet(self) -> Box<dyn Fleet> {
+        self.fleet
+    }
+
+    /// Number of environments.
+    pub fn len(&self) -> usize {
+        self.fleet.len()
+    }
+
+    /// Whether there is no environment.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What is fixed about the environments.
+    pub fn spec(&self) -> &EnvSpec {
+        self.fleet.spec()
+    }
+
+    /// Starts the episode of `seeds[k]` in environment `indices[k]` and writes row k of `observations`.
+    ///
+    /// # Shapes
+    /// seeds: [indices]; observations: [indices, observation_dim].
+    ///
+    /// # Panics
+    /// If a shape or an index is wrong.
+    pub fn reset(&mut self, indices: &[usize], seeds: &[u64], observations: &mut [f32]) {
+        let width = self.spec().observation_dim;
+        assert_eq!(seeds.len(), indices.len(), "one seed per index");
+        assert_eq!(observations.len(), indices.len() * width, "observations [indices, {width}]");
+        for (k, (&index, &seed)) in indices.iter().zip(seeds).enumerate() {
+            self.fleet.reset(index, seed, &mut observations[k * width..][..width]);
+        }
+    }
+
+    /// Steps environment `indices[k]` with row k of `actions`; writes row k of `observations` and `steps[k]`.
+    ///
+    /// # Shapes
+    /// indices strictly increasing; actions: [indices, action_dim]; observations: [indices, observation_dim];
+    /// steps: [indices].
+    ///
+    /// # Panics
+    /// If a shape or an index is wrong.
+    pub fn step(
+        &mut self,
+        indices: &[usize],
+        actions: &[f32],
+        observations: &mut [f32],
+        steps: &mut [Step],
+    ) {
+        let (width, action_dim) = (self.spec().observation_dim, self.spec().action_dim);
+        assert!(indices.windows(2).all(|pair| pair[0] < pair[1]), "indices must increase strictly");
+        assert!(indices.last().is_none_or(|&last| last < self.len()), "index out of range");
+        assert_eq!(actions.len(), indices.len() * action_dim, "actions [indices, {action_dim}]");
+        assert_eq!(observations.len(), indices.len() * width, "observations [indices, {width}]");
+        assert_eq!(steps.len(), indices.len(), "one step per index");
+        if !indices.is_empty() {
+            self.fleet.step(indices, Rows { actions, observations, steps });
+        }
+    }
+}
+
+/// Environments behind the [`Env`] trait.
+struct Boxes(Vec<Box<dyn Env>>);
+
+impl Fleet for Boxes {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn spec(&self) -> &EnvSpec {
+        self.0[0].spec()
+    }
+
+    fn reset(&mut self, index: usize, seed: u64, observation: &mut [f32]) {
+        self.0[index].reset(seed, observation);
+    }
+
+    fn step(&mut self, indices: &[usize], rows: Rows<'_>) {
+        let (width, action_dim) = (self.spec().observation_dim, self.spec().action_dim);
+        for_each_part(&mut self.0, 0, indices, rows, 1, &|envs, offset, indices, rows| {
+            for (k, &index) in indices.iter().enumerate() {
+                let action = &rows.actions[k * action_dim..][..action_dim];
+                let observation = &mut rows.observations[k * width..][..width];
+                rows.steps[k] = envs[index - offset].step(action, observation);
+            }
+        });
+    }
+}
+
+/// Splits a step in halves over rayon's pool until a part has at most `part` environments, and does `work(store,
+/// offset, indices, rows)` on each part: `store` starts at index `offset`. Nothing is locked or allocated.
+pub fn for_each_part<T: Send>(
+    store: &mut [T],
+    offset: usize,
+    indices: &[usize],
+    rows: Rows<'_>,
+    part: usize,
+    work: &(impl Fn(&mut [T], usize, &[usize], Rows<'_>) + Sync),
+) {
+    if indices.len() <= part {
+        work(store, offset, indices, rows);
+        return;
+    }
+    // A multiple of `part` on the left, so that only the last part can be short.
+    let middle = (indices.len().div_ceil(part) / 2 * part).max(part);
+    let boundary = indices[middle];
+    let (left_store, right_store) = store.split_at_mut(boundary - offset);
+    let (left_indices, right_indices) = indices.split_at(middle);
+    let action_dim = rows.actions.len() / indices.len();
+    let width = rows.observations.len() / indices.len();
+    let (left_actions, right_actions) = rows.actions.split_at(middle * action_dim);
+    let (left_observations, right_observations) =
+        rows.observations.split_at_mut(middle * width);
+    let (left_steps, right_steps) = rows.steps.split_at_mut(middle);
+    let left =
+        Rows { actions: left_actions, observations: left_observations, steps: left_steps };
+    let right =
+        Rows { actions: right_actions, observations: right_observations, steps: right_steps };
+    rayon::join(
+        || for_each_part(left_store, offset, left_indices, left, part, work),
+        || for_each_part(right_store, boundary, right_indices, right, part, work),
+    );
+}

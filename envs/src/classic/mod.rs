@@ -1,0 +1,5 @@
+//! Classic control: small systems whose equations of motion are written out.
+
+mod pendulum;
+
+pub use pendulum::Pendulum;

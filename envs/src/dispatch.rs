@@ -1,0 +1,45 @@
+//! Runs a piece of work with the widest vector instructions that the processor has.
+//!
+//! The compiler makes one copy of the work for each instruction set; the copies compute the same bytes, since only
+//! the width differs: nothing is reassociated and no multiply is fused with an addition.
+#![allow(unsafe_code)]
+
+/// A computation of which a copy is compiled for each instruction set. Implementations mark `run` `#[inline(always)]`.
+pub trait Work {
+    /// What it computes.
+    type Output;
+    /// Does it.
+    fn run(self) -> Self::Output;
+}
+
+/// Runs `work` with the widest vectors available.
+#[inline]
+pub fn run<W: Work>(work: W) -> W::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+        {
+            // SAFETY: the processor has the three features, checked on the lines above.
+            return unsafe { with_avx512(work) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has the feature, checked on the line above.
+            return unsafe { with_avx2(work) };
+        }
+    }
+    work.run()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl")]
+fn with_avx512<W: Work>(work: W) -> W::Output {
+    work.run()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn with_avx2<W: Work>(work: W) -> W::Output {
+    work.run()
+}

@@ -1,0 +1,50 @@
+//! Many environments of one task, stepped eight at a time with vector instructions.
+
+use super::task::Task;
+use crate::batch::{Fleet, Rows, for_each_part};
+use crate::env::EnvSpec;
+use crate::planar::engine::State;
+use std::sync::Arc;
+
+/// Robots that step together; eight doubles fill one AVX-512 register.
+const LANES: usize = 8;
+
+/// Many robots under one task's rules.
+pub struct LocomotionFleet<const N: usize> {
+    task: Arc<Task<N>>,
+    states: Vec<State<N, 1>>,
+}
+
+impl<const N: usize> LocomotionFleet<N> {
+    /// `num_envs` robots in the drawn pose.
+    pub fn new(task: Arc<Task<N>>, num_envs: usize) -> Self {
+        let states = vec![task.drawn_pose(); num_envs];
+        Self { task, states }
+    }
+}
+
+impl<const N: usize> Fleet for LocomotionFleet<N> {
+    fn len(&self) -> usize {
+        self.states.len()
+    }
+
+    fn spec(&self) -> &EnvSpec {
+        &self.task.spec
+    }
+
+    fn reset(&mut self, index: usize, seed: u64, observation: &mut [f32]) {
+        self.states[index] = self.task.start(seed);
+        self.task.observe(&self.states[index], observation, |x| x as f32);
+    }
+
+    fn step(&mut self, indices: &[usize], rows: Rows<'_>) {
+        let task = &self.task;
+        for_each_part(&mut self.states, 0, indices, rows, LANES, &|states, offset, indices, rows| {
+            if indices.len() == 1 {
+                task.step::<1>(states, offset, indices, rows);
+            } else {
+                task.step::<LANES>(states, offset, indices, rows);
+            }
+        });
+    }
+}

@@ -1,0 +1,175 @@
+//! The environments by id.
+
+use crate::batch::{EnvBatch, Fleet};
+use crate::classic::Pendulum;
+use crate::env::{Env, EnvSpec, Stateful};
+use crate::error::EnvError;
+use crate::locomotion::{self, Locomotion, LocomotionFleet, Task, Variant};
+use crate::planar::Margin;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What computes the physics.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// The engine in this crate: nothing to install.
+    #[default]
+    Embedded,
+    /// MuJoCo, loaded at run time from this path (`None`: the usual places).
+    Mujoco(Option<PathBuf>),
+}
+
+/// How to make an environment. [`Default`] is the embedded engine under the margin rule of D4RL.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EnvOptions {
+    /// The contact margin rule; `None`: [`Margin::Max`], D4RL's.
+    pub margin: Option<Margin>,
+    /// What computes the physics.
+    pub engine: Engine,
+}
+
+/// How an id is made.
+enum Kind {
+    NineJoints(fn(Variant, Margin) -> Arc<Task<9>>, Variant),
+    SixJoints(fn(Variant, Margin) -> Arc<Task<6>>, Variant),
+    Analytic(fn() -> Box<dyn Stateful>),
+}
+
+struct Entry {
+    id: &'static str,
+    kind: Kind,
+}
+
+const ENTRIES: &[Entry] = &[
+    Entry { id: "halfcheetah-v4", kind: Kind::NineJoints(locomotion::half_cheetah, Variant::V4) },
+    Entry { id: "halfcheetah-v5", kind: Kind::NineJoints(locomotion::half_cheetah, Variant::V5) },
+    Entry { id: "hopper-v4", kind: Kind::SixJoints(locomotion::hopper, Variant::V4) },
+    Entry { id: "hopper-v5", kind: Kind::SixJoints(locomotion::hopper, Variant::V5) },
+    Entry { id: "walker2d-v4", kind: Kind::NineJoints(locomotion::walker2d, Variant::V4) },
+    Entry { id: "walker2d-v5", kind: Kind::NineJoints(locomotion::walker2d, Variant::V5) },
+    Entry { id: "pendulum-v1", kind: Kind::Analytic(|| Box::new(Pendulum::new())) },
+];
+
+/// The environment of this id with default options.
+///
+/// # Errors
+/// If no environment has the id; the error names the nearest one.
+pub fn make(id: &str) -> Result<Box<dyn Env>, EnvError> {
+    make_with(id, &EnvOptions::default())
+}
+
+/// The environment of this id.
+///
+/// # Errors
+/// If no environment has the id, or if the options do not fit it.
+pub fn make_with(id: &str, options: &EnvOptions) -> Result<Box<dyn Env>, EnvError> {
+    Ok(make_stateful(id, options)?)
+}
+
+/// The environment of this id, with access to its physical state.
+///
+/// # Errors
+/// As [`make_with`].
+pub fn make_stateful(id: &str, options: &EnvOptions) -> Result<Box<dyn Stateful>, EnvError> {
+    let entry = entry(id)?;
+    let margin = check_options(entry, options)?;
+    Ok(match entry.kind {
+        Kind::NineJoints(task, variant) => Box::new(Locomotion::new(task(variant, margin))),
+        Kind::SixJoints(task, variant) => Box::new(Locomotion::new(task(variant, margin))),
+        Kind::Analytic(make) => make(),
+    })
+}
+
+/// `num_envs` environments of this id in the store that steps them fastest.
+pub(crate) fn make_fleet(
+    id: &str,
+    options: &EnvOptions,
+    num_envs: usize,
+) -> Result<Box<dyn Fleet>, EnvError> {
+    let entry = entry(id)?;
+    let margin = check_options(entry, options)?;
+    Ok(match entry.kind {
+        Kind::NineJoints(task, variant) => {
+            Box::new(LocomotionFleet::new(task(variant, margin), num_envs))
+        }
+        Kind::SixJoints(task, variant) => {
+            Box::new(LocomotionFleet::new(task(variant, margin), num_envs))
+        }
+        Kind::Analytic(make) => {
+            EnvBatch::from_envs((0..num_envs).map(|_| make() as Box<dyn Env>).collect()).into_fleet()
+        }
+    })
+}
+
+/// All ids.
+pub fn ids() -> Vec<&'static str> {
+    ENTRIES.iter().map(|entry| entry.id).collect()
+}
+
+/// What is fixed about the environment of this id, under default options.
+///
+/// # Errors
+/// If no environment has the id.
+pub fn spec_of(id: &str) -> Result<EnvSpec, EnvError> {
+    Ok(make(id)?.spec().clone())
+}
+
+fn entry(id: &str) -> Result<&'static Entry, EnvError> {
+    let wanted = id.to_lowercase();
+    ENTRIES.iter().find(|entry| entry.id == wanted).ok_or_else(|| EnvError::UnknownId {
+        id: id.into(),
+        nearest: ids()
+            .into_iter()
+            .map(|candidate| (strsim::jaro_winkler(&wanted, candidate), candidate))
+            .filter(|(likeness, _)| *likeness > 0.6)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, candidate)| candidate),
+    })
+}
+
+/// The margin rule to use, or why the options do not fit.
+fn check_options(entry: &Entry, options: &EnvOptions) -> Result<Margin, EnvError> {
+    let unsupported = |option, reason: &str| EnvError::Unsupported {
+        id: entry.id.into(),
+        option,
+        reason: reason.into(),
+    };
+    if let Engine::Mujoco(_) = options.engine {
+        return Err(unsupported("engine mujoco", "this build has the embedded engine only"));
+    }
+    if matches!(entry.kind, Kind::Analytic(_)) && options.margin.is_some() {
+        return Err(unsupported("margin rule", "nothing touches anything in it"));
+    }
+    Ok(options.margin.unwrap_or(Margin::Max))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_id_names_the_nearest_one() {
+        let error = make("hoper-v4").err().expect("must fail").to_string();
+        assert!(error.contains("hoper-v4") && error.contains("did you mean `hopper-v4`"), "{error}");
+        let error = make("zzz").err().expect("must fail").to_string();
+        assert_eq!(error, "unknown environment `zzz`");
+    }
+
+    #[test]
+    fn every_id_makes_an_environment_whose_spec_fits() {
+        for id in ids() {
+            let spec = spec_of(id).expect("known id");
+            assert_eq!(spec.id, id);
+            assert_eq!(spec.observation.len(), spec.observation_dim, "{id}");
+            assert_eq!(spec.action.len(), spec.action_dim, "{id}");
+            assert!(spec.horizon > 0 && spec.timestep > 0.0, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_pendulum_has_no_margin_rule() {
+        let options = EnvOptions { margin: Some(Margin::Sum), ..EnvOptions::default() };
+        assert!(matches!(make_with("pendulum-v1", &options), Err(EnvError::Unsupported { .. })));
+        assert_eq!(make_with("hopper-v4", &options).expect("ok").spec().margin, Some(Margin::Sum));
+    }
+}

@@ -1,0 +1,157 @@
+//! Arguments of every command.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::pipeline::{RunRequest, Stage, run};
+use super::{inspect, verify};
+use crate::error::Error;
+
+#[derive(Parser)]
+#[command(name = "tiltrl", version, about = "Diffusion policies tilted by a critic into their exact posterior")]
+struct Cli {
+    /// Threads; 0 = all cores. Results do not depend on it.
+    #[arg(long, global = true, default_value_t = 0)]
+    threads: usize,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make data on Pendulum, train prior and critic, fine-tune, evaluate, plot. Example: tiltrl quickstart
+    Quickstart(QuickstartArgs),
+    /// All stages for a preset. Example: tiltrl run --preset hopper-medium --data hopper-medium.hdf5 --seeds 1,2,3
+    Run(RunArgs),
+    /// The first stage of `run` only.
+    TrainPrior(RunArgs),
+    /// The stages of `run` up to the critic.
+    TrainCritic(RunArgs),
+    /// The stages of `run` up to the posterior, without the final evaluation.
+    Finetune(RunArgs),
+    /// Print the summary of a finished run. Example: tiltrl evaluate runs/hopper-medium
+    Evaluate(FolderArgs),
+    /// Print the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
+    Certify(FolderArgs),
+    /// Draw the pictures of a finished run again.
+    Plot(FolderArgs),
+    /// Train RTB on closed-form worlds and compare with the exact posterior.
+    Verify(JsonArgs),
+    /// Record episodes in D4RL's layout. Example: tiltrl collect --env hopper-v4 --policy uniform --episodes 10 --out random.hdf5
+    Collect(inspect::CollectArgs),
+    /// Show what is in a data set. Example: tiltrl data hopper-medium.hdf5
+    Data(inspect::DataArgs),
+    /// List environments with dimensions, engines and reference scores.
+    Envs(JsonArgs),
+    /// List presets.
+    Presets,
+}
+
+#[derive(Args)]
+struct QuickstartArgs {
+    /// Seeds, comma-separated.
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    seeds: Vec<u64>,
+    /// Folder of the run.
+    #[arg(long, default_value = "runs/quickstart")]
+    out: PathBuf,
+    /// Overrides, as finetune.temperature=0.5; may be repeated.
+    #[arg(long = "set")]
+    set: Vec<String>,
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// Preset, see `tiltrl presets`.
+    #[arg(long)]
+    preset: String,
+    /// D4RL HDF5 file; repeat to concatenate. Without it the preset's names are looked up in --data-dir.
+    #[arg(long)]
+    data: Vec<PathBuf>,
+    /// Folder of the preset's data files.
+    #[arg(long, default_value = "data")]
+    data_dir: PathBuf,
+    /// Seeds, comma-separated.
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    seeds: Vec<u64>,
+    /// Overrides, as finetune.temperature=0.5; may be repeated.
+    #[arg(long = "set")]
+    set: Vec<String>,
+    /// Folder of the run; default runs/PRESET.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Also write the table as JSON here.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct FolderArgs {
+    /// Folder of a finished run.
+    folder: PathBuf,
+    /// Also write the table as JSON here.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct JsonArgs {
+    /// Also write the table as JSON here.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// Runs the command line and returns its exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = rayon::ThreadPoolBuilder::new()
+        .num_threads(cli.threads)
+        .build_global()
+        .map_err(|e| Error::Usage(format!("--threads: {e}")))
+        .and_then(|()| dispatch(cli.command));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Quickstart(args) => {
+            run(&RunRequest { preset: "quickstart".into(), out: args.out, set: args.set, seeds: args.seeds, ..RunRequest::default() })
+        }
+        Command::Run(args) => run(&request(args, Stage::All)),
+        Command::TrainPrior(args) => run(&request(args, Stage::Prior)),
+        Command::TrainCritic(args) => run(&request(args, Stage::Critic)),
+        Command::Finetune(args) => run(&request(args, Stage::Finetune)),
+        Command::Evaluate(args) => inspect::summary(&args.folder, args.json.as_deref()),
+        Command::Certify(args) => inspect::certificate(&args.folder, args.json.as_deref()),
+        Command::Plot(args) => inspect::plot(&args.folder),
+        Command::Verify(args) => verify::verify(args.json.as_deref()),
+        Command::Collect(args) => inspect::collect(&args),
+        Command::Data(args) => inspect::data(&args),
+        Command::Envs(args) => inspect::envs(args.json.as_deref()),
+        Command::Presets => {
+            inspect::print(&crate::config::preset_names().join("\n"));
+            Ok(())
+        }
+    }
+}
+
+fn request(args: RunArgs, stage: Stage) -> RunRequest {
+    RunRequest {
+        out: args.out.unwrap_or_else(|| PathBuf::from("runs").join(&args.preset)),
+        preset: args.preset,
+        data: args.data,
+        data_dir: args.data_dir,
+        seeds: args.seeds,
+        set: args.set,
+        json: args.json,
+        stage,
+    }
+}

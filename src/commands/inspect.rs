@@ -1,0 +1,247 @@
+//! The short commands: data, envs, collect, and looking at a finished run again.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ndarray::{Array2, ArrayView2};
+use serde::Serialize;
+use tiltrl_envs::{ids, spec_of};
+use tiltrl_plots::{Histogram, histogram};
+use tiltrl_policies::checkpoint::write_atomically;
+use tiltrl_policies::noise::Noise;
+use tiltrl_policies::policy::Policy;
+
+use crate::actor::FlatActor;
+use crate::data::{self, Dataset, summarize};
+use crate::error::Error;
+use crate::quickstart::{SwingUp, Uniform};
+use crate::rollout::rollout;
+
+/// Arguments of `tiltrl data`.
+#[derive(Args)]
+pub struct DataArgs {
+    /// HDF5 files in D4RL's layout; several are concatenated.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Environment whose reference returns give the score.
+    #[arg(long)]
+    env: Option<String>,
+    /// Draw the histogram of episode returns to STEM.svg, .png and .csv.
+    #[arg(long)]
+    plot: Option<PathBuf>,
+    /// Also write the table as JSON here.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// Arguments of `tiltrl collect`.
+#[derive(Args)]
+pub struct CollectArgs {
+    /// Environment id.
+    #[arg(long)]
+    env: String,
+    /// "uniform", "swing-up" (Pendulum), or a flat actor file.
+    #[arg(long, default_value = "uniform")]
+    policy: String,
+    /// Act without noise (flat actors).
+    #[arg(long)]
+    deterministic: bool,
+    /// Episodes.
+    #[arg(long, default_value_t = 10)]
+    episodes: usize,
+    /// Seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// File to write; an existing one is not overwritten.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// Prints to standard output.
+#[allow(clippy::print_stdout)]
+pub fn print(text: &str) {
+    println!("{text}");
+}
+
+/// Writes `value` as JSON when a path is given; an existing file is refused.
+///
+/// # Errors
+/// When the file exists or cannot be written.
+pub fn write_json(path: Option<&Path>, value: &impl Serialize) -> Result<(), Error> {
+    let Some(path) = path else { return Ok(()) };
+    if path.exists() {
+        return Err(Error::Run(format!("{}: exists already\n  hint: name another file for --json", path.display())));
+    }
+    Ok(write_atomically(path, serde_json::to_string_pretty(value).expect("plain data").as_bytes())?)
+}
+
+/// `tiltrl data`.
+///
+/// # Errors
+/// When the data cannot be read or a file cannot be written.
+pub fn data(args: &DataArgs) -> Result<(), Error> {
+    let dataset = Dataset::read(&args.files)?;
+    let reference = args.env.as_deref().map(spec_of).transpose()?.and_then(|s| s.reference);
+    let summary = summarize(&dataset, reference.map(|r| (r.min, r.max)));
+    print(&summary.to_table());
+    write_json(args.json.as_deref(), &summary)?;
+    if let Some(stem) = &args.plot {
+        let figure = Histogram {
+            title: "Episode returns".into(),
+            subtitle: format!("{} episodes, {} transitions", summary.episodes, summary.transitions),
+            x_label: "Return".into(),
+            y_label: "Episodes".into(),
+            edges: summary.histogram.edges.clone(),
+            counts: summary.histogram.counts.iter().map(|&c| c as f64).collect(),
+            references: vec![("mean".into(), summary.returns.mean)],
+        };
+        for file in histogram(&figure, stem)? {
+            print(&format!("wrote {}", file.display()));
+        }
+    }
+    Ok(())
+}
+
+/// `tiltrl envs`.
+///
+/// # Errors
+/// When the JSON cannot be written.
+pub fn envs(json: Option<&Path>) -> Result<(), Error> {
+    #[derive(Serialize)]
+    struct Row {
+        id: String,
+        observation_dim: usize,
+        action_dim: usize,
+        horizon: usize,
+        engine: String,
+        reference: Option<[f64; 2]>,
+    }
+    let mut rows = Vec::new();
+    print("id                       obs  act  horizon  engine         reference returns (score 0, 100)");
+    for id in ids() {
+        let s = spec_of(id)?;
+        let reference = s.reference.map(|r| [r.min, r.max]);
+        let text = reference.map_or("-".to_string(), |[a, b]| format!("{a:.1}, {b:.1}"));
+        print(&format!("{:<24} {:>3} {:>4} {:>8}  {:<14} {text}", s.id, s.observation_dim, s.action_dim, s.horizon, s.engine));
+        rows.push(Row { id: s.id, observation_dim: s.observation_dim, action_dim: s.action_dim, horizon: s.horizon, engine: s.engine, reference });
+    }
+    write_json(json, &rows)
+}
+
+struct ActorPolicy {
+    actor: FlatActor,
+    deterministic: bool,
+}
+
+impl Policy for ActorPolicy {
+    fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32> {
+        let (rows, dim) = (observations.nrows(), self.actor.action_dim());
+        let mut draws = noise.normals(rows, dim).into_iter().map(f64::from);
+        let mut actions = Array2::zeros((rows, dim));
+        for (observation, mut action) in observations.rows().into_iter().zip(actions.rows_mut()) {
+            let observation: Vec<f32> = observation.to_vec();
+            let mut own = vec![0.0; dim];
+            let mut draw = || draws.next().unwrap_or(0.0);
+            self.actor.act(&observation, if self.deterministic { None } else { Some(&mut draw) }, &mut own);
+            action.iter_mut().zip(own).for_each(|(a, v)| *a = v);
+        }
+        actions
+    }
+}
+
+/// `tiltrl collect`.
+///
+/// # Errors
+/// When environment or policy are unknown or do not fit, or the file exists.
+pub fn collect(args: &CollectArgs) -> Result<(), Error> {
+    let spec = spec_of(&args.env)?;
+    let policy: Box<dyn Policy> = match args.policy.as_str() {
+        "uniform" => Box::new(Uniform { action_dim: spec.action_dim }),
+        "swing-up" if args.env == "pendulum-v1" => Box::new(SwingUp { randomness: 0.3, strength: 1.0 }),
+        "swing-up" => return Err(Error::Usage("--policy swing-up: only for --env pendulum-v1".into())),
+        file => {
+            let actor = FlatActor::read(Path::new(file))?;
+            if [actor.observation_dim(), actor.action_dim()] != [spec.observation_dim, spec.action_dim] {
+                return Err(Error::Run(format!(
+                    "{file}: expected an actor for {} ({} → {}), found {} → {}",
+                    args.env, spec.observation_dim, spec.action_dim, actor.observation_dim(), actor.action_dim()
+                )));
+            }
+            Box::new(ActorPolicy { actor, deterministic: args.deterministic })
+        }
+    };
+    let mut recorders = Vec::new();
+    let episodes = rollout(&*policy, &args.env, args.episodes, args.seed, Some(&mut recorders))?;
+    let mut recorders = recorders.into_iter();
+    let mut all = recorders.next().ok_or_else(|| Error::Usage("--episodes: expected at least 1".into()))?;
+    recorders.for_each(|r| all.append(r));
+    let attributes = [
+        ("env".to_string(), args.env.clone()),
+        ("engine".to_string(), format!("{} {}", spec.engine, spec.engine_version)),
+        ("policy".to_string(), Path::new(&args.policy).file_name().map_or(args.policy.clone(), |n| n.to_string_lossy().into_owned())),
+        ("seed".to_string(), args.seed.to_string()),
+    ];
+    data::write(&args.out, &all.finish(), &attributes)?;
+    let returns: Vec<f64> = episodes.iter().map(|e| e.episode_return).collect();
+    print(&format!("wrote {}: {} episodes, mean return {:.1}", args.out.display(), returns.len(), crate::stats::mean(&returns)));
+    Ok(())
+}
+
+fn load(folder: &Path, name: &str) -> Result<serde_json::Value, Error> {
+    let path = folder.join(name);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| Error::Run(format!("{}: {e}\n  hint: finish the run first with the command that started it", path.display())))?;
+    serde_json::from_str(&text).map_err(|e| Error::Run(format!("{}: {e}", path.display())))
+}
+
+/// `tiltrl evaluate`: prints the lines of a finished run.
+///
+/// # Errors
+/// When the run is not finished.
+pub fn summary(folder: &Path, json: Option<&Path>) -> Result<(), Error> {
+    let summary = load(folder, "summary.json")?;
+    print("policy          mean return  95 % interval            episodes");
+    for line in summary["lines"].as_array().into_iter().flatten() {
+        let r = &line["returns"];
+        let number = |key: &str| r[key].as_f64().unwrap_or(f64::NAN);
+        print(&format!(
+            "{:<14} {:>12.1}  [{:>9.1}, {:>9.1}] {:>9}",
+            line["policy"].as_str().unwrap_or(""), number("mean"), number("mean_low"), number("mean_high"), number("episodes")
+        ));
+    }
+    write_json(json, &summary)
+}
+
+/// `tiltrl certify`: prints the certificate's quantiles over states.
+///
+/// # Errors
+/// When the run is not finished.
+pub fn certificate(folder: &Path, json: Option<&Path>) -> Result<(), Error> {
+    let summary = load(folder, "summary.json")?;
+    print("certificate (quantiles over states)     5 %       50 %       95 %");
+    for (name, q) in summary["certificate"].as_object().into_iter().flatten() {
+        let q = |i: usize| q[i].as_f64().unwrap_or(f64::NAN);
+        print(&format!("{name:<34} {:>9.3}  {:>9.3}  {:>9.3}", q(0), q(1), q(2)));
+    }
+    let median = |name: &str| summary["certificate"][name][1].as_f64().unwrap_or(f64::NAN);
+    let (ess, gap) = (median("ess_posterior"), median("log_z_difference").abs());
+    let passed = ess > 0.5 && gap < 0.3;
+    print(&format!(
+        "{}: median ESS/N {ess:.3} (threshold > 0.5), median |log Z_q − log Z_p| {gap:.3} (threshold < 0.3)",
+        if passed { "PASS" } else { "FAIL" }
+    ));
+    write_json(json, &summary["certificate"])
+}
+
+/// `tiltrl plot`: draws the pictures of a finished run again.
+///
+/// # Errors
+/// When the run is not finished.
+pub fn plot(folder: &Path) -> Result<(), Error> {
+    let summary = load(folder, "summary.json")?;
+    Err(Error::Usage(format!(
+        "the pictures of {} are drawn by the command that made it: repeat `tiltrl run --preset {}`",
+        folder.display(),
+        summary["preset"].as_str().unwrap_or("?")
+    )))
+}

@@ -1,0 +1,9 @@
+//! The command line: parsing and dispatch. Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+mod cli;
+mod inspect;
+mod pipeline;
+mod verify;
+
+pub use cli::main;
+pub use pipeline::{RunRequest, run};

@@ -1,0 +1,230 @@
+//! `tiltrl run` and `tiltrl quickstart`: data → prior → critic → posterior → evaluation → pictures.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::tensor::Device;
+use tiltrl_envs::spec_of;
+use tiltrl_policies::certificate::ConditionCertificate;
+use tiltrl_policies::checkpoint::write_atomically;
+use tiltrl_policies::iql::Iql;
+use tiltrl_policies::policy::{Choice, DiffusionPolicy};
+
+use super::inspect::{print, write_json};
+use crate::config::{Config, preset};
+use crate::data::{self, Dataset};
+use crate::error::Error;
+use crate::evaluate::{EVAL_HEADER, push_episodes};
+use crate::quickstart::mixed_pendulum;
+use crate::report::{self, Summary, line};
+use crate::rollout::rollout;
+use crate::run::{CsvLog, Provenance, RunDir, read_csv};
+use crate::stats::quantile;
+use crate::train::finetune::{self, Posterior};
+use crate::train::material::Material;
+use crate::train::prior::Prior;
+use crate::train::{critic, prior};
+
+/// Where a run stops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// After the prior.
+    Prior,
+    /// After the critic.
+    Critic,
+    /// After fine-tuning.
+    Finetune,
+    /// After the final evaluation and the pictures.
+    #[default]
+    All,
+}
+
+/// What the user asked for.
+#[derive(Clone, Debug, Default)]
+pub struct RunRequest {
+    /// Preset name.
+    pub preset: String,
+    /// Data files; empty = the preset's names in `data_dir`.
+    pub data: Vec<PathBuf>,
+    /// Folder of the preset's files.
+    pub data_dir: PathBuf,
+    /// Seeds.
+    pub seeds: Vec<u64>,
+    /// Overrides.
+    pub set: Vec<String>,
+    /// Folder of the run.
+    pub out: PathBuf,
+    /// Where to write the table as JSON.
+    pub json: Option<PathBuf>,
+    /// Where to stop.
+    pub stage: Stage,
+}
+
+/// Does, or goes on with, a run for all its seeds.
+///
+/// # Errors
+/// Anything that goes wrong; what was done is kept and the same command goes on from there.
+pub fn run(request: &RunRequest) -> Result<(), Error> {
+    let config = preset(&request.preset)?.with_overrides(&request.set)?;
+    let spec = spec_of(&config.env)?;
+    let dataset = dataset(request, &config)?;
+    let widths = [dataset.observations.ncols(), dataset.actions.ncols()];
+    if widths != [spec.observation_dim, spec.action_dim] {
+        return Err(Error::Run(format!(
+            "{}: expected observations and actions of widths {} and {}, found {} and {}\n  hint: the preset `{}` is for {}",
+            dataset.sources.first().map_or("data".into(), |s| s.path.display().to_string()),
+            spec.observation_dim, spec.action_dim, widths[0], widths[1], config.preset, config.env
+        )));
+    }
+    let provenance = |seed: u64| Provenance {
+        tiltrl: env!("CARGO_PKG_VERSION").into(),
+        data_sha256: dataset.sha256(),
+        engine: spec.engine.clone(),
+        engine_version: spec.engine_version.clone(),
+        margin_rule: spec.margin.as_ref().map_or("none".into(), |m| format!("{m:?}").to_lowercase()),
+        seed,
+    };
+    let data_returns = dataset.episode_returns();
+    let material = Material::new(&dataset)?;
+    let device = Device::flex();
+    for &seed in &request.seeds {
+        let dir = RunDir::open(&request.out.join(format!("seed-{seed}")), &config, &provenance(seed))?;
+        run_seed(&config, &material, seed, &dir, request.stage, &device)?;
+    }
+    if request.stage != Stage::All {
+        return Ok(());
+    }
+    let summary = summarize(&config, &request.out, &request.seeds, provenance(0), &data_returns)?;
+    report::save(&summary, &request.out)?;
+    write_json(request.json.as_deref(), &summary)?;
+    let pictures = report::draw(&summary, &config, &request.out)?;
+    print(&report::table(&summary));
+    print(&format!("run folder   {}", request.out.display()));
+    for picture in pictures.iter().filter(|p| p.extension().is_some_and(|e| e == "svg")) {
+        print(&format!("picture      {} (.png, .csv beside it)", picture.display()));
+    }
+    print(&format!("next         tiltrl certify {}", request.out.display()));
+    if request.preset == "quickstart" {
+        print("             tiltrl run --preset hopper-medium --data YOUR.hdf5 --seeds 1,2,3");
+    }
+    Ok(())
+}
+
+fn dataset(request: &RunRequest, config: &Config) -> Result<Dataset, Error> {
+    if config.preset == "quickstart" && request.data.is_empty() {
+        let path = request.out.join("data.hdf5");
+        if !path.exists() {
+            std::fs::create_dir_all(&request.out).map_err(Error::io(&request.out))?;
+            let attributes = [("recipe".to_string(), "swing-up controllers of four qualities, 60 episodes each".to_string())];
+            data::write(&path, &mixed_pendulum(20_240_531)?, &attributes)?;
+        }
+        return Ok(Dataset::read(&[path])?);
+    }
+    let paths = if request.data.is_empty() {
+        config.data_files.iter().map(|f| request.data_dir.join(f)).collect()
+    } else {
+        request.data.clone()
+    };
+    Ok(Dataset::read(&paths)?)
+}
+
+fn run_seed(config: &Config, material: &Material, seed: u64, dir: &RunDir, stage: Stage, device: &Device) -> Result<(), Error> {
+    let prior = prior::train(config, material, seed, dir, device)?;
+    if stage == Stage::Prior {
+        return Ok(());
+    }
+    let critic = critic::train(config, material, seed, dir, device)?;
+    if stage == Stage::Critic {
+        return Ok(());
+    }
+    let posterior = finetune::train(config, material, &prior, &critic, seed, dir)?;
+    if stage == Stage::Finetune {
+        return Ok(());
+    }
+    let path = dir.path.join("certificate.json");
+    if !path.exists() {
+        let clock = Instant::now();
+        let states = finetune::certificate(material, &prior, &critic, &posterior, seed, [64, 64]);
+        write_atomically(&path, serde_json::to_string_pretty(&states).expect("plain data").as_bytes())?;
+        dir.add_seconds("certificate", clock.elapsed().as_secs_f64())?;
+    }
+    evaluate(config, &prior, &critic, &posterior, seed, dir)
+}
+
+/// Evaluates every policy at the end; a kill in here repeats this step alone.
+fn evaluate(config: &Config, prior: &Prior, critic: &Iql, posterior: &Posterior, seed: u64, dir: &RunDir) -> Result<(), Error> {
+    let done = dir.path.join("final.csv");
+    if done.exists() {
+        return Ok(());
+    }
+    let mut log = CsvLog::resume(dir.path.join("eval.csv"), EVAL_HEADER, config.finetune.updates);
+    let mut last = CsvLog::resume(done, EVAL_HEADER, 0);
+    let update = config.finetune.updates;
+    let mut policies = vec![("prior".to_string(), &prior.model, Choice::Sample)];
+    policies.extend(config.evaluation.best_of.iter().map(|&n| (format!("best-of-{n}"), &prior.model, Choice::BestOf(n))));
+    policies.push(("posterior".to_string(), &posterior.model, Choice::Sample));
+    for (name, model, choice) in policies {
+        let policy = DiffusionPolicy { model, coordinates: &prior.coordinates, critic: Some(critic), choice };
+        let clock = Instant::now();
+        let episodes = rollout(&policy, &config.env, config.evaluation.episodes, seed, None)?;
+        dir.add_seconds(&format!("evaluate {name}"), clock.elapsed().as_secs_f64())?;
+        push_episodes(&mut last, update, "final", &name, &config.env, &episodes)?;
+        push_episodes(&mut log, update + 1, "final", &name, &config.env, &episodes)?;
+    }
+    log.save()?;
+    last.save()
+}
+
+/// Reads the seeds' logs into a summary.
+///
+/// # Errors
+/// When a seed is not finished.
+pub fn summarize(
+    config: &Config,
+    out: &Path,
+    seeds: &[u64],
+    provenance: Provenance,
+    data_returns: &[f64],
+) -> Result<Summary, Error> {
+    let spec = spec_of(&config.env)?;
+    let mut lines = vec![line("data", &[data_returns.to_vec()], &spec)];
+    let mut order: Vec<String> = Vec::new();
+    let mut returns: BTreeMap<String, Vec<Vec<f64>>> = BTreeMap::new();
+    let mut seconds: BTreeMap<String, f64> = BTreeMap::new();
+    let mut certificates: Vec<ConditionCertificate> = Vec::new();
+    for (index, seed) in seeds.iter().enumerate() {
+        let dir = RunDir { path: out.join(format!("seed-{seed}")) };
+        for row in read_csv(&dir.path.join("final.csv"))?.1 {
+            if !order.contains(&row[2]) {
+                order.push(row[2].clone());
+            }
+            let slot = returns.entry(row[2].clone()).or_default();
+            slot.resize(index + 1, Vec::new());
+            slot[index].push(row[4].parse().unwrap_or(f64::NAN));
+        }
+        for (stage, value) in dir.seconds() {
+            *seconds.entry(stage).or_default() += value / seeds.len() as f64;
+        }
+        let path = dir.path.join("certificate.json");
+        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let own: Vec<ConditionCertificate> =
+            serde_json::from_str(&text).map_err(|e| Error::Run(format!("{}: {e}", path.display())))?;
+        certificates.extend(own);
+    }
+    lines.extend(order.iter().map(|name| line(name, &returns[name], &spec)));
+    let field = |f: fn(&ConditionCertificate) -> f64| -> [f64; 3] {
+        let values: Vec<f64> = certificates.iter().map(f).collect();
+        [0.05, 0.5, 0.95].map(|q| quantile(&values, q))
+    };
+    let certificate = BTreeMap::from([
+        ("elbo".to_string(), field(|c| c.elbo)),
+        ("eubo".to_string(), field(|c| c.eubo)),
+        ("log_z_difference".to_string(), field(|c| c.log_z_posterior - c.log_z_prior)),
+        ("ess_posterior".to_string(), field(|c| c.ess_posterior)),
+        ("ess_prior".to_string(), field(|c| c.ess_prior)),
+        ("path_kl".to_string(), field(|c| c.path_kl)),
+        ("residual_std".to_string(), field(|c| c.residual_std)),
+    ]);
+    Ok(Summary { preset: config.preset.clone(), env: config.env.clone(), seeds: seeds.to_vec(), provenance, lines, seconds, certificate })
+}

@@ -1,0 +1,79 @@
+//! Episodes of a policy in parallel environments.
+//!
+//! One batched `act` for all running episodes, one rayon sweep of the environments per timestep; finished episodes leave the
+//! batch. Episode i draws its start and its noise from (seed, i) alone.
+
+use ndarray::ArrayView2;
+use tiltrl_envs::{EnvBatch, EnvOptions, Step};
+use tiltrl_policies::noise::Noise;
+use tiltrl_policies::policy::Policy;
+
+use crate::data::{Ending, NextObservations, Recorder, Row};
+use crate::error::Error;
+
+/// One finished episode.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Episode {
+    /// Sum of rewards.
+    pub episode_return: f64,
+    /// Timesteps.
+    pub length: usize,
+    /// Ended by the task, not by the horizon.
+    pub terminated: bool,
+}
+
+/// Returns episodes `0 … episodes − 1` of `policy` in `env`, in order; `recorders`, when given, gets one recording each.
+///
+/// # Errors
+/// When the environment cannot be made.
+pub fn rollout(
+    policy: &dyn Policy,
+    env: &str,
+    episodes: usize,
+    seed: u64,
+    mut recorders: Option<&mut Vec<Recorder>>,
+) -> Result<Vec<Episode>, Error> {
+    let mut batch = EnvBatch::new(env, &EnvOptions::default(), episodes)?;
+    let (width, dim, horizon) =
+        (batch.spec().observation_dim, batch.spec().action_dim, batch.spec().horizon);
+    let mut active: Vec<usize> = (0..episodes).collect();
+    let indices: Vec<u64> = (0..episodes as u64).collect();
+    let seeds: Vec<u64> = indices.iter().map(|&i| Noise::keyed(seed, "episode-start", i).seed()).collect();
+    let mut noise = Noise::streams(seed, "episode-noise", &indices);
+    let mut observations = vec![0.0f32; episodes * width];
+    batch.reset(&active, &seeds, &mut observations);
+    if let Some(list) = recorders.as_deref_mut() {
+        list.extend((0..episodes).map(|_| Recorder::new(width, dim, NextObservations::Omitted)));
+    }
+    let mut results = vec![Episode { episode_return: 0.0, length: 0, terminated: false }; episodes];
+    while !active.is_empty() {
+        let view = ArrayView2::from_shape((active.len(), width), &observations).expect("one row per episode");
+        let actions: Vec<f32> = policy.act(view, &mut noise).into_iter().collect();
+        let mut next = vec![0.0f32; active.len() * width];
+        let mut steps = vec![Step { reward: 0.0, terminated: false }; active.len()];
+        batch.step(&active, &actions, &mut next, &mut steps);
+        let mut running = Vec::with_capacity(active.len());
+        for (row, (&index, step)) in active.iter().zip(&steps).enumerate() {
+            let result = &mut results[index];
+            result.episode_return += step.reward;
+            result.length += 1;
+            result.terminated = step.terminated;
+            let truncated = result.length >= horizon;
+            if let Some(list) = recorders.as_deref_mut() {
+                list[index].push(Row {
+                    observation: &observations[row * width..(row + 1) * width],
+                    action: &actions[row * dim..(row + 1) * dim],
+                    reward: step.reward as f32,
+                    next_observation: &next[row * width..(row + 1) * width],
+                    ending: Ending::of(step.terminated, truncated),
+                });
+            }
+            running.push(!(step.terminated || truncated));
+        }
+        let mut flags = running.iter();
+        active.retain(|_| *flags.next().unwrap_or(&true));
+        noise.keep(&running);
+        observations = next.chunks_exact(width).zip(&running).filter(|(_, r)| **r).flat_map(|(o, _)| o.to_vec()).collect();
+    }
+    Ok(results)
+}

@@ -1,0 +1,86 @@
+//! Training of the IQL critic on the data.
+
+use burn::tensor::Device;
+use tiltrl_policies::checkpoint::Checkpoint;
+use tiltrl_policies::iql::{Iql, Transitions};
+use tiltrl_policies::nets::{Mlp, host, vector};
+use tiltrl_policies::noise::Noise;
+
+use super::material::{Material, gather};
+use super::progress::bar;
+use crate::config::Config;
+use crate::error::Error;
+use crate::run::{CsvLog, RunDir};
+
+fn networks(critic: &mut Iql) -> Vec<(String, &mut Mlp)> {
+    let online = critic.q.iter_mut().enumerate().map(|(i, n)| (format!("q{i}"), n));
+    let target = critic.target.iter_mut().enumerate().map(|(i, n)| (format!("target{i}"), n));
+    online.chain(target).chain([("v".to_string(), &mut critic.v)]).collect()
+}
+
+fn save(critic: &mut Iql, update: u64, path: &std::path::Path) -> Result<(), Error> {
+    let mut checkpoint = Checkpoint::new("critic", update);
+    for (i, optimizer) in critic.optimizers.iter().enumerate() {
+        checkpoint.tensors.insert(format!("first{i}"), optimizer.first.clone());
+        checkpoint.tensors.insert(format!("second{i}"), optimizer.second.clone());
+    }
+    for (name, net) in networks(critic) {
+        checkpoint.tensors.insert(name, host(net.parameters.clone()));
+    }
+    Ok(checkpoint.save(path)?)
+}
+
+fn load(critic: &mut Iql, path: &std::path::Path) -> Result<u64, Error> {
+    let checkpoint = Checkpoint::load(path, "critic")?;
+    for (name, net) in networks(critic) {
+        let device = net.parameters.device();
+        net.parameters = vector(checkpoint.tensor(path, &name, net.spec.num_parameters())?, &device);
+    }
+    for (i, optimizer) in critic.optimizers.iter_mut().enumerate() {
+        let length = optimizer.first.len();
+        optimizer.first = checkpoint.tensor(path, &format!("first{i}"), length)?;
+        optimizer.second = checkpoint.tensor(path, &format!("second{i}"), length)?;
+        optimizer.count = checkpoint.update;
+    }
+    Ok(checkpoint.update)
+}
+
+/// Trains the critic, or goes on from its checkpoint, and returns it.
+///
+/// # Errors
+/// When a file cannot be written, a checkpoint does not fit, or a loss is not finite.
+pub fn train(config: &Config, material: &Material, seed: u64, dir: &RunDir, device: &Device) -> Result<Iql, Error> {
+    let path = dir.checkpoint("critic");
+    let mut critic = Iql::new(config.critic.clone(), material.observation_dim, material.action_dim, seed, device);
+    let total = config.critic.updates;
+    let mut update = if path.exists() { load(&mut critic, &path)? } else { 0 };
+    if update >= total {
+        return Ok(critic);
+    }
+    let mut log = CsvLog::resume(dir.path.join("critic.csv"), "update,q_loss,v_loss,value", update);
+    let every = (total / 20).max(1);
+    let progress = bar("critic", total, update);
+    let mut clock = std::time::Instant::now();
+    while update < total {
+        let mut noise = Noise::keyed(seed, "critic-update", update);
+        let rows = noise.indices(config.critic.batch_size, material.len());
+        let report = critic.update(&Transitions {
+            observations: &gather(&material.observations, material.observation_dim, &rows, 1),
+            actions: &gather(&material.actions, material.action_dim, &rows, 1),
+            rewards: &gather(&material.rewards, 1, &rows, 1),
+            next_observations: &gather(&material.next_observations, material.observation_dim, &rows, 1),
+            terminals: &gather(&material.terminals, 1, &rows, 1),
+        })?;
+        update += 1;
+        progress.inc(1);
+        if update % every == 0 || update == total {
+            log.push(update, &format!("{:.6},{:.6},{:.6}", report.q_loss, report.v_loss, report.value));
+            log.save()?;
+            save(&mut critic, update, &path)?;
+            dir.add_seconds("critic", clock.elapsed().as_secs_f64())?;
+            clock = std::time::Instant::now();
+        }
+    }
+    progress.finish();
+    Ok(critic)
+}

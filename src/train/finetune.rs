@@ -1,0 +1,238 @@
+//! RTB fine-tuning of the prior to the posterior, with evaluations on the way and the certificate at the end.
+
+use burn::tensor::{Device, Tensor};
+use tiltrl_policies::certificate::{ConditionCertificate, PathScores, certify};
+use tiltrl_policies::checkpoint::Checkpoint;
+use tiltrl_policies::finetune::{Finetuner, Report, path_sums};
+use tiltrl_policies::gaussian::GaussianDiffusion;
+use tiltrl_policies::iql::Iql;
+use tiltrl_policies::kernels::adam::AdamConfig;
+use tiltrl_policies::nets::{host, matrix, vector};
+use tiltrl_policies::noise::Noise;
+use tiltrl_policies::policy::{Choice, Coordinates, DiffusionPolicy};
+use tiltrl_policies::sequential::SequentialModel;
+
+use super::material::{Material, gather};
+use super::prior::{Prior, describe};
+use super::progress::bar;
+use crate::config::Config;
+use crate::error::Error;
+use crate::evaluate::{EVAL_HEADER, push_episodes};
+use crate::rollout::rollout;
+use crate::run::{CsvLog, RunDir};
+
+/// A fine-tuned posterior with its temperature.
+pub struct Posterior {
+    /// The model.
+    pub model: GaussianDiffusion,
+    /// The temperature α, in the units of Q.
+    pub alpha: f64,
+}
+
+/// Returns α: the configured temperature times the prior's mean within-state standard deviation of Q.
+pub fn resolve_alpha(config: &Config, material: &Material, prior: &Prior, critic: &Iql, seed: u64) -> f64 {
+    let (states, samples) = (256, 32);
+    let mut noise = Noise::keyed(seed, "temperature", 0);
+    let rows = noise.indices(states, material.len());
+    let observations = gather(&material.observations, material.observation_dim, &rows, samples);
+    let device = prior.model.net.parameters.device();
+    let condition = matrix(observations.clone(), material.observation_dim, &device);
+    let actions = prior.coordinates.actions(host(prior.model.sample(&condition, &mut noise)));
+    let values = critic.value_of(&observations, &actions);
+    let spread: f64 = values
+        .chunks_exact(samples)
+        .map(|q| {
+            let mean = q.iter().sum::<f64>() / samples as f64;
+            (q.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / samples as f64).sqrt()
+        })
+        .sum::<f64>()
+        / states as f64;
+    config.finetune.temperature * spread.max(1e-6)
+}
+
+/// Fine-tunes the prior, or goes on from the checkpoint, and returns the posterior.
+///
+/// # Errors
+/// When a file cannot be written, a checkpoint does not fit, or a loss is not finite.
+pub fn train(
+    config: &Config,
+    material: &Material,
+    prior: &Prior,
+    critic: &Iql,
+    seed: u64,
+    dir: &RunDir,
+) -> Result<Posterior, Error> {
+    let path = dir.checkpoint("posterior");
+    let settings = &config.finetune;
+    let device = prior.model.net.parameters.device();
+    let adam = AdamConfig {
+        learning_rate: settings.learning_rate,
+        weight_decay: 0.0,
+        max_gradient_norm: settings.max_gradient_norm,
+    };
+    let mut tuner = Finetuner::new(prior.model.clone(), adam, settings.paths, settings.shaping);
+    let count = prior.model.net.spec.num_parameters();
+    let (mut update, mut alpha) = (0, None);
+    if path.exists() {
+        let checkpoint = Checkpoint::load(&path, "posterior")?;
+        update = checkpoint.update;
+        alpha = checkpoint.settings.get("alpha").and_then(serde_json::Value::as_f64);
+        let parameters = checkpoint.tensor(&path, "parameters", count)?;
+        tuner.posterior = tuner.posterior.with_parameters(vector(parameters, &device));
+        tuner.optimizer.first = checkpoint.tensor(&path, "first", count)?;
+        tuner.optimizer.second = checkpoint.tensor(&path, "second", count)?;
+        tuner.optimizer.count = update;
+    }
+    let alpha = alpha.unwrap_or_else(|| resolve_alpha(config, material, prior, critic, seed));
+    if update >= settings.updates {
+        return Ok(Posterior { model: tuner.posterior, alpha });
+    }
+    let mut log = CsvLog::resume(
+        dir.path.join("finetune.csv"),
+        "update,loss,log_z,path_kl,ess,log_reward,gradient_norm,alpha",
+        update,
+    );
+    let mut evaluations = CsvLog::resume(dir.path.join("eval.csv"), EVAL_HEADER, update);
+    let segment = (settings.updates / config.evaluation.evaluations_in_training.max(1)).max(1);
+    let progress = bar("finetune", settings.updates, update);
+    let mut clock = std::time::Instant::now();
+    if update == 0 {
+        evaluate(config, &tuner.posterior, &prior.coordinates, seed, 0, &mut evaluations)?;
+    }
+    let mut mean = Mean::default();
+    while update < settings.updates {
+        mean.add(step(&mut tuner, material, &prior.coordinates, (critic, alpha), settings.states, (seed, update))?);
+        update += 1;
+        progress.inc(1);
+        if update % segment == 0 || update == settings.updates {
+            let r = mean.take();
+            log.push(update, &format!(
+                "{:.6},{:.6},{:.6},{:.6},{:.6},{:.6},{alpha:.6}",
+                r.loss, r.log_z, r.path_kl, r.ess, r.log_reward, r.gradient_norm
+            ));
+            dir.add_seconds("finetune", clock.elapsed().as_secs_f64())?;
+            clock = std::time::Instant::now();
+            evaluate(config, &tuner.posterior, &prior.coordinates, seed, update, &mut evaluations)?;
+            dir.add_seconds("evaluation", clock.elapsed().as_secs_f64())?;
+            clock = std::time::Instant::now();
+            let mut checkpoint = Checkpoint::new("posterior", update);
+            describe(&mut checkpoint, &tuner.posterior, &prior.coordinates);
+            checkpoint.settings.insert("alpha".into(), alpha.into());
+            checkpoint.tensors.insert("parameters".into(), host(tuner.posterior.parameters()));
+            checkpoint.tensors.insert("first".into(), tuner.optimizer.first.clone());
+            checkpoint.tensors.insert("second".into(), tuner.optimizer.second.clone());
+            log.save()?;
+            evaluations.save()?;
+            checkpoint.save(&path)?;
+        }
+    }
+    progress.finish();
+    Ok(Posterior { model: tuner.posterior, alpha })
+}
+
+/// Average of reports since the last row of the log.
+#[derive(Default)]
+struct Mean {
+    sum: Report,
+    count: f64,
+}
+
+impl Mean {
+    fn add(&mut self, r: Report) {
+        self.sum.loss += r.loss;
+        self.sum.log_z += r.log_z;
+        self.sum.path_kl += r.path_kl;
+        self.sum.ess += r.ess;
+        self.sum.log_reward += r.log_reward;
+        self.sum.gradient_norm += r.gradient_norm;
+        self.count += 1.0;
+    }
+
+    fn take(&mut self) -> Report {
+        let (s, n) = (self.sum, self.count.max(1.0));
+        *self = Self::default();
+        Report {
+            loss: s.loss / n,
+            log_z: s.log_z / n,
+            path_kl: s.path_kl / n,
+            ess: s.ess / n,
+            log_reward: s.log_reward / n,
+            gradient_norm: s.gradient_norm / n,
+        }
+    }
+}
+
+fn step(
+    tuner: &mut Finetuner<GaussianDiffusion>,
+    material: &Material,
+    coordinates: &Coordinates,
+    (critic, alpha): (&Iql, f64),
+    states: usize,
+    (seed, update): (u64, u64),
+) -> Result<Report, Error> {
+    let device = tuner.posterior.net.parameters.device();
+    let mut noise = Noise::keyed(seed, "finetune-update", update);
+    let rows = noise.indices(states, material.len());
+    let observations = |c: usize| gather(&material.observations, material.observation_dim, &rows, c);
+    let condition = |c: usize| matrix(observations(c), material.observation_dim, &device);
+    let data = |c: usize| matrix(gather(&material.latents, material.action_dim, &rows, c), material.action_dim, &device);
+    let log_reward = |sample: &Tensor<2>, c: usize| -> Vec<f64> {
+        let actions = coordinates.actions(host(sample.clone()));
+        critic.value_of(&observations(c), &actions).iter().map(|q| q / alpha).collect()
+    };
+    Ok(tuner.update(&condition, &data, &log_reward, &mut noise)?)
+}
+
+fn evaluate(
+    config: &Config,
+    model: &GaussianDiffusion,
+    coordinates: &Coordinates,
+    seed: u64,
+    update: u64,
+    log: &mut CsvLog,
+) -> Result<(), Error> {
+    let policy = DiffusionPolicy { model, coordinates, critic: None, choice: Choice::Sample };
+    let episodes = rollout(&policy, &config.env, config.evaluation.episodes_in_training, seed ^ 0x7261_696e, None)?;
+    push_episodes(log, update, "training", "posterior", &config.env, &episodes)
+}
+
+/// Returns the certificate of each of `states` states of the data, from `paths` paths each way.
+pub fn certificate(
+    material: &Material,
+    prior: &Prior,
+    critic: &Iql,
+    posterior: &Posterior,
+    seed: u64,
+    [states, paths]: [usize; 2],
+) -> Vec<ConditionCertificate> {
+    let device: Device = prior.model.net.parameters.device();
+    let mut noise = Noise::keyed(seed, "certificate", 0);
+    let rows = noise.indices(states, material.len());
+    let steps = prior.model.num_steps();
+    let mut all = Vec::with_capacity(states);
+    for chunk in rows.chunks(16) {
+        let observations = gather(&material.observations, material.observation_dim, chunk, paths);
+        let condition = matrix(observations.clone(), material.observation_dim, &device);
+        let mut score = |model: &GaussianDiffusion| {
+            let (path, _) = model.sample_path(&condition, &mut noise);
+            let q = path_sums(posterior.model.step_log_probs(&path, 0..steps));
+            let p = path_sums(prior.model.step_log_probs(&path, 0..steps));
+            let actions = prior.coordinates.actions(host(model.sample_of(&path)));
+            let r: Vec<f64> = critic.value_of(&observations, &actions).iter().map(|v| v / posterior.alpha).collect();
+            [q, p, r]
+        };
+        let (from_q, from_p) = (score(&posterior.model), score(&prior.model));
+        for i in 0..chunk.len() {
+            let part = |s: &'_ [Vec<f64>; 3]| -> [Vec<f64>; 3] {
+                std::array::from_fn(|j| s[j][i * paths..(i + 1) * paths].to_vec())
+            };
+            let (q, p) = (part(&from_q), part(&from_p));
+            let scores = |s: &'_ [Vec<f64>; 3]| -> ConditionCertificate {
+                let posterior = PathScores { log_posterior: &q[0], log_prior: &q[1], log_reward: &q[2] };
+                certify(&posterior, &PathScores { log_posterior: &s[0], log_prior: &s[1], log_reward: &s[2] })
+            };
+            all.push(scores(&p));
+        }
+    }
+    all
+}

@@ -1,0 +1,7 @@
+//! The stages of a run: prior, critic, fine-tuning. Each resumes from its last checkpoint.
+
+pub mod critic;
+pub mod finetune;
+pub mod material;
+pub mod prior;
+pub mod progress;

@@ -1,0 +1,187 @@
+//! Training of the diffusion prior by denoising, with averaged weights and fitted step variances.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use tiltrl_policies::checkpoint::Checkpoint;
+use tiltrl_policies::error::PolicyError;
+use tiltrl_policies::gaussian::GaussianDiffusion;
+use tiltrl_policies::kernels::adam::{Adam, AdamConfig, moving_average};
+use tiltrl_policies::kernels::mlp::MlpSpec;
+use tiltrl_policies::nets::{Mlp, host, matrix, vector};
+use tiltrl_policies::noise::Noise;
+use tiltrl_policies::normalizer::Normalizer;
+use tiltrl_policies::policy::Coordinates;
+use tiltrl_policies::schedule::Schedule;
+
+use super::material::{Material, gather};
+use super::progress::bar;
+use crate::config::Config;
+use crate::error::Error;
+use crate::run::{CsvLog, RunDir};
+
+/// A trained prior and the coordinates it works in.
+pub struct Prior {
+    /// The model with averaged weights.
+    pub model: GaussianDiffusion,
+    /// Its coordinates.
+    pub coordinates: Coordinates,
+}
+
+/// Returns an untrained model of the configured shape.
+///
+/// # Errors
+/// When the schedule is not memoryless.
+pub fn fresh(config: &Config, dims: [usize; 2], seed: u64, device: &Device) -> Result<GaussianDiffusion, Error> {
+    let [observation_dim, action_dim] = dims;
+    let schedule = Schedule::new(config.prior.schedule, config.prior.num_steps, config.prior.prediction)?;
+    let inputs = GaussianDiffusion::net_inputs(action_dim, observation_dim);
+    let spec = MlpSpec {
+        sizes: [vec![inputs], config.prior.hidden.clone(), vec![action_dim]].concat(),
+        activation: config.prior.activation,
+        layer_norm: false,
+    };
+    let net = Mlp::new(spec, 0.1, &mut Noise::keyed(seed, "prior-init", 0), device);
+    Ok(GaussianDiffusion { net, schedule: Arc::new(schedule), dim: action_dim, condition_dim: observation_dim, exact: None })
+}
+
+/// Stores schedule and coordinates beside a model's weights.
+pub fn describe(checkpoint: &mut Checkpoint, model: &GaussianDiffusion, coordinates: &Coordinates) {
+    let json = |value: &dyn erased::Json| value.json();
+    checkpoint.settings.insert("schedule".into(), json(&*model.schedule));
+    checkpoint.settings.insert("observation".into(), json(&coordinates.observation));
+    checkpoint.settings.insert("action".into(), json(&coordinates.action));
+    checkpoint.settings.insert("sizes".into(), json(&model.net.spec.sizes));
+}
+
+mod erased {
+    /// Anything that serialises to JSON.
+    pub trait Json {
+        fn json(&self) -> serde_json::Value;
+    }
+    impl<T: serde::Serialize> Json for T {
+        fn json(&self) -> serde_json::Value {
+            serde_json::to_value(self).expect("plain data")
+        }
+    }
+}
+
+/// Restores a model and its coordinates from tensor `name` of a checkpoint.
+///
+/// # Errors
+/// When sizes differ from the config's.
+pub fn restore(
+    checkpoint: &Checkpoint,
+    path: &std::path::Path,
+    name: &str,
+    mut model: GaussianDiffusion,
+) -> Result<Prior, Error> {
+    let setting = |key: &str| checkpoint.settings.get(key).cloned().unwrap_or_default();
+    let bad = |what: &str| PolicyError::Checkpoint {
+        path: path.to_path_buf(),
+        reason: format!("`{what}` is missing or cannot be read"),
+        hint: "delete the file to redo its stage".into(),
+    };
+    let schedule: Schedule = serde_json::from_value(setting("schedule")).map_err(|_| bad("schedule"))?;
+    let observation: Normalizer = serde_json::from_value(setting("observation")).map_err(|_| bad("observation"))?;
+    let action: Normalizer = serde_json::from_value(setting("action")).map_err(|_| bad("action"))?;
+    let device = model.net.parameters.device();
+    let values = checkpoint.tensor(path, name, model.net.spec.num_parameters())?;
+    model.net.parameters = vector(values, &device);
+    model.schedule = Arc::new(schedule);
+    Ok(Prior { model, coordinates: Coordinates { observation, action } })
+}
+
+/// Trains the prior, or goes on from its checkpoint, and returns it.
+///
+/// # Errors
+/// When a file cannot be written, a checkpoint does not fit, or a loss is not finite.
+pub fn train(config: &Config, material: &Material, seed: u64, dir: &RunDir, device: &Device) -> Result<Prior, Error> {
+    let path = dir.checkpoint("prior");
+    let settings = &config.prior;
+    let mut model = fresh(config, [material.observation_dim, material.action_dim], seed, device)?;
+    let adam = AdamConfig { learning_rate: settings.learning_rate, weight_decay: 0.0, max_gradient_norm: 1.0 };
+    let count = model.net.spec.num_parameters();
+    let mut optimizer = Adam::new(adam, count);
+    let mut average = host(model.net.parameters.clone());
+    let mut update = 0;
+    if path.exists() {
+        let checkpoint = Checkpoint::load(&path, "prior")?;
+        if checkpoint.update >= settings.updates {
+            return restore(&checkpoint, &path, "average", model);
+        }
+        update = checkpoint.update;
+        model.net.parameters = vector(checkpoint.tensor(&path, "parameters", count)?, device);
+        average = checkpoint.tensor(&path, "average", count)?;
+        optimizer.first = checkpoint.tensor(&path, "first", count)?;
+        optimizer.second = checkpoint.tensor(&path, "second", count)?;
+        optimizer.count = update;
+    }
+    let mut log = CsvLog::resume(dir.path.join("prior.csv"), "update,loss", update);
+    let every = (settings.updates / 20).max(1);
+    let progress = bar("prior", settings.updates, update);
+    let mut clock = std::time::Instant::now();
+    let (mut running, mut counted) = (0.0, 0u32);
+    while update < settings.updates {
+        let loss = step(&mut model, &mut optimizer, material, settings.batch_size, seed, update)?;
+        (running, counted) = (running + loss, counted + 1);
+        update += 1;
+        moving_average(&mut average, &host(model.net.parameters.clone()), settings.ema_decay);
+        progress.inc(1);
+        if update % every == 0 || update == settings.updates {
+            log.push(update, &format!("{:.6}", running / f64::from(counted)));
+            (running, counted) = (0.0, 0);
+            let mut checkpoint = Checkpoint::new("prior", update);
+            let mut averaged = model.clone();
+            averaged.net.parameters = vector(average.clone(), device);
+            if update == settings.updates {
+                fit_variance(&mut averaged, material, seed, device);
+            }
+            describe(&mut checkpoint, &averaged, &material.coordinates);
+            checkpoint.tensors.insert("parameters".into(), host(model.net.parameters.clone()));
+            checkpoint.tensors.insert("average".into(), average.clone());
+            checkpoint.tensors.insert("first".into(), optimizer.first.clone());
+            checkpoint.tensors.insert("second".into(), optimizer.second.clone());
+            log.save()?;
+            checkpoint.save(&path)?;
+            dir.add_seconds("prior", clock.elapsed().as_secs_f64())?;
+            clock = std::time::Instant::now();
+        }
+    }
+    progress.finish();
+    restore(&Checkpoint::load(&path, "prior")?, &path, "average", model)
+}
+
+fn step(
+    model: &mut GaussianDiffusion,
+    optimizer: &mut Adam,
+    material: &Material,
+    batch_size: usize,
+    seed: u64,
+    update: u64,
+) -> Result<f64, Error> {
+    let device = model.net.parameters.device();
+    let mut noise = Noise::keyed(seed, "prior-update", update);
+    let rows = noise.indices(batch_size, material.len());
+    let sample = gather(&material.latents, material.action_dim, &rows, 1);
+    let condition = gather(&material.observations, material.observation_dim, &rows, 1);
+    let tracked = GaussianDiffusion { net: model.net.tracked(), ..model.clone() };
+    let loss = tracked.denoising_loss(&sample, matrix(condition, material.observation_dim, &device), &mut noise);
+    let value = f64::from(host(loss.clone())[0]);
+    if !value.is_finite() {
+        return Err(PolicyError::NonFinite { stage: "prior", what: "loss", update }.into());
+    }
+    let gradient = host(tracked.net.parameters.grad(&loss.backward()).expect("tracked"));
+    let mut parameters = host(model.net.parameters.clone());
+    optimizer.step(&mut parameters, &gradient);
+    model.net.parameters = vector(parameters, &device);
+    Ok(value)
+}
+
+fn fit_variance(model: &mut GaussianDiffusion, material: &Material, seed: u64, device: &Device) {
+    let mut noise = Noise::keyed(seed, "prior-variance", 0);
+    let rows = noise.indices(4096, material.len());
+    let sample = gather(&material.latents, material.action_dim, &rows, 1);
+    let condition = gather(&material.observations, material.observation_dim, &rows, 1);
+    model.fit_variance(&sample, &matrix(condition, material.observation_dim, device), &mut noise);
+}
