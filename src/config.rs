@@ -115,13 +115,13 @@ fn base(preset: &str, env: &str) -> Config {
             prediction: Prediction::Velocity,
             hidden: vec![256, 256, 256],
             activation: Activation::Silu,
-            updates: 20_000,
+            updates: 15_000,
             batch_size: 256,
             learning_rate: 5e-4,
             ema_decay: 0.999,
         },
         critic: IqlConfig {
-            updates: 40_000,
+            updates: 25_000,
             batch_size: 256,
             hidden: vec![256, 256],
             layer_norm: true,
@@ -133,13 +133,13 @@ fn base(preset: &str, env: &str) -> Config {
             lcb: 0.0,
         },
         finetune: FinetuneConfig {
-            updates: 3_000,
+            updates: 2_000,
             states: 32,
-            paths: Mixture { on_policy: 7, prior: 0, data: 1 },
-            learning_rate: 1e-4,
+            paths: Mixture { on_policy: 8, prior: 0, data: 0 },
+            learning_rate: 1e-3,
             max_gradient_norm: 1.0,
-            temperature: 0.3,
-            shaping: Shaping { dead_zone: 0.0, huber: 10.0 },
+            temperature: 0.2,
+            shaping: Shaping { dead_zone: 0.0, huber: 20.0 },
         },
         evaluation: EvaluationConfig {
             episodes: 20,
@@ -162,7 +162,8 @@ pub fn preset(name: &str) -> Result<Config, Error> {
         config.critic.hidden = vec![128, 128];
         config.critic.updates = 10_000;
         config.critic.discount = 0.97;
-        config.finetune.updates = 1_500;
+        config.finetune.updates = 2_000;
+        config.finetune.temperature = 0.1;
         config.evaluation =
             EvaluationConfig { episodes: 128, episodes_in_training: 32, evaluations_in_training: 10, best_of: vec![16] };
         return Ok(config);

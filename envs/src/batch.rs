@@ -154,7 +154,9 @@ impl Fleet for Boxes {
 
     fn step(&mut self, indices: &[usize], rows: Rows<'_>) {
         let (width, action_dim) = (self.spec().observation_dim, self.spec().action_dim);
-        for_each_part(&mut self.0, 0, indices, rows, 1, &|envs, offset, indices, rows| {
+        // A few parts per thread: enough to level out slow environments, few enough to cost nothing beside fast ones.
+        let part = (indices.len() / (4 * rayon::current_num_threads())).max(1);
+        for_each_part(&mut self.0, 0, indices, rows, part, &|envs, offset, indices, rows| {
             for (k, &index) in indices.iter().enumerate() {
                 let action = &rows.actions[k * action_dim..][..action_dim];
                 let observation = &mut rows.observations[k * width..][..width];

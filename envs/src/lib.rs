@@ -15,6 +15,7 @@
 
 mod batch;
 pub mod classic;
+pub mod conformity;
 mod dispatch;
 mod env;
 mod error;

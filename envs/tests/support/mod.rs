@@ -1,6 +1,8 @@
 //! What the trace tests share: reading recordings and replaying them.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod npz;
+
 use std::path::{Path, PathBuf};
 use tiltrl_envs::{EnvOptions, Margin, Stateful, make_stateful};
 

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::math::{Activation, activate, activate_backward};
 use super::matmul::{Layout, matmul};
-
-const NORM_EPSILON: f32 = 1e-5;
+use super::norm::{normalize, normalize_backward};
 
 /// Shape of a multilayer perceptron whose parameters lie in one flat vector.
 ///
@@ -144,7 +143,7 @@ fn forward_shard(spec: &MlpSpec, parameters: &[f32], input: &[f32], output: &mut
             let mut pre = filled(bias, rows);
             matmul([rows, inputs, outputs], (source, Layout::Plain), (weight, Layout::Plain), &mut pre, true);
             if let Some(norm) = layer.norm {
-                let (normalized, inverse) = normalize(&mut pre, &parameters[norm..layer.end], outputs, keep);
+                let (normalized, inverse) = normalize(&mut pre, &parameters[norm..layer.end], keep);
                 shard.normalized.push(normalized);
                 shard.inverse_std.push(inverse);
             }
@@ -163,29 +162,6 @@ fn forward_shard(spec: &MlpSpec, parameters: &[f32], input: &[f32], output: &mut
         shard.hidden.push(current);
     }
     shard
-}
-
-/// Replaces rows by gain · (z − mean)/std + shift; returns the normalised rows and 1/std.
-fn normalize(rows: &mut [f32], gain_shift: &[f32], width: usize, keep: bool) -> (Vec<f32>, Vec<f32>) {
-    let (gain, shift) = gain_shift.split_at(width);
-    let mut kept = Vec::with_capacity(if keep { rows.len() } else { 0 });
-    let mut inverse = Vec::with_capacity(rows.len() / width);
-    for row in rows.chunks_exact_mut(width) {
-        let mean = row.iter().sum::<f32>() / width as f32;
-        let variance = row.iter().map(|z| (z - mean) * (z - mean)).sum::<f32>() / width as f32;
-        let scale = 1.0 / (variance + NORM_EPSILON).sqrt();
-        for z in row.iter_mut() {
-            *z = (*z - mean) * scale;
-        }
-        if keep {
-            kept.extend_from_slice(row);
-            inverse.push(scale);
-        }
-        for ((z, g), b) in row.iter_mut().zip(gain).zip(shift) {
-            *z = *z * g + b;
-        }
-    }
-    (kept, inverse)
 }
 
 /// Returns the gradients with respect to the parameters and, when asked for, the input.
@@ -247,9 +223,9 @@ fn backward_shard(
         if i + 2 < spec.sizes.len() {
             activate_backward(spec.activation, &shard.pre[i], &mut delta);
             if let Some(norm) = layer.norm {
-                let kept = (&shard.normalized[i][..], &shard.inverse_std[i][..]);
                 let gain = &parameters[norm..norm + outputs];
-                normalize_backward(&mut delta, kept, gain, &mut gradient[norm..layer.end]);
+                let own = &mut gradient[norm..layer.end];
+                normalize_backward(&mut delta, &shard.normalized[i], &shard.inverse_std[i], gain, own);
             }
         }
         let source: &[f32] = if i == 0 { input } else { &shard.hidden[i - 1] };
@@ -273,25 +249,4 @@ fn backward_shard(
         }
     }
     gradient
-}
-
-fn normalize_backward(delta: &mut [f32], kept: (&[f32], &[f32]), gain: &[f32], gradient: &mut [f32]) {
-    let width = gain.len();
-    let (gain_gradient, shift_gradient) = gradient.split_at_mut(width);
-    let rows = delta.chunks_exact_mut(width).zip(kept.0.chunks_exact(width)).zip(kept.1);
-    for ((row, normalized), scale) in rows {
-        let (mut mean, mut mean_product) = (0.0, 0.0);
-        for i in 0..width {
-            gain_gradient[i] += row[i] * normalized[i];
-            shift_gradient[i] += row[i];
-            row[i] *= gain[i];
-            mean += row[i];
-            mean_product += row[i] * normalized[i];
-        }
-        mean /= width as f32;
-        mean_product /= width as f32;
-        for i in 0..width {
-            row[i] = scale * (row[i] - mean - normalized[i] * mean_product);
-        }
-    }
 }

@@ -6,3 +6,4 @@ pub mod math;
 #[allow(unsafe_code)]
 pub mod matmul;
 pub mod mlp;
+pub mod norm;
