@@ -1,6 +1,6 @@
 //! Activations over slices, vectorised by the compiler for the CPU found at run time.
 //!
-//! The exponential is a degree-6 polynomial after range reduction; its relative error is below 2e-7
+//! The exponential is a degree-6 polynomial after range reduction; its relative error is below 4e-7
 //! on [-87, 87] (tested). No fused multiply-add is used, so every instruction set gives the same bytes.
 
 use multiversion::multiversion;
@@ -127,7 +127,7 @@ mod tests {
         exp_slice(&input, &mut output);
         for (x, y) in input.iter().zip(&output) {
             let exact = f64::from(*x).exp();
-            assert!((f64::from(*y) / exact - 1.0).abs() < 2e-7, "exp({x}) = {y}");
+            assert!((f64::from(*y) / exact - 1.0).abs() < 4e-7, "exp({x}) = {y}");
         }
     }
 
