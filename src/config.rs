@@ -135,11 +135,18 @@ fn base(preset: &str, env: &str) -> Config {
         finetune: FinetuneConfig {
             updates: 2_000,
             states: 32,
-            paths: Mixture { on_policy: 8, prior: 0, data: 0 },
+            paths: Mixture {
+                on_policy: 8,
+                prior: 0,
+                data: 0,
+            },
             learning_rate: 1e-3,
             max_gradient_norm: 1.0,
             temperature: 0.2,
-            shaping: Shaping { dead_zone: 0.0, huber: 20.0 },
+            shaping: Shaping {
+                dead_zone: 0.0,
+                huber: 20.0,
+            },
         },
         evaluation: EvaluationConfig {
             episodes: 20,
@@ -164,8 +171,12 @@ pub fn preset(name: &str) -> Result<Config, Error> {
         config.critic.discount = 0.97;
         config.finetune.updates = 2_000;
         config.finetune.temperature = 0.1;
-        config.evaluation =
-            EvaluationConfig { episodes: 128, episodes_in_training: 32, evaluations_in_training: 10, best_of: vec![16] };
+        config.evaluation = EvaluationConfig {
+            episodes: 128,
+            episodes_in_training: 32,
+            evaluations_in_training: 10,
+            best_of: vec![16],
+        };
         return Ok(config);
     }
     let plain = name.strip_suffix("-v2").unwrap_or(name);
@@ -176,7 +187,9 @@ pub fn preset(name: &str) -> Result<Config, Error> {
                 let d4rl = name.ends_with("-v2");
                 config.data_files = match (d4rl, quality) {
                     (true, _) => vec![format!("{env}_{}-v2.hdf5", quality.replace('-', "_"))],
-                    (false, "medium-expert") => vec![format!("{env}-medium.hdf5"), format!("{env}-expert.hdf5")],
+                    (false, "medium-expert") => {
+                        vec![format!("{env}-medium.hdf5"), format!("{env}-expert.hdf5")]
+                    }
                     _ => vec![format!("{plain}.hdf5")],
                 };
                 return Ok(config);
@@ -184,8 +197,12 @@ pub fn preset(name: &str) -> Result<Config, Error> {
         }
     }
     let names = preset_names();
-    let hint = nearest(name, names.iter().map(String::as_str)).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-    Err(Error::Usage(format!("unknown preset `{name}`{hint}\n  presets: {}", names.join(", "))))
+    let hint = nearest(name, names.iter().map(String::as_str))
+        .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+    Err(Error::Usage(format!(
+        "unknown preset `{name}`{hint}\n  presets: {}",
+        names.join(", ")
+    )))
 }
 
 impl Config {
@@ -196,43 +213,86 @@ impl Config {
     pub fn with_overrides(self, overrides: &[String]) -> Result<Self, Error> {
         let mut value = toml::Value::try_from(&self).map_err(|e| Error::Usage(e.to_string()))?;
         for entry in overrides {
-            let (key, text) = entry
-                .split_once('=')
-                .ok_or_else(|| Error::Usage(format!("--set {entry}: expected key=value, as in finetune.temperature=0.5")))?;
+            let (key, text) = entry.split_once('=').ok_or_else(|| {
+                Error::Usage(format!(
+                    "--set {entry}: expected key=value, as in finetune.temperature=0.5"
+                ))
+            })?;
             set(&mut value, key.trim(), text.trim())?;
         }
-        let config: Self = value.try_into().map_err(|e| Error::Usage(format!("--set: {e}")))?;
+        let config: Self = value
+            .try_into()
+            .map_err(|e| Error::Usage(format!("--set: {e}")))?;
         config.validate()?;
         Ok(config)
     }
 
     fn validate(&self) -> Result<(), Error> {
-        let demand = |holds: bool, what: &str| if holds { Ok(()) } else { Err(Error::Usage(what.to_string())) };
-        demand((2..=1000).contains(&self.prior.num_steps), "prior.num_steps: expected 2 to 1000")?;
-        demand(self.finetune.paths.total() >= 2 && self.finetune.paths.on_policy >= 1, "finetune.paths: expected at least 2 paths per state, 1 of them on-policy")?;
-        demand(self.finetune.paths.data <= 1, "finetune.paths.data: a state of the data has one action; expected 0 or 1")?;
-        demand(self.finetune.temperature > 0.0, "finetune.temperature: expected a positive number")?;
-        demand(self.critic.expectile > 0.0 && self.critic.expectile < 1.0, "critic.expectile: expected a number in (0, 1)")?;
-        demand(self.critic.discount > 0.0 && self.critic.discount < 1.0, "critic.discount: expected a number in (0, 1)")?;
-        demand(self.evaluation.episodes > 0, "evaluation.episodes: expected at least 1")?;
-        let sizes = [self.prior.batch_size, self.critic.batch_size, self.finetune.states];
-        demand(sizes.iter().all(|&s| s > 0), "batch sizes: expected at least 1")
+        let demand = |holds: bool, what: &str| {
+            if holds {
+                Ok(())
+            } else {
+                Err(Error::Usage(what.to_string()))
+            }
+        };
+        demand(
+            (2..=1000).contains(&self.prior.num_steps),
+            "prior.num_steps: expected 2 to 1000",
+        )?;
+        demand(
+            self.finetune.paths.total() >= 2 && self.finetune.paths.on_policy >= 1,
+            "finetune.paths: expected at least 2 paths per state, 1 of them on-policy",
+        )?;
+        demand(
+            self.finetune.paths.data <= 1,
+            "finetune.paths.data: a state of the data has one action; expected 0 or 1",
+        )?;
+        demand(
+            self.finetune.temperature > 0.0,
+            "finetune.temperature: expected a positive number",
+        )?;
+        demand(
+            self.critic.expectile > 0.0 && self.critic.expectile < 1.0,
+            "critic.expectile: expected a number in (0, 1)",
+        )?;
+        demand(
+            self.critic.discount > 0.0 && self.critic.discount < 1.0,
+            "critic.discount: expected a number in (0, 1)",
+        )?;
+        demand(
+            self.evaluation.episodes > 0,
+            "evaluation.episodes: expected at least 1",
+        )?;
+        let sizes = [
+            self.prior.batch_size,
+            self.critic.batch_size,
+            self.finetune.states,
+        ];
+        demand(
+            sizes.iter().all(|&s| s > 0),
+            "batch sizes: expected at least 1",
+        )
     }
 }
 
 fn set(value: &mut toml::Value, key: &str, text: &str) -> Result<(), Error> {
     let mut slot = value;
     for part in key.split('.') {
-        let table = slot
-            .as_table_mut()
-            .ok_or_else(|| Error::Usage(format!("--set {key}: `{part}` is inside a plain value")))?;
+        let table = slot.as_table_mut().ok_or_else(|| {
+            Error::Usage(format!("--set {key}: `{part}` is inside a plain value"))
+        })?;
         if !table.contains_key(part) {
             let hint = nearest(part, table.keys().map(String::as_str))
                 .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
             let keys: Vec<_> = table.keys().cloned().collect();
-            return Err(Error::Usage(format!("--set {key}: unknown key `{part}`{hint}\n  keys here: {}", keys.join(", "))));
+            return Err(Error::Usage(format!(
+                "--set {key}: unknown key `{part}`{hint}\n  keys here: {}",
+                keys.join(", ")
+            )));
         }
-        slot = table.get_mut(part).ok_or_else(|| Error::Usage(key.to_string()))?;
+        slot = table
+            .get_mut(part)
+            .ok_or_else(|| Error::Usage(key.to_string()))?;
     }
     let parsed: toml::Table = toml::from_str(&format!("v = {text}"))
         .or_else(|_| toml::from_str(&format!("v = {:?}", text)))
@@ -242,7 +302,11 @@ fn set(value: &mut toml::Value, key: &str, text: &str) -> Result<(), Error> {
         new = toml::Value::Float(*i as f64);
     }
     if slot.type_str() != new.type_str() {
-        return Err(Error::Usage(format!("--set {key}={text}: expected a {}, found a {}", slot.type_str(), new.type_str())));
+        return Err(Error::Usage(format!(
+            "--set {key}={text}: expected a {}, found a {}",
+            slot.type_str(),
+            new.type_str()
+        )));
     }
     *slot = new;
     Ok(())
@@ -263,16 +327,32 @@ mod tests {
 
     #[test]
     fn unknown_names_get_the_nearest() {
-        assert!(preset("hoper-medium").expect_err("typo").to_string().contains("`hopper-medium`"));
-        let wrong = preset("quickstart").expect("known").with_overrides(&["critic.expectil=0.8".into()]);
+        assert!(
+            preset("hoper-medium")
+                .expect_err("typo")
+                .to_string()
+                .contains("`hopper-medium`")
+        );
+        let wrong = preset("quickstart")
+            .expect("known")
+            .with_overrides(&["critic.expectil=0.8".into()]);
         assert!(wrong.expect_err("typo").to_string().contains("`expectile`"));
-        let wrong = preset("quickstart").expect("known").with_overrides(&["critic.expectile=high".into()]);
-        assert!(wrong.expect_err("type").to_string().contains("expected a float"));
+        let wrong = preset("quickstart")
+            .expect("known")
+            .with_overrides(&["critic.expectile=high".into()]);
+        assert!(
+            wrong
+                .expect_err("type")
+                .to_string()
+                .contains("expected a float")
+        );
     }
 
     #[test]
     fn overrides_take_integers_for_floats() {
-        let config = preset("quickstart").expect("known").with_overrides(&["finetune.temperature=1".into()]);
+        let config = preset("quickstart")
+            .expect("known")
+            .with_overrides(&["finetune.temperature=1".into()]);
         assert_eq!(config.expect("valid").finetune.temperature, 1.0);
     }
 }

@@ -25,7 +25,10 @@ pub fn push_episodes(
 ) -> Result<(), Error> {
     let spec = spec_of(env)?;
     for (index, e) in episodes.iter().enumerate() {
-        let mut row = format!("{phase},{policy},{index},{:.6},{},{}", e.episode_return, e.length, e.terminated);
+        let mut row = format!(
+            "{phase},{policy},{index},{:.6},{},{}",
+            e.episode_return, e.length, e.terminated
+        );
         match spec.normalized_score(e.episode_return) {
             Some(score) => {
                 let _ = write!(row, ",{score:.4}");

@@ -41,7 +41,8 @@ impl Policy for SwingUp {
                 if choice[i] < self.randomness {
                     return (2.0 * uniform[i] - 1.0) as f32;
                 }
-                (self.strength * Self::torque([f64::from(o[0]), f64::from(o[1]), f64::from(o[2])])) as f32
+                (self.strength * Self::torque([f64::from(o[0]), f64::from(o[1]), f64::from(o[2])]))
+                    as f32
             })
             .collect();
         Array2::from_shape_vec((observations.nrows(), 1), actions).expect("one action per row")
@@ -58,7 +59,9 @@ impl Policy for Uniform {
     fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32> {
         let rows = observations.nrows();
         let columns: Vec<Vec<f64>> = (0..self.action_dim).map(|_| noise.uniforms()).collect();
-        Array2::from_shape_fn((rows, self.action_dim), |(r, c)| (2.0 * columns[c][r] - 1.0) as f32)
+        Array2::from_shape_fn((rows, self.action_dim), |(r, c)| {
+            (2.0 * columns[c][r] - 1.0) as f32
+        })
     }
 }
 
@@ -68,12 +71,26 @@ impl Policy for Uniform {
 /// When the environment cannot be made.
 pub fn mixed_pendulum(seed: u64) -> Result<Dataset, Error> {
     let mut recorders: Vec<Recorder> = Vec::new();
-    for (i, (randomness, strength)) in [(1.0, 1.0), (0.7, 0.8), (0.5, 0.9), (0.3, 1.0)].into_iter().enumerate() {
-        let policy = SwingUp { randomness, strength };
-        rollout(&policy, "pendulum-v1", 60, seed.wrapping_add(i as u64), Some(&mut recorders))?;
+    for (i, (randomness, strength)) in [(1.0, 1.0), (0.7, 0.8), (0.5, 0.9), (0.3, 1.0)]
+        .into_iter()
+        .enumerate()
+    {
+        let policy = SwingUp {
+            randomness,
+            strength,
+        };
+        rollout(
+            &policy,
+            "pendulum-v1",
+            60,
+            seed.wrapping_add(i as u64),
+            Some(&mut recorders),
+        )?;
     }
     let mut recorders = recorders.into_iter();
-    let mut all = recorders.next().ok_or_else(|| Error::Run("no episode was recorded".into()))?;
+    let mut all = recorders
+        .next()
+        .ok_or_else(|| Error::Run("no episode was recorded".into()))?;
     for recorder in recorders {
         all.append(recorder);
     }

@@ -45,9 +45,15 @@ pub struct Summary {
 
 /// Returns the line of a policy from episode returns per seed.
 pub fn line(policy: &str, returns: &[Vec<f64>], spec: &EnvSpec) -> Line {
-    let scores: Option<Vec<Vec<f64>>> =
-        returns.iter().map(|seed| seed.iter().map(|&r| spec.normalized_score(r)).collect()).collect();
-    Line { policy: policy.into(), returns: aggregate(returns, 0), score: scores.map(|s| aggregate(&s, 0)) }
+    let scores: Option<Vec<Vec<f64>>> = returns
+        .iter()
+        .map(|seed| seed.iter().map(|&r| spec.normalized_score(r)).collect())
+        .collect();
+    Line {
+        policy: policy.into(),
+        returns: aggregate(returns, 0),
+        score: scores.map(|s| aggregate(&s, 0)),
+    }
 }
 
 /// Returns the table as text.
@@ -55,7 +61,11 @@ pub fn table(summary: &Summary) -> String {
     let scored = summary.lines.iter().any(|l| l.score.is_some());
     let mut out = format!(
         "{:<14} {:>10} {:>10} {:>10}   {:<22} {:>9}\n",
-        if scored { "policy (score)" } else { "policy (return)" },
+        if scored {
+            "policy (score)"
+        } else {
+            "policy (return)"
+        },
         "mean",
         "median",
         "IQM",
@@ -70,7 +80,13 @@ pub fn table(summary: &Summary) -> String {
         );
     }
     let p = &summary.provenance;
-    out += &format!("engine {} {}, margin rule {}, data {}\n", p.engine, p.engine_version, p.margin_rule, &p.data_sha256[..12.min(p.data_sha256.len())]);
+    out += &format!(
+        "engine {} {}, margin rule {}, data {}\n",
+        p.engine,
+        p.engine_version,
+        p.margin_rule,
+        &p.data_sha256[..12.min(p.data_sha256.len())]
+    );
     out
 }
 
@@ -80,18 +96,30 @@ pub fn table(summary: &Summary) -> String {
 /// When it cannot be written.
 pub fn save(summary: &Summary, folder: &Path) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(summary).expect("plain data");
-    Ok(write_atomically(&folder.join("summary.json"), text.as_bytes())?)
+    Ok(write_atomically(
+        &folder.join("summary.json"),
+        text.as_bytes(),
+    )?)
 }
 
 fn column(rows: &[Vec<String>], index: usize) -> Vec<f64> {
-    rows.iter().map(|r| r.get(index).and_then(|v| v.parse().ok()).unwrap_or(f64::NAN)).collect()
+    rows.iter()
+        .map(|r| {
+            r.get(index)
+                .and_then(|v| v.parse().ok())
+                .unwrap_or(f64::NAN)
+        })
+        .collect()
 }
 
 /// Mean return at each update of one seed's training evaluations.
 fn training_curve(seed: &Path) -> Result<BTreeMap<u64, f64>, Error> {
     let (_, rows) = read_csv(&seed.join("eval.csv"))?;
     let mut sums: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
-    for row in rows.iter().filter(|r| r.get(1).is_some_and(|p| p == "training")) {
+    for row in rows
+        .iter()
+        .filter(|r| r.get(1).is_some_and(|p| p == "training"))
+    {
         let entry = sums.entry(row[0].parse().unwrap_or(0)).or_default();
         entry.0 += row[4].parse().unwrap_or(f64::NAN);
         entry.1 += 1.0;
@@ -103,22 +131,49 @@ fn training_curve(seed: &Path) -> Result<BTreeMap<u64, f64>, Error> {
 ///
 /// # Errors
 /// When a log is missing or a picture cannot be written.
-pub fn draw(summary: &Summary, config: &Config, folder: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
-    let seeds: Vec<_> = summary.seeds.iter().map(|s| folder.join(format!("seed-{s}"))).collect();
-    let curves: Vec<_> = seeds.iter().map(|s| training_curve(s)).collect::<Result<_, _>>()?;
+pub fn draw(
+    summary: &Summary,
+    config: &Config,
+    folder: &Path,
+) -> Result<Vec<std::path::PathBuf>, Error> {
+    let seeds: Vec<_> = summary
+        .seeds
+        .iter()
+        .map(|s| folder.join(format!("seed-{s}")))
+        .collect();
+    let curves: Vec<_> = seeds
+        .iter()
+        .map(|s| training_curve(s))
+        .collect::<Result<_, _>>()?;
     let updates: Vec<u64> = curves[0].keys().copied().collect();
     let at = |u: &u64| -> Vec<f64> { curves.iter().filter_map(|c| c.get(u).copied()).collect() };
     let mean: Vec<f64> = updates.iter().map(|u| crate::stats::mean(&at(u))).collect();
-    let low = updates.iter().map(|u| at(u).into_iter().fold(f64::INFINITY, f64::min)).collect();
-    let high = updates.iter().map(|u| at(u).into_iter().fold(f64::NEG_INFINITY, f64::max)).collect();
-    let references =
-        summary.lines.iter().filter(|l| l.policy != "posterior").map(|l| (l.policy.clone(), l.returns.mean)).collect();
+    let low = updates
+        .iter()
+        .map(|u| at(u).into_iter().fold(f64::INFINITY, f64::min))
+        .collect();
+    let high = updates
+        .iter()
+        .map(|u| at(u).into_iter().fold(f64::NEG_INFINITY, f64::max))
+        .collect();
+    let references = summary
+        .lines
+        .iter()
+        .filter(|l| l.policy != "posterior")
+        .map(|l| (l.policy.clone(), l.returns.mean))
+        .collect();
     let returns = Curve {
-        title: format!("{}: return while the posterior is fine-tuned", summary.preset),
+        title: format!(
+            "{}: return while the posterior is fine-tuned",
+            summary.preset
+        ),
         subtitle: format!(
-            "mean of {} episodes per evaluation, {} seed(s), band: lowest to highest seed",
+            "mean of {} episodes per evaluation, {}",
             config.evaluation.episodes_in_training,
-            seeds.len()
+            match seeds.len() {
+                1 => "1 seed".to_string(),
+                n => format!("{n} seeds, band: lowest to highest seed"),
+            }
         ),
         x_label: "RTB updates".into(),
         y_label: "Return".into(),
@@ -153,8 +208,15 @@ pub fn draw(summary: &Summary, config: &Config, folder: &Path) -> Result<Vec<std
     Ok(files)
 }
 
-fn training_panels(summary: &Summary, seeds: &[std::path::PathBuf], folder: &Path) -> Result<Vec<std::path::PathBuf>, Error> {
-    let logs: Vec<_> = seeds.iter().map(|s| read_csv(&s.join("finetune.csv"))).collect::<Result<_, _>>()?;
+fn training_panels(
+    summary: &Summary,
+    seeds: &[std::path::PathBuf],
+    folder: &Path,
+) -> Result<Vec<std::path::PathBuf>, Error> {
+    let logs: Vec<_> = seeds
+        .iter()
+        .map(|s| read_csv(&s.join("finetune.csv")))
+        .collect::<Result<_, _>>()?;
     let panel = |name: &str, title: &str, log_y: bool| Curve {
         title: title.into(),
         subtitle: String::new(),

@@ -34,23 +34,43 @@ pub fn rollout(
     mut recorders: Option<&mut Vec<Recorder>>,
 ) -> Result<Vec<Episode>, Error> {
     let mut batch = EnvBatch::new(env, &EnvOptions::default(), episodes)?;
-    let (width, dim, horizon) =
-        (batch.spec().observation_dim, batch.spec().action_dim, batch.spec().horizon);
+    let (width, dim, horizon) = (
+        batch.spec().observation_dim,
+        batch.spec().action_dim,
+        batch.spec().horizon,
+    );
     let mut active: Vec<usize> = (0..episodes).collect();
     let indices: Vec<u64> = (0..episodes as u64).collect();
-    let seeds: Vec<u64> = indices.iter().map(|&i| Noise::keyed(seed, "episode-start", i).seed()).collect();
+    let seeds: Vec<u64> = indices
+        .iter()
+        .map(|&i| Noise::keyed(seed, "episode-start", i).seed())
+        .collect();
     let mut noise = Noise::streams(seed, "episode-noise", &indices);
     let mut observations = vec![0.0f32; episodes * width];
     batch.reset(&active, &seeds, &mut observations);
     if let Some(list) = recorders.as_deref_mut() {
         list.extend((0..episodes).map(|_| Recorder::new(width, dim, NextObservations::Omitted)));
     }
-    let mut results = vec![Episode { episode_return: 0.0, length: 0, terminated: false }; episodes];
+    let mut results = vec![
+        Episode {
+            episode_return: 0.0,
+            length: 0,
+            terminated: false
+        };
+        episodes
+    ];
     while !active.is_empty() {
-        let view = ArrayView2::from_shape((active.len(), width), &observations).expect("one row per episode");
+        let view = ArrayView2::from_shape((active.len(), width), &observations)
+            .expect("one row per episode");
         let actions: Vec<f32> = policy.act(view, &mut noise).into_iter().collect();
         let mut next = vec![0.0f32; active.len() * width];
-        let mut steps = vec![Step { reward: 0.0, terminated: false }; active.len()];
+        let mut steps = vec![
+            Step {
+                reward: 0.0,
+                terminated: false
+            };
+            active.len()
+        ];
         batch.step(&active, &actions, &mut next, &mut steps);
         let mut running = Vec::with_capacity(active.len());
         for (row, (&index, step)) in active.iter().zip(&steps).enumerate() {
@@ -73,7 +93,12 @@ pub fn rollout(
         let mut flags = running.iter();
         active.retain(|_| *flags.next().unwrap_or(&true));
         noise.keep(&running);
-        observations = next.chunks_exact(width).zip(&running).filter(|(_, r)| **r).flat_map(|(o, _)| o.to_vec()).collect();
+        observations = next
+            .chunks_exact(width)
+            .zip(&running)
+            .filter(|(_, r)| **r)
+            .flat_map(|(o, _)| o.to_vec())
+            .collect();
     }
     Ok(results)
 }

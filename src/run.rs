@@ -47,11 +47,18 @@ impl RunDir {
     /// When it holds another config, other data or another version: nothing is ever overwritten.
     pub fn open(path: &Path, config: &Config, provenance: &Provenance) -> Result<Self, Error> {
         let file = path.join("run.toml");
-        let wanted = RunFile { provenance: provenance.clone(), config: config.clone() };
+        let wanted = RunFile {
+            provenance: provenance.clone(),
+            config: config.clone(),
+        };
         if file.exists() {
             let text = std::fs::read_to_string(&file).map_err(Error::io(&file))?;
-            let found: RunFile = toml::from_str(&text)
-                .map_err(|e| Error::Run(format!("{}: cannot be read: {e}\n  hint: use another --out", file.display())))?;
+            let found: RunFile = toml::from_str(&text).map_err(|e| {
+                Error::Run(format!(
+                    "{}: cannot be read: {e}\n  hint: use another --out",
+                    file.display()
+                ))
+            })?;
             if found != wanted {
                 return Err(Error::Run(format!(
                     "{}: the directory holds a run with another config, data or version\n  hint: use another --out, or delete {} to start over",
@@ -64,12 +71,16 @@ impl RunDir {
             let text = toml::to_string(&wanted).map_err(|e| Error::Run(e.to_string()))?;
             write_atomically(&file, text.as_bytes())?;
         }
-        Ok(Self { path: path.to_path_buf() })
+        Ok(Self {
+            path: path.to_path_buf(),
+        })
     }
 
     /// Returns the path of a checkpoint.
     pub fn checkpoint(&self, name: &str) -> PathBuf {
-        self.path.join("checkpoints").join(format!("{name}.safetensors"))
+        self.path
+            .join("checkpoints")
+            .join(format!("{name}.safetensors"))
     }
 
     /// Adds seconds to a stage's time in timing.json and returns its total.
@@ -82,7 +93,12 @@ impl RunDir {
         let total = all.entry(stage.to_string()).or_insert(0.0);
         *total += seconds;
         let total = *total;
-        write_atomically(&path, serde_json::to_string_pretty(&all).expect("plain data").as_bytes())?;
+        write_atomically(
+            &path,
+            serde_json::to_string_pretty(&all)
+                .expect("plain data")
+                .as_bytes(),
+        )?;
         Ok(total)
     }
 
@@ -106,13 +122,25 @@ impl CsvLog {
     /// Opens the log and forgets rows after update `keep`, so that a resumed run repeats them.
     pub fn resume(path: PathBuf, header: &str, keep: u64) -> Self {
         let mut rows = Vec::new();
-        for line in std::fs::read_to_string(&path).unwrap_or_default().lines().skip(1) {
-            let update = line.split(',').next().and_then(|u| u.parse().ok()).unwrap_or(u64::MAX);
+        for line in std::fs::read_to_string(&path)
+            .unwrap_or_default()
+            .lines()
+            .skip(1)
+        {
+            let update = line
+                .split(',')
+                .next()
+                .and_then(|u| u.parse().ok())
+                .unwrap_or(u64::MAX);
             if update <= keep {
                 rows.push((update, line.to_string()));
             }
         }
-        Self { path, header: header.to_string(), rows }
+        Self {
+            path,
+            header: header.to_string(),
+            rows,
+        }
     }
 
     /// Appends a row; `values` follow the update.
@@ -136,7 +164,9 @@ impl CsvLog {
 /// Reads a CSV written by [`CsvLog`] as columns of text.
 pub fn read_csv(path: &Path) -> Result<(Vec<String>, Vec<Vec<String>>), Error> {
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-    let mut lines = text.lines().map(|l| l.split(',').map(str::to_string).collect::<Vec<_>>());
+    let mut lines = text
+        .lines()
+        .map(|l| l.split(',').map(str::to_string).collect::<Vec<_>>());
     let header = lines.next().unwrap_or_default();
     Ok((header, lines.collect()))
 }

@@ -84,6 +84,38 @@ fn a_set_of_many_chunks_survives_and_the_bytes_do_not_depend_on_the_day() {
     assert_eq!(one.sha256(), two.sha256());
 }
 
+/// HDF5 2.0.0 (h5py 3.16) cannot open a chunk size from 65,536 on as the HDF5 library writes it.
+#[test]
+fn no_chunk_is_of_a_size_that_hdf5_2_refuses() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (rows, width) in [(1, 1), (65_535, 1), (65_536, 1), (140_000, 2), (2, 70_000)] {
+        let dataset = Dataset {
+            observations: Array2::zeros((rows, width)),
+            actions: Array2::zeros((rows, 1)),
+            rewards: vec![0.0; rows],
+            next_observations: None,
+            terminals: vec![true; rows],
+            timeouts: vec![false; rows],
+            sources: Vec::new(),
+        };
+        let path = folder.path().join(format!("{rows}-{width}.hdf5"));
+        write(&path, &dataset, &[]).expect("written");
+        let file = hdf5_pure::File::open(&path).expect("open");
+        for key in file.root().datasets().expect("a list") {
+            let chunk = file
+                .dataset(&key)
+                .and_then(|dataset| dataset.chunk_shape())
+                .expect("a shape");
+            let chunk = chunk.expect("chunked");
+            assert!(
+                chunk.iter().all(|&size| size < 65_536),
+                "{key} of {rows} rows: {chunk:?}"
+            );
+        }
+        assert_same(&dataset, &Dataset::read(&[path]).expect("read"));
+    }
+}
+
 #[test]
 fn nothing_is_overwritten_and_nothing_is_left_behind() {
     let dataset = record(&[4], (2, 1), NextObservations::Omitted);

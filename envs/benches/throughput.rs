@@ -62,7 +62,10 @@ fn single(id: &str) -> f64 {
 }
 
 fn batched(id: &str, num_envs: usize, threads: usize) -> f64 {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .expect("pool");
     let mut batch = EnvBatch::new(id, &EnvOptions::default(), num_envs).expect("known id");
     let spec = batch.spec().clone();
     let indices: Vec<usize> = (0..num_envs).collect();
@@ -91,9 +94,20 @@ fn batched(id: &str, num_envs: usize, threads: usize) -> f64 {
 }
 
 fn main() {
-    println!("{:<16} {:>12} {:>14} {:>14} {:>14}", "steps/s", "one env", "64 envs × 1", "64 envs × 2", "1024 envs × 2");
+    println!(
+        "{:<16} {:>12} {:>14} {:>14} {:>14}",
+        "steps/s", "one env", "64 envs × 1", "64 envs × 2", "1024 envs × 2"
+    );
     for id in IDS {
-        let rates = [single(id), batched(id, 64, 1), batched(id, 64, 2), batched(id, 1024, 2)];
-        println!("{id:<16} {:>12.0} {:>14.0} {:>14.0} {:>14.0}", rates[0], rates[1], rates[2], rates[3]);
+        let rates = [
+            single(id),
+            batched(id, 64, 1),
+            batched(id, 64, 2),
+            batched(id, 1024, 2),
+        ];
+        println!(
+            "{id:<16} {:>12.0} {:>14.0} {:>14.0} {:>14.0}",
+            rates[0], rates[1], rates[2], rates[3]
+        );
     }
 }

@@ -52,7 +52,9 @@ impl EnvBatch {
     /// # Errors
     /// As [`crate::make_with`].
     pub fn new(id: &str, options: &EnvOptions, num_envs: usize) -> Result<Self, EnvError> {
-        Ok(Self { fleet: registry::make_fleet(id, options, num_envs)? })
+        Ok(Self {
+            fleet: registry::make_fleet(id, options, num_envs)?,
+        })
     }
 
     /// A batch of environments made elsewhere; they must be of one kind.
@@ -60,7 +62,10 @@ impl EnvBatch {
     /// # Panics
     /// If there is none, or if two differ in id or dimensions.
     pub fn from_envs(envs: Vec<Box<dyn Env>>) -> Self {
-        let first = envs.first().expect("a batch needs at least one environment").spec();
+        let first = envs
+            .first()
+            .expect("a batch needs at least one environment")
+            .spec();
         let kind = (first.id.clone(), first.observation_dim, first.action_dim);
         for env in &envs {
             let spec = env.spec();
@@ -71,7 +76,9 @@ impl EnvBatch {
                 spec.id
             );
         }
-        Self { fleet: Box::new(Boxes(envs)) }
+        Self {
+            fleet: Box::new(Boxes(envs)),
+        }
     }
 
     pub(crate) fn into_fleet(self) -> Box<dyn Fleet> {
@@ -103,9 +110,14 @@ impl EnvBatch {
     pub fn reset(&mut self, indices: &[usize], seeds: &[u64], observations: &mut [f32]) {
         let width = self.spec().observation_dim;
         assert_eq!(seeds.len(), indices.len(), "one seed per index");
-        assert_eq!(observations.len(), indices.len() * width, "observations [indices, {width}]");
+        assert_eq!(
+            observations.len(),
+            indices.len() * width,
+            "observations [indices, {width}]"
+        );
         for (k, (&index, &seed)) in indices.iter().zip(seeds).enumerate() {
-            self.fleet.reset(index, seed, &mut observations[k * width..][..width]);
+            self.fleet
+                .reset(index, seed, &mut observations[k * width..][..width]);
         }
     }
 
@@ -125,13 +137,34 @@ impl EnvBatch {
         steps: &mut [Step],
     ) {
         let (width, action_dim) = (self.spec().observation_dim, self.spec().action_dim);
-        assert!(indices.windows(2).all(|pair| pair[0] < pair[1]), "indices must increase strictly");
-        assert!(indices.last().is_none_or(|&last| last < self.len()), "index out of range");
-        assert_eq!(actions.len(), indices.len() * action_dim, "actions [indices, {action_dim}]");
-        assert_eq!(observations.len(), indices.len() * width, "observations [indices, {width}]");
+        assert!(
+            indices.windows(2).all(|pair| pair[0] < pair[1]),
+            "indices must increase strictly"
+        );
+        assert!(
+            indices.last().is_none_or(|&last| last < self.len()),
+            "index out of range"
+        );
+        assert_eq!(
+            actions.len(),
+            indices.len() * action_dim,
+            "actions [indices, {action_dim}]"
+        );
+        assert_eq!(
+            observations.len(),
+            indices.len() * width,
+            "observations [indices, {width}]"
+        );
         assert_eq!(steps.len(), indices.len(), "one step per index");
         if !indices.is_empty() {
-            self.fleet.step(indices, Rows { actions, observations, steps });
+            self.fleet.step(
+                indices,
+                Rows {
+                    actions,
+                    observations,
+                    steps,
+                },
+            );
         }
     }
 }
@@ -156,13 +189,20 @@ impl Fleet for Boxes {
         let (width, action_dim) = (self.spec().observation_dim, self.spec().action_dim);
         // A few parts per thread: enough to level out slow environments, few enough to cost nothing beside fast ones.
         let part = (indices.len() / (4 * rayon::current_num_threads())).max(1);
-        for_each_part(&mut self.0, 0, indices, rows, part, &|envs, offset, indices, rows| {
-            for (k, &index) in indices.iter().enumerate() {
-                let action = &rows.actions[k * action_dim..][..action_dim];
-                let observation = &mut rows.observations[k * width..][..width];
-                rows.steps[k] = envs[index - offset].step(action, observation);
-            }
-        });
+        for_each_part(
+            &mut self.0,
+            0,
+            indices,
+            rows,
+            part,
+            &|envs, offset, indices, rows| {
+                for (k, &index) in indices.iter().enumerate() {
+                    let action = &rows.actions[k * action_dim..][..action_dim];
+                    let observation = &mut rows.observations[k * width..][..width];
+                    rows.steps[k] = envs[index - offset].step(action, observation);
+                }
+            },
+        );
     }
 }
 
@@ -188,13 +228,18 @@ pub fn for_each_part<T: Send>(
     let action_dim = rows.actions.len() / indices.len();
     let width = rows.observations.len() / indices.len();
     let (left_actions, right_actions) = rows.actions.split_at(middle * action_dim);
-    let (left_observations, right_observations) =
-        rows.observations.split_at_mut(middle * width);
+    let (left_observations, right_observations) = rows.observations.split_at_mut(middle * width);
     let (left_steps, right_steps) = rows.steps.split_at_mut(middle);
-    let left =
-        Rows { actions: left_actions, observations: left_observations, steps: left_steps };
-    let right =
-        Rows { actions: right_actions, observations: right_observations, steps: right_steps };
+    let left = Rows {
+        actions: left_actions,
+        observations: left_observations,
+        steps: left_steps,
+    };
+    let right = Rows {
+        actions: right_actions,
+        observations: right_observations,
+        steps: right_steps,
+    };
     rayon::join(
         || for_each_part(left_store, offset, left_indices, left, part, work),
         || for_each_part(right_store, boundary, right_indices, right, part, work),

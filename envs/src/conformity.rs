@@ -24,18 +24,26 @@ pub fn check(make: &dyn Fn() -> Box<dyn Env>) -> Result<(), Vec<String>> {
     let mut broken = Vec::new();
     let spec = make().spec().clone();
     check_spec(&spec, &mut broken);
-    let episodes: Vec<Episode> =
-        (0..EPISODES).map(|seed| play(&mut *make(), seed, &|x| x)).collect();
+    let episodes: Vec<Episode> = (0..EPISODES)
+        .map(|seed| play(&mut *make(), seed, &|x| x))
+        .collect();
     for episode in &episodes {
         check_values(&spec, episode, &mut broken);
     }
     check_determinism(make, &episodes, &mut broken);
-    if episodes.windows(2).all(|pair| pair[0].observations[0] == pair[1].observations[0]) {
+    if episodes
+        .windows(2)
+        .all(|pair| pair[0].observations[0] == pair[1].observations[0])
+    {
         broken.push("reset: every seed gives the same first observation".into());
     }
     check_clipping(make, &mut broken);
     broken.dedup();
-    if broken.is_empty() { Ok(()) } else { Err(broken) }
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(broken)
+    }
 }
 
 /// What an episode gave.
@@ -53,10 +61,15 @@ fn play(env: &mut dyn Env, seed: u64, change: &dyn Fn(f32) -> f32) -> Episode {
     let mut stream = Stream::new(seed ^ 0x5EED);
     let mut observation = vec![f32::NAN; width];
     env.reset(seed, &mut observation);
-    let mut episode = Episode { seed, observations: vec![observation], steps: Vec::new() };
+    let mut episode = Episode {
+        seed,
+        observations: vec![observation],
+        steps: Vec::new(),
+    };
     for _ in 0..timesteps {
-        let action: Vec<f32> =
-            (0..action_dim).map(|_| change(stream.uniform(-1.0, 1.0) as f32)).collect();
+        let action: Vec<f32> = (0..action_dim)
+            .map(|_| change(stream.uniform(-1.0, 1.0) as f32))
+            .collect();
         let mut observation = vec![f32::NAN; width];
         let step = env.step(&action, &mut observation);
         episode.observations.push(observation);
@@ -81,12 +94,17 @@ fn check_spec(spec: &EnvSpec, broken: &mut Vec<String>) {
     ] {
         if components.len() != dim {
             let described = components.len();
-            broken.push(format!("spec: {what} has {dim} components, {described} are described"));
+            broken.push(format!(
+                "spec: {what} has {dim} components, {described} are described"
+            ));
         }
         for component in components {
             let ordered = component.low < component.high;
             if !ordered {
-                broken.push(format!("spec: bounds of {what} `{}` are empty", component.name));
+                broken.push(format!(
+                    "spec: bounds of {what} `{}` are empty",
+                    component.name
+                ));
             }
         }
     }
@@ -96,13 +114,17 @@ fn check_values(spec: &EnvSpec, episode: &Episode, broken: &mut Vec<String>) {
     for observation in &episode.observations {
         for (k, &value) in observation.iter().enumerate() {
             if !value.is_finite() {
-                broken.push(format!("observation {k} is not finite (or was never written)"));
+                broken.push(format!(
+                    "observation {k} is not finite (or was never written)"
+                ));
             } else if let Some(component) = spec.observation.get(k) {
                 let value = f64::from(value);
                 let slack = ROUNDING * value.abs().max(1.0);
                 if value < component.low - slack || value > component.high + slack {
                     let (low, high) = (component.low, component.high);
-                    broken.push(format!("observation {k} = {value} is outside [{low}, {high}]"));
+                    broken.push(format!(
+                        "observation {k} = {value} is outside [{low}, {high}]"
+                    ));
                 }
             }
         }
@@ -122,9 +144,13 @@ fn check_determinism(
     for episode in episodes.iter().rev() {
         let seed = episode.seed;
         if play(&mut *make(), seed, &|x| x) != *episode {
-            broken.push(format!("episode {seed}: a second instance gives another episode"));
+            broken.push(format!(
+                "episode {seed}: a second instance gives another episode"
+            ));
         } else if play(&mut *used, seed, &|x| x) != *episode {
-            broken.push(format!("episode {seed} depends on what was played before it"));
+            broken.push(format!(
+                "episode {seed} depends on what was played before it"
+            ));
         }
     }
 }
@@ -164,7 +190,11 @@ mod tests {
         }
         fn reset(&mut self, seed: u64, observation: &mut [f32]) {
             self.episodes += 1;
-            let seed = if matches!(self.fault, Fault::IgnoresSeed) { 0 } else { seed };
+            let seed = if matches!(self.fault, Fault::IgnoresSeed) {
+                0
+            } else {
+                seed
+            };
             self.inner.reset(seed, observation);
         }
         fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
@@ -180,9 +210,15 @@ mod tests {
     }
 
     fn complaints(fault: Fault) -> Vec<String> {
-        check(&|| Box::new(Broken { inner: Pendulum::new(), fault, episodes: 0 }))
-            .err()
-            .unwrap_or_default()
+        check(&|| {
+            Box::new(Broken {
+                inner: Pendulum::new(),
+                fault,
+                episodes: 0,
+            })
+        })
+        .err()
+        .unwrap_or_default()
     }
 
     #[test]
@@ -195,7 +231,10 @@ mod tests {
             (Fault::Unclipped, "±3"),
         ] {
             let complaints = complaints(fault);
-            assert!(complaints.iter().any(|c| c.contains(word)), "{word}: {complaints:?}");
+            assert!(
+                complaints.iter().any(|c| c.contains(word)),
+                "{word}: {complaints:?}"
+            );
         }
     }
 }

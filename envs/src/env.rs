@@ -36,7 +36,12 @@ impl Component {
 
     /// A component that stays within `[low, high]`.
     pub fn bounded(name: impl Into<String>, unit: impl Into<String>, bounds: [f64; 2]) -> Self {
-        Self { name: name.into(), unit: unit.into(), low: bounds[0], high: bounds[1] }
+        Self {
+            name: name.into(),
+            unit: unit.into(),
+            low: bounds[0],
+            high: bounds[1],
+        }
     }
 }
 
@@ -95,7 +100,8 @@ impl EnvSpec {
     /// # Ok::<(), tiltrl_envs::EnvError>(())
     /// ```
     pub fn normalized_score(&self, episode_return: f64) -> Option<f64> {
-        self.reference.map(|reference| reference.normalize(episode_return))
+        self.reference
+            .map(|reference| reference.normalize(episode_return))
     }
 }
 

@@ -13,6 +13,7 @@
 //! # Ok::<(), tiltrl_envs::EnvError>(())
 //! ```
 
+pub mod balance;
 mod batch;
 pub mod classic;
 pub mod conformity;
@@ -21,7 +22,7 @@ mod env;
 mod error;
 pub mod locomotion;
 pub mod planar;
-mod random;
+pub mod random;
 mod registry;
 pub mod scores;
 

@@ -1,7 +1,9 @@
 //! The environments by id.
 
+use crate::balance;
 use crate::batch::{EnvBatch, Fleet};
-use crate::classic::Pendulum;
+use crate::classic::maze_layouts::{self, Layout};
+use crate::classic::{CartPole, MazeReward, MountainCar, Pendulum, PointMaze};
 use crate::env::{Env, EnvSpec, Stateful};
 use crate::error::EnvError;
 use crate::locomotion::{self, Locomotion, LocomotionFleet, Task, Variant};
@@ -30,9 +32,14 @@ pub struct EnvOptions {
 
 /// How an id is made.
 enum Kind {
+    /// Locomotion with nine degrees of freedom.
     NineJoints(fn(Variant, Margin) -> Arc<Task<9>>, Variant),
+    /// Locomotion with six degrees of freedom.
     SixJoints(fn(Variant, Margin) -> Arc<Task<6>>, Variant),
-    Analytic(fn() -> Box<dyn Stateful>),
+    /// A ball in a maze.
+    Maze(&'static Layout, MazeReward),
+    /// Nothing touches anything.
+    Free(fn() -> Box<dyn Stateful>),
 }
 
 struct Entry {
@@ -41,13 +48,90 @@ struct Entry {
 }
 
 const ENTRIES: &[Entry] = &[
-    Entry { id: "halfcheetah-v4", kind: Kind::NineJoints(locomotion::half_cheetah, Variant::V4) },
-    Entry { id: "halfcheetah-v5", kind: Kind::NineJoints(locomotion::half_cheetah, Variant::V5) },
-    Entry { id: "hopper-v4", kind: Kind::SixJoints(locomotion::hopper, Variant::V4) },
-    Entry { id: "hopper-v5", kind: Kind::SixJoints(locomotion::hopper, Variant::V5) },
-    Entry { id: "walker2d-v4", kind: Kind::NineJoints(locomotion::walker2d, Variant::V4) },
-    Entry { id: "walker2d-v5", kind: Kind::NineJoints(locomotion::walker2d, Variant::V5) },
-    Entry { id: "pendulum-v1", kind: Kind::Analytic(|| Box::new(Pendulum::new())) },
+    Entry {
+        id: "halfcheetah-v4",
+        kind: Kind::NineJoints(locomotion::half_cheetah, Variant::V4),
+    },
+    Entry {
+        id: "halfcheetah-v5",
+        kind: Kind::NineJoints(locomotion::half_cheetah, Variant::V5),
+    },
+    Entry {
+        id: "hopper-v4",
+        kind: Kind::SixJoints(locomotion::hopper, Variant::V4),
+    },
+    Entry {
+        id: "hopper-v5",
+        kind: Kind::SixJoints(locomotion::hopper, Variant::V5),
+    },
+    Entry {
+        id: "walker2d-v4",
+        kind: Kind::NineJoints(locomotion::walker2d, Variant::V4),
+    },
+    Entry {
+        id: "walker2d-v5",
+        kind: Kind::NineJoints(locomotion::walker2d, Variant::V5),
+    },
+    Entry {
+        id: "invertedpendulum-v4",
+        kind: Kind::Free(|| Box::new(balance::inverted_pendulum(Variant::V4))),
+    },
+    Entry {
+        id: "invertedpendulum-v5",
+        kind: Kind::Free(|| Box::new(balance::inverted_pendulum(Variant::V5))),
+    },
+    Entry {
+        id: "inverteddoublependulum-v4",
+        kind: Kind::Free(|| Box::new(balance::inverted_double_pendulum(Variant::V4))),
+    },
+    Entry {
+        id: "inverteddoublependulum-v5",
+        kind: Kind::Free(|| Box::new(balance::inverted_double_pendulum(Variant::V5))),
+    },
+    Entry {
+        id: "reacher-v4",
+        kind: Kind::Free(|| Box::new(balance::reacher(Variant::V4))),
+    },
+    Entry {
+        id: "reacher-v5",
+        kind: Kind::Free(|| Box::new(balance::reacher(Variant::V5))),
+    },
+    Entry {
+        id: "pendulum-v1",
+        kind: Kind::Free(|| Box::new(Pendulum::new())),
+    },
+    Entry {
+        id: "mountaincar-continuous-v0",
+        kind: Kind::Free(|| Box::new(MountainCar::new())),
+    },
+    Entry {
+        id: "cartpole-swingup-v0",
+        kind: Kind::Free(|| Box::new(CartPole::new())),
+    },
+    Entry {
+        id: "pointmaze-umaze-v1",
+        kind: Kind::Maze(&maze_layouts::UMAZE, MazeReward::Sparse),
+    },
+    Entry {
+        id: "pointmaze-umaze-dense-v1",
+        kind: Kind::Maze(&maze_layouts::UMAZE, MazeReward::Dense),
+    },
+    Entry {
+        id: "pointmaze-medium-v1",
+        kind: Kind::Maze(&maze_layouts::MEDIUM, MazeReward::Sparse),
+    },
+    Entry {
+        id: "pointmaze-medium-dense-v1",
+        kind: Kind::Maze(&maze_layouts::MEDIUM, MazeReward::Dense),
+    },
+    Entry {
+        id: "pointmaze-large-v1",
+        kind: Kind::Maze(&maze_layouts::LARGE, MazeReward::Sparse),
+    },
+    Entry {
+        id: "pointmaze-large-dense-v1",
+        kind: Kind::Maze(&maze_layouts::LARGE, MazeReward::Dense),
+    },
 ];
 
 /// The environment of this id with default options.
@@ -76,7 +160,8 @@ pub fn make_stateful(id: &str, options: &EnvOptions) -> Result<Box<dyn Stateful>
     Ok(match entry.kind {
         Kind::NineJoints(task, variant) => Box::new(Locomotion::new(task(variant, margin))),
         Kind::SixJoints(task, variant) => Box::new(Locomotion::new(task(variant, margin))),
-        Kind::Analytic(make) => make(),
+        Kind::Maze(layout, reward) => Box::new(PointMaze::new(*layout, reward, margin)),
+        Kind::Free(make) => make(),
     })
 }
 
@@ -95,8 +180,9 @@ pub(crate) fn make_fleet(
         Kind::SixJoints(task, variant) => {
             Box::new(LocomotionFleet::new(task(variant, margin), num_envs))
         }
-        Kind::Analytic(make) => {
-            EnvBatch::from_envs((0..num_envs).map(|_| make() as Box<dyn Env>).collect()).into_fleet()
+        Kind::Maze(..) | Kind::Free(_) => {
+            let envs: Result<_, _> = (0..num_envs).map(|_| make_with(id, options)).collect();
+            EnvBatch::from_envs(envs?).into_fleet()
         }
     })
 }
@@ -116,15 +202,18 @@ pub fn spec_of(id: &str) -> Result<EnvSpec, EnvError> {
 
 fn entry(id: &str) -> Result<&'static Entry, EnvError> {
     let wanted = id.to_lowercase();
-    ENTRIES.iter().find(|entry| entry.id == wanted).ok_or_else(|| EnvError::UnknownId {
-        id: id.into(),
-        nearest: ids()
-            .into_iter()
-            .map(|candidate| (strsim::jaro_winkler(&wanted, candidate), candidate))
-            .filter(|(likeness, _)| *likeness > 0.6)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, candidate)| candidate),
-    })
+    ENTRIES
+        .iter()
+        .find(|entry| entry.id == wanted)
+        .ok_or_else(|| EnvError::UnknownId {
+            id: id.into(),
+            nearest: ids()
+                .into_iter()
+                .map(|candidate| (strsim::jaro_winkler(&wanted, candidate), candidate))
+                .filter(|(likeness, _)| *likeness > 0.6)
+                .max_by(|a, b| a.0.total_cmp(&b.0))
+                .map(|(_, candidate)| candidate),
+        })
 }
 
 /// The margin rule to use, or why the options do not fit.
@@ -135,9 +224,12 @@ fn check_options(entry: &Entry, options: &EnvOptions) -> Result<Margin, EnvError
         reason: reason.into(),
     };
     if let Engine::Mujoco(_) = options.engine {
-        return Err(unsupported("engine mujoco", "this build has the embedded engine only"));
+        return Err(unsupported(
+            "engine mujoco",
+            "this build has the embedded engine only",
+        ));
     }
-    if matches!(entry.kind, Kind::Analytic(_)) && options.margin.is_some() {
+    if matches!(entry.kind, Kind::Free(_)) && options.margin.is_some() {
         return Err(unsupported("margin rule", "nothing touches anything in it"));
     }
     Ok(options.margin.unwrap_or(Margin::Max))
@@ -150,7 +242,10 @@ mod tests {
     #[test]
     fn an_unknown_id_names_the_nearest_one() {
         let error = make("hoper-v4").err().expect("must fail").to_string();
-        assert!(error.contains("hoper-v4") && error.contains("did you mean `hopper-v4`"), "{error}");
+        assert!(
+            error.contains("hoper-v4") && error.contains("did you mean `hopper-v4`"),
+            "{error}"
+        );
         let error = make("zzz").err().expect("must fail").to_string();
         assert_eq!(error, "unknown environment `zzz`");
     }
@@ -168,8 +263,17 @@ mod tests {
 
     #[test]
     fn a_pendulum_has_no_margin_rule() {
-        let options = EnvOptions { margin: Some(Margin::Sum), ..EnvOptions::default() };
-        assert!(matches!(make_with("pendulum-v1", &options), Err(EnvError::Unsupported { .. })));
-        assert_eq!(make_with("hopper-v4", &options).expect("ok").spec().margin, Some(Margin::Sum));
+        let options = EnvOptions {
+            margin: Some(Margin::Sum),
+            ..EnvOptions::default()
+        };
+        assert!(matches!(
+            make_with("pendulum-v1", &options),
+            Err(EnvError::Unsupported { .. })
+        ));
+        assert_eq!(
+            make_with("hopper-v4", &options).expect("ok").spec().margin,
+            Some(Margin::Sum)
+        );
     }
 }

@@ -20,19 +20,40 @@ impl ReferenceScores {
 }
 
 /// HalfCheetah, every version.
-pub const HALF_CHEETAH: ReferenceScores = ReferenceScores { min: -280.178_953, max: 12_135.0 };
+pub const HALF_CHEETAH: ReferenceScores = ReferenceScores {
+    min: -280.178_953,
+    max: 12_135.0,
+};
 /// Hopper, every version.
-pub const HOPPER: ReferenceScores = ReferenceScores { min: -20.272_305, max: 3_234.3 };
+pub const HOPPER: ReferenceScores = ReferenceScores {
+    min: -20.272_305,
+    max: 3_234.3,
+};
 /// Walker2d, every version.
-pub const WALKER2D: ReferenceScores = ReferenceScores { min: 1.629_008, max: 4_592.3 };
+pub const WALKER2D: ReferenceScores = ReferenceScores {
+    min: 1.629_008,
+    max: 4_592.3,
+};
 /// Ant, every version.
-pub const ANT: ReferenceScores = ReferenceScores { min: -325.6, max: 3_879.7 };
+pub const ANT: ReferenceScores = ReferenceScores {
+    min: -325.6,
+    max: 3_879.7,
+};
 /// Point maze, U-shaped, sparse reward.
-pub const MAZE_UMAZE: ReferenceScores = ReferenceScores { min: 23.85, max: 161.86 };
+pub const MAZE_UMAZE: ReferenceScores = ReferenceScores {
+    min: 23.85,
+    max: 161.86,
+};
 /// Point maze, medium, sparse reward.
-pub const MAZE_MEDIUM: ReferenceScores = ReferenceScores { min: 13.13, max: 277.39 };
+pub const MAZE_MEDIUM: ReferenceScores = ReferenceScores {
+    min: 13.13,
+    max: 277.39,
+};
 /// Point maze, large, sparse reward.
-pub const MAZE_LARGE: ReferenceScores = ReferenceScores { min: 6.7, max: 273.99 };
+pub const MAZE_LARGE: ReferenceScores = ReferenceScores {
+    min: 6.7,
+    max: 273.99,
+};
 
 #[cfg(test)]
 mod tests {

@@ -50,14 +50,22 @@ fn deviation(id: &str, margin: Margin) -> Option<(f64, f64, usize)> {
         worst_reward = worst_reward.max((step.reward - transitions.rewards[row][0]).abs());
         count += 1;
     }
-    eprintln!("{id} {margin:?}: {count} transitions, observation {worst:e}, reward {worst_reward:e}");
+    eprintln!(
+        "{id} {margin:?}: {count} transitions, observation {worst:e}, reward {worst_reward:e}"
+    );
     Some((worst, worst_reward, count))
 }
 
 #[test]
 fn recorded_transitions_are_reproduced() {
-    for (id, usable) in [("HalfCheetah-v4", 2000), ("Hopper-v4", 1644), ("Walker2d-v4", 216)] {
-        let Some((observation, reward, count)) = deviation(id, Margin::Max) else { return };
+    for (id, usable) in [
+        ("HalfCheetah-v4", 2000),
+        ("Hopper-v4", 1644),
+        ("Walker2d-v4", 216),
+    ] {
+        let Some((observation, reward, count)) = deviation(id, Margin::Max) else {
+            return;
+        };
         assert_eq!(count, usable, "{id}");
         assert!(observation < 1e-9, "{id}: {observation:e}");
         assert!(reward < 1e-6, "{id}: {reward:e}");
@@ -66,6 +74,11 @@ fn recorded_transitions_are_reproduced() {
 
 #[test]
 fn the_margin_rule_sum_does_not_reproduce_hopper() {
-    let Some((observation, ..)) = deviation("Hopper-v4", Margin::Sum) else { return };
-    assert!(observation > 0.1, "the recordings were made under Max: {observation:e}");
+    let Some((observation, ..)) = deviation("Hopper-v4", Margin::Sum) else {
+        return;
+    };
+    assert!(
+        observation > 0.1,
+        "the recordings were made under Max: {observation:e}"
+    );
 }

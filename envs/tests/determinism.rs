@@ -77,10 +77,16 @@ fn threads_and_batch_sizes_do_not_change_a_byte() {
     for id in ids() {
         let want: Vec<Trace> = (0..EPISODES).map(|episode| alone(id, episode)).collect();
         for threads in [1, 2, 8] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
             for size in [1, 16, 64] {
                 let got = pool.install(|| batched(id, size));
-                assert!(got == want, "{id} with {threads} threads in batches of {size}");
+                assert!(
+                    got == want,
+                    "{id} with {threads} threads in batches of {size}"
+                );
             }
         }
     }

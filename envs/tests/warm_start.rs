@@ -32,7 +32,10 @@ fn check<const N: usize>(mut env: Locomotion<N>, at_most: f64) {
     let (dropped, other) = effort(&mut env, true);
     eprintln!("{id}: {kept:.3} Newton steps per evaluation, {dropped:.3} without the guess");
     assert!(kept < at_most, "{id}: {kept}");
-    assert!(dropped > kept + 0.02, "{id}: dropping the guess must cost steps: {kept} {dropped}");
+    assert!(
+        dropped > kept + 0.02,
+        "{id}: dropping the guess must cost steps: {kept} {dropped}"
+    );
     assert_ne!(last, other, "{id}: the guess reaches the last digits");
 }
 

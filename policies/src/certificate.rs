@@ -40,18 +40,27 @@ pub struct PathScores<'a> {
 }
 
 /// Returns the certificate of one condition from paths of the posterior and paths of the prior.
-pub fn certify(under_posterior: &PathScores<'_>, under_prior: &PathScores<'_>) -> ConditionCertificate {
-    let weights = |s: &PathScores<'_>| {
-        crate::rtb::log_weights(s.log_posterior, s.log_prior, s.log_reward)
-    };
+pub fn certify(
+    under_posterior: &PathScores<'_>,
+    under_prior: &PathScores<'_>,
+) -> ConditionCertificate {
+    let weights =
+        |s: &PathScores<'_>| crate::rtb::log_weights(s.log_posterior, s.log_prior, s.log_reward);
     let l = weights(under_posterior);
     let n = l.len() as f64;
     let elbo = l.iter().sum::<f64>() / n;
     let from_prior = weights(under_prior);
     let log_z_prior = log_mean_exp(under_prior.log_reward);
     let share = |r: f64| (r - log_z_prior).exp() / from_prior.len() as f64;
-    let eubo = from_prior.iter().zip(under_prior.log_reward).map(|(l, &r)| share(r) * l).sum();
-    let kl = under_posterior.log_posterior.iter().zip(under_posterior.log_prior);
+    let eubo = from_prior
+        .iter()
+        .zip(under_prior.log_reward)
+        .map(|(l, &r)| share(r) * l)
+        .sum();
+    let kl = under_posterior
+        .log_posterior
+        .iter()
+        .zip(under_posterior.log_prior);
     ConditionCertificate {
         elbo,
         eubo,

@@ -28,7 +28,10 @@ pub struct Checkpoint {
 }
 
 fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> PolicyError + '_ {
-    move |source| PolicyError::Io { path: path.to_path_buf(), source }
+    move |source| PolicyError::Io {
+        path: path.to_path_buf(),
+        source,
+    }
 }
 
 /// Writes `bytes` to `path` atomically: temporary file in the same folder, fsync, rename.
@@ -46,14 +49,22 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), PolicyError> {
     };
     write().map_err(|source| {
         let _ = std::fs::remove_file(&temporary);
-        PolicyError::Io { path: path.to_path_buf(), source }
+        PolicyError::Io {
+            path: path.to_path_buf(),
+            source,
+        }
     })
 }
 
 impl Checkpoint {
     /// Returns an empty checkpoint of this version.
     pub fn new(kind: &str, update: u64) -> Self {
-        Self { version: FORMAT_VERSION, kind: kind.into(), update, ..Self::default() }
+        Self {
+            version: FORMAT_VERSION,
+            kind: kind.into(),
+            update,
+            ..Self::default()
+        }
     }
 
     /// Returns the vector `name`, checked for length.
@@ -83,12 +94,18 @@ impl Checkpoint {
         let bytes: Vec<(String, Vec<u8>)> = self
             .tensors
             .iter()
-            .map(|(name, values)| (name.clone(), values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+            .map(|(name, values)| {
+                (
+                    name.clone(),
+                    values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+                )
+            })
             .collect();
         let views: Vec<(&str, TensorView<'_>)> = bytes
             .iter()
             .map(|(name, data)| {
-                let view = TensorView::new(Dtype::F32, vec![data.len() / 4], data).expect("length matches");
+                let view = TensorView::new(Dtype::F32, vec![data.len() / 4], data)
+                    .expect("length matches");
                 (name.as_str(), view)
             })
             .collect();
@@ -109,22 +126,29 @@ impl Checkpoint {
             reason,
             hint: "delete the file to redo its stage, or restore it".into(),
         };
-        let (_, metadata) =
-            SafeTensors::read_metadata(&bytes).map_err(|e| damaged(format!("not a checkpoint: {e}")))?;
+        let (_, metadata) = SafeTensors::read_metadata(&bytes)
+            .map_err(|e| damaged(format!("not a checkpoint: {e}")))?;
         let header = metadata
             .metadata()
             .as_ref()
             .and_then(|m| m.get("tiltrl"))
             .ok_or_else(|| damaged("a safetensors file that TiltRL did not write".into()))?;
-        let mut checkpoint: Self =
-            serde_json::from_str(header).map_err(|e| damaged(format!("its header cannot be read: {e}")))?;
+        let mut checkpoint: Self = serde_json::from_str(header)
+            .map_err(|e| damaged(format!("its header cannot be read: {e}")))?;
         if checkpoint.version != FORMAT_VERSION {
-            return Err(damaged(format!("format version {}, expected {FORMAT_VERSION}", checkpoint.version)));
+            return Err(damaged(format!(
+                "format version {}, expected {FORMAT_VERSION}",
+                checkpoint.version
+            )));
         }
         if checkpoint.kind != kind {
-            return Err(damaged(format!("holds a {}, expected a {kind}", checkpoint.kind)));
+            return Err(damaged(format!(
+                "holds a {}, expected a {kind}",
+                checkpoint.kind
+            )));
         }
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(format!("truncated or damaged: {e}")))?;
+        let file = SafeTensors::deserialize(&bytes)
+            .map_err(|e| damaged(format!("truncated or damaged: {e}")))?;
         for (name, view) in file.tensors() {
             let values = view
                 .data()
@@ -146,17 +170,31 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join("a.safetensors");
         let mut checkpoint = Checkpoint::new("prior", 7);
-        checkpoint.tensors.insert("w".into(), vec![1.5, f32::MIN_POSITIVE, -0.0]);
-        checkpoint.settings.insert("x".into(), serde_json::json!([1.0, 2.5]));
+        checkpoint
+            .tensors
+            .insert("w".into(), vec![1.5, f32::MIN_POSITIVE, -0.0]);
+        checkpoint
+            .settings
+            .insert("x".into(), serde_json::json!([1.0, 2.5]));
         checkpoint.save(&path).expect("writable");
         let first = std::fs::read(&path).expect("readable");
         assert_eq!(Checkpoint::load(&path, "prior").expect("loads"), checkpoint);
         checkpoint.save(&path).expect("writable");
         assert_eq!(first, std::fs::read(&path).expect("readable"));
-        assert!(Checkpoint::load(&path, "critic").expect_err("kind").to_string().contains("expected a critic"));
+        assert!(
+            Checkpoint::load(&path, "critic")
+                .expect_err("kind")
+                .to_string()
+                .contains("expected a critic")
+        );
         for cut in [0, 4, 20, first.len() - 1] {
             std::fs::write(&path, &first[..cut]).expect("writable");
-            assert!(Checkpoint::load(&path, "prior").expect_err("cut").to_string().contains("a.safetensors"));
+            assert!(
+                Checkpoint::load(&path, "prior")
+                    .expect_err("cut")
+                    .to_string()
+                    .contains("a.safetensors")
+            );
         }
     }
 }

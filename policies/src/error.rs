@@ -24,7 +24,9 @@ pub enum PolicyError {
         hint: String,
     },
     /// A loss or gradient is not finite.
-    #[error("{stage}: the {what} is not finite at update {update}; the last good checkpoint is kept\n  hint: lower {stage}.learning_rate or check the data for extreme values (`tiltrl data FILE`)")]
+    #[error(
+        "{stage}: the {what} is not finite at update {update}; the last good checkpoint is kept\n  hint: lower {stage}.learning_rate or check the data for extreme values (`tiltrl data FILE`)"
+    )]
     NonFinite {
         /// The stage of training.
         stage: &'static str,

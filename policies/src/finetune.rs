@@ -74,7 +74,10 @@ struct Batch {
 /// Returns Σ over steps of [paths, steps] log-probabilities, in f64.
 pub fn path_sums(step_log_probs: Tensor<2>) -> Vec<f64> {
     let steps = step_log_probs.dims()[1];
-    host(step_log_probs).chunks_exact(steps).map(|row| row.iter().map(|&v| f64::from(v)).sum()).collect()
+    host(step_log_probs)
+        .chunks_exact(steps)
+        .map(|row| row.iter().map(|&v| f64::from(v)).sum())
+        .collect()
 }
 
 impl<M: SequentialModel> Finetuner<M> {
@@ -82,7 +85,13 @@ impl<M: SequentialModel> Finetuner<M> {
     pub fn new(prior: M, optimizer: AdamConfig, mixture: Mixture, shaping: Shaping) -> Self {
         let count = prior.parameters().dims()[0];
         let posterior = prior.clone();
-        Self { prior, posterior, optimizer: Adam::new(optimizer, count), mixture, shaping }
+        Self {
+            prior,
+            posterior,
+            optimizer: Adam::new(optimizer, count),
+            mixture,
+            shaping,
+        }
     }
 
     /// Does one update and reports it.
@@ -99,12 +108,18 @@ impl<M: SequentialModel> Finetuner<M> {
         log_reward: &dyn Fn(&M::Sample, usize) -> Vec<f64>,
         noise: &mut Noise,
     ) -> Result<Report, PolicyError> {
-        let tracked = self.posterior.with_parameters(self.posterior.parameters().autodiff().require_grad());
+        let tracked = self
+            .posterior
+            .with_parameters(self.posterior.parameters().autodiff().require_grad());
         let batches = self.draw(&tracked, condition, data, log_reward, noise);
         let (weights, report) = self.weigh(&batches);
         let update = self.optimizer.count;
         if !report.loss.is_finite() {
-            return Err(PolicyError::NonFinite { stage: "finetune", what: "loss", update });
+            return Err(PolicyError::NonFinite {
+                stage: "finetune",
+                what: "loss",
+                update,
+            });
         }
         let device = self.posterior.parameters().device().inner();
         let mut surrogate: Option<Tensor<1>> = None;
@@ -116,14 +131,26 @@ impl<M: SequentialModel> Finetuner<M> {
         }
         let surrogate = surrogate.expect("a mixture holds at least two paths");
         let gradients = surrogate.backward();
-        let gradient = host(tracked.parameters().grad(&gradients).expect("the posterior is tracked"));
+        let gradient = host(
+            tracked
+                .parameters()
+                .grad(&gradients)
+                .expect("the posterior is tracked"),
+        );
         if !gradient.iter().all(|g| g.is_finite()) {
-            return Err(PolicyError::NonFinite { stage: "finetune", what: "gradient", update });
+            return Err(PolicyError::NonFinite {
+                stage: "finetune",
+                what: "gradient",
+                update,
+            });
         }
         let mut parameters = host(self.posterior.parameters());
         let gradient_norm = self.optimizer.step(&mut parameters, &gradient);
         self.posterior = self.posterior.with_parameters(vector(parameters, &device));
-        Ok(Report { gradient_norm, ..report })
+        Ok(Report {
+            gradient_norm,
+            ..report
+        })
     }
 
     fn draw(
@@ -136,7 +163,14 @@ impl<M: SequentialModel> Finetuner<M> {
     ) -> Vec<Batch> {
         let steps = self.prior.num_steps();
         let mut batches = Vec::new();
-        for (source, count) in [self.mixture.on_policy, self.mixture.prior, self.mixture.data].into_iter().enumerate() {
+        for (source, count) in [
+            self.mixture.on_policy,
+            self.mixture.prior,
+            self.mixture.data,
+        ]
+        .into_iter()
+        .enumerate()
+        {
             if count == 0 {
                 continue;
             }
@@ -176,17 +210,23 @@ impl<M: SequentialModel> Finetuner<M> {
         let total = self.mixture.total();
         let conditions = batches[0].log_reward.len() / batches[0].per_condition;
         let mut grouped = Vec::with_capacity(conditions * total);
-        let weights: Vec<Vec<f64>> =
-            batches.iter().map(|b| rtb::log_weights(&b.log_posterior, &b.log_prior, &b.log_reward)).collect();
+        let weights: Vec<Vec<f64>> = batches
+            .iter()
+            .map(|b| rtb::log_weights(&b.log_posterior, &b.log_prior, &b.log_reward))
+            .collect();
         for c in 0..conditions {
             for (batch, w) in batches.iter().zip(&weights) {
-                grouped.extend_from_slice(&w[c * batch.per_condition..(c + 1) * batch.per_condition]);
+                grouped
+                    .extend_from_slice(&w[c * batch.per_condition..(c + 1) * batch.per_condition]);
             }
         }
         let log_z = rtb::vargrad_log_z(&grouped, total);
         let residual = rtb::residual(&log_z, &grouped);
         let gradient = rtb::gradient_weights(&residual, self.shaping);
-        let mut out: Vec<Vec<f64>> = batches.iter().map(|b| Vec::with_capacity(b.log_reward.len())).collect();
+        let mut out: Vec<Vec<f64>> = batches
+            .iter()
+            .map(|b| Vec::with_capacity(b.log_reward.len()))
+            .collect();
         for group in gradient.chunks_exact(total) {
             let mut rest = group;
             for (batch, out) in batches.iter().zip(&mut out) {
@@ -197,8 +237,17 @@ impl<M: SequentialModel> Finetuner<M> {
         }
         let first = &batches[0];
         let paths = first.log_reward.len() as f64;
-        let kl = first.log_posterior.iter().zip(&first.log_prior).map(|(q, p)| q - p).sum::<f64>() / paths;
-        let ess = weights[0].chunks_exact(first.per_condition).map(rtb::effective_share).sum::<f64>();
+        let kl = first
+            .log_posterior
+            .iter()
+            .zip(&first.log_prior)
+            .map(|(q, p)| q - p)
+            .sum::<f64>()
+            / paths;
+        let ess = weights[0]
+            .chunks_exact(first.per_condition)
+            .map(rtb::effective_share)
+            .sum::<f64>();
         let report = Report {
             loss: rtb::loss(&residual),
             log_z: log_z.iter().sum::<f64>() / log_z.len() as f64,

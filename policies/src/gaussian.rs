@@ -47,7 +47,11 @@ fn embedding(step: usize, num_steps: usize) -> [f32; EMBEDDING] {
     let t = (num_steps - step) as f64 / num_steps as f64;
     std::array::from_fn(|i| {
         let frequency = 2f64.powi((i / 2) as i32) * std::f64::consts::FRAC_PI_2;
-        if i % 2 == 0 { (t * frequency).sin() as f32 } else { (t * frequency).cos() as f32 }
+        if i % 2 == 0 {
+            (t * frequency).sin() as f32
+        } else {
+            (t * frequency).cos() as f32
+        }
     })
 }
 
@@ -65,10 +69,10 @@ impl GaussianDiffusion {
     fn embed(&self, steps: Range<usize>, paths: usize) -> Tensor<2> {
         let count = steps.len();
         let table: Vec<f32> = steps.flat_map(|k| embedding(k, self.num_steps())).collect();
-        matrix(table, EMBEDDING, &self.device()).reshape([count, 1, EMBEDDING]).expand([count, paths, EMBEDDING]).reshape([
-            count * paths,
-            EMBEDDING,
-        ])
+        matrix(table, EMBEDDING, &self.device())
+            .reshape([count, 1, EMBEDDING])
+            .expand([count, paths, EMBEDDING])
+            .reshape([count * paths, EMBEDDING])
     }
 
     /// The denoiser's output for step-major rows.
@@ -81,9 +85,16 @@ impl GaussianDiffusion {
             Tensor::cat(vec![x.clone(), embedded], 1)
         };
         let output = self.net.forward(input);
-        let Some(exact) = &self.exact else { return output };
+        let Some(exact) = &self.exact else {
+            return output;
+        };
         let of_row: Vec<usize> = steps.flat_map(|k| std::iter::repeat_n(k, paths)).collect();
-        output + matrix(exact(&host(x), &of_row, &host(condition)), self.dim, &self.device())
+        output
+            + matrix(
+                exact(&host(x), &of_row, &host(condition)),
+                self.dim,
+                &self.device(),
+            )
     }
 
     /// Returns samples [rows, dim] without scoring them.
@@ -100,14 +111,22 @@ impl GaussianDiffusion {
     }
 
     /// Returns the denoising loss on samples [rows, dim]: mean squared error of v or ε at random times.
-    pub fn denoising_loss(&self, sample: &[f32], condition: Tensor<2>, noise: &mut Noise) -> Tensor<1> {
+    pub fn denoising_loss(
+        &self,
+        sample: &[f32],
+        condition: Tensor<2>,
+        noise: &mut Noise,
+    ) -> Tensor<1> {
         let rows = sample.len() / self.dim;
         let steps = self.num_steps();
         let chosen: Vec<usize> = noise.indices(rows, steps);
         let (input, target) = self.noised(sample, &chosen, noise);
         let table: Vec<f32> = chosen.iter().flat_map(|&k| embedding(k, steps)).collect();
         let device = self.device();
-        let mut columns = vec![matrix(input, self.dim, &device), matrix(table, EMBEDDING, &device)];
+        let mut columns = vec![
+            matrix(input, self.dim, &device),
+            matrix(table, EMBEDDING, &device),
+        ];
         if self.condition_dim > 0 {
             columns.push(condition);
         }
@@ -139,8 +158,17 @@ impl GaussianDiffusion {
         for t in 1..=self.num_steps() {
             let k = self.num_steps() - t;
             let (state, target) = self.noised(sample, &vec![k; rows], noise);
-            let out = host(self.denoise(matrix(state, self.dim, &self.device()), k..k + 1, condition.clone()));
-            let mse = out.iter().zip(&target).map(|(o, y)| f64::from(o - y).powi(2)).sum::<f64>() / out.len() as f64;
+            let out = host(self.denoise(
+                matrix(state, self.dim, &self.device()),
+                k..k + 1,
+                condition.clone(),
+            ));
+            let mse = out
+                .iter()
+                .zip(&target)
+                .map(|(o, y)| f64::from(o - y).powi(2))
+                .sum::<f64>()
+                / out.len() as f64;
             let level = self.schedule.alpha_bar[t];
             // Error of the predicted sample: (1 − ᾱ) for v, (1 − ᾱ)/ᾱ for ε.
             residual.push(match self.schedule.prediction {
@@ -169,7 +197,13 @@ impl SequentialModel for GaussianDiffusion {
     }
 
     fn with_parameters(&self, parameters: Tensor<1>) -> Self {
-        Self { net: Mlp { spec: self.net.spec.clone(), parameters }, ..self.clone() }
+        Self {
+            net: Mlp {
+                spec: self.net.spec.clone(),
+                parameters,
+            },
+            ..self.clone()
+        }
     }
 
     fn num_steps(&self) -> usize {
@@ -185,16 +219,31 @@ impl SequentialModel for GaussianDiffusion {
             let [a, b] = self.schedule.coefficients(k);
             let sigma = self.schedule.sigma[k];
             let mean = x * a + self.denoise(states[k].clone(), k..k + 1, condition.clone()) * b;
-            let plain = if mean.device().is_autodiff() { mean.clone().inner() } else { mean.clone() };
+            let plain = if mean.device().is_autodiff() {
+                mean.clone().inner()
+            } else {
+                mean.clone()
+            };
             x = plain + matrix(noise.normals(rows, self.dim), self.dim, &device) * sigma;
             let z = (mean - x.clone()) / sigma;
             scores.push((z.clone() * z).sum_dim(1) * -0.5);
             states.push(x.clone());
         }
-        (GaussianPath { states, condition: condition.clone() }, Tensor::cat(scores, 1))
+        (
+            GaussianPath {
+                states,
+                condition: condition.clone(),
+            },
+            Tensor::cat(scores, 1),
+        )
     }
 
-    fn path_to(&self, condition: &Tensor<2>, sample: &Tensor<2>, noise: &mut Noise) -> GaussianPath {
+    fn path_to(
+        &self,
+        condition: &Tensor<2>,
+        sample: &Tensor<2>,
+        noise: &mut Noise,
+    ) -> GaussianPath {
         let rows = condition.dims()[0];
         let mut states = vec![sample.clone()];
         for t in 1..=self.num_steps() {
@@ -204,7 +253,10 @@ impl SequentialModel for GaussianDiffusion {
             states.push(previous * alpha.sqrt() + z * (1.0 - alpha).sqrt());
         }
         states.reverse();
-        GaussianPath { states, condition: condition.clone() }
+        GaussianPath {
+            states,
+            condition: condition.clone(),
+        }
     }
 
     fn sample_of(&self, path: &GaussianPath) -> Tensor<2> {
@@ -220,10 +272,16 @@ impl SequentialModel for GaussianDiffusion {
         } else {
             path.condition.clone()
         };
-        let out = self.denoise(x.clone(), steps.clone(), condition).reshape([count, paths, dim]);
-        let mean = x.reshape([count, paths, dim]) * self.step_scale(&steps, |k| self.schedule.coefficients(k)[0])
+        let out = self
+            .denoise(x.clone(), steps.clone(), condition)
+            .reshape([count, paths, dim]);
+        let mean = x.reshape([count, paths, dim])
+            * self.step_scale(&steps, |k| self.schedule.coefficients(k)[0])
             + out * self.step_scale(&steps, |k| self.schedule.coefficients(k)[1]);
-        let z = (mean - next.reshape([count, paths, dim])) * self.step_scale(&steps, |k| 1.0 / self.schedule.sigma[k]);
-        ((z.clone() * z).sum_dim(2) * -0.5).reshape([count, paths]).transpose()
+        let z = (mean - next.reshape([count, paths, dim]))
+            * self.step_scale(&steps, |k| 1.0 / self.schedule.sigma[k]);
+        ((z.clone() * z).sum_dim(2) * -0.5)
+            .reshape([count, paths])
+            .transpose()
     }
 }

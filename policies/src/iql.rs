@@ -84,7 +84,13 @@ pub struct Iql {
 
 impl Iql {
     /// Returns an untrained critic.
-    pub fn new(config: IqlConfig, observation_dim: usize, action_dim: usize, seed: u64, device: &Device) -> Self {
+    pub fn new(
+        config: IqlConfig,
+        observation_dim: usize,
+        action_dim: usize,
+        seed: u64,
+        device: &Device,
+    ) -> Self {
         let mut noise = Noise::keyed(seed, "critic-init", 0);
         let spec = |inputs: usize| MlpSpec {
             sizes: [vec![inputs], config.hidden.clone(), vec![1]].concat(),
@@ -95,13 +101,25 @@ impl Iql {
             .map(|_| Mlp::new(spec(observation_dim + action_dim), 1.0, &mut noise, device))
             .collect();
         let v = Mlp::new(spec(observation_dim), 1.0, &mut noise, device);
-        let adam = AdamConfig { learning_rate: config.learning_rate, weight_decay: 0.0, max_gradient_norm: 0.0 };
+        let adam = AdamConfig {
+            learning_rate: config.learning_rate,
+            weight_decay: 0.0,
+            max_gradient_norm: 0.0,
+        };
         let optimizers = q
             .iter()
             .chain([&v])
             .map(|net| Adam::new(adam.clone(), net.spec.num_parameters()))
             .collect();
-        Self { config, target: q.clone(), q, v, optimizers, observation_dim, action_dim }
+        Self {
+            config,
+            target: q.clone(),
+            q,
+            v,
+            optimizers,
+            observation_dim,
+            action_dim,
+        }
     }
 
     fn device(&self) -> Device {
@@ -111,11 +129,18 @@ impl Iql {
     fn inputs(&self, observations: &[f32], actions: &[f32]) -> Tensor<2> {
         let rows = actions.len() / self.action_dim;
         let mut joined = Vec::with_capacity(rows * (self.observation_dim + self.action_dim));
-        for (o, a) in observations.chunks_exact(self.observation_dim).zip(actions.chunks_exact(self.action_dim)) {
+        for (o, a) in observations
+            .chunks_exact(self.observation_dim)
+            .zip(actions.chunks_exact(self.action_dim))
+        {
             joined.extend_from_slice(o);
             joined.extend_from_slice(a);
         }
-        matrix(joined, self.observation_dim + self.action_dim, &self.device())
+        matrix(
+            joined,
+            self.observation_dim + self.action_dim,
+            &self.device(),
+        )
     }
 
     /// Returns the conservative Q of each row from the target networks: their minimum, or mean − lcb · std.
@@ -124,7 +149,11 @@ impl Iql {
     /// `observations` [rows, observation_dim] normalised, `actions` [rows, action_dim] in [-1, 1] → [rows].
     pub fn value_of(&self, observations: &[f32], actions: &[f32]) -> Vec<f64> {
         let input = self.inputs(observations, actions);
-        let members: Vec<Vec<f32>> = self.target.iter().map(|net| host(net.forward(input.clone()))).collect();
+        let members: Vec<Vec<f32>> = self
+            .target
+            .iter()
+            .map(|net| host(net.forward(input.clone())))
+            .collect();
         (0..members[0].len())
             .map(|row| {
                 let values = members.iter().map(|m| f64::from(m[row]));
@@ -133,7 +162,8 @@ impl Iql {
                 }
                 let n = members.len() as f64;
                 let mean = values.clone().sum::<f64>() / n;
-                mean - self.config.lcb * (values.map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
+                mean - self.config.lcb
+                    * (values.map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
             })
             .collect()
     }
@@ -146,9 +176,16 @@ impl Iql {
         let device = self.device();
         let rows = batch.rewards.len();
         let observations = matrix(batch.observations.to_vec(), self.observation_dim, &device);
-        let next_value = host(self.v.forward(matrix(batch.next_observations.to_vec(), self.observation_dim, &device)));
+        let next_value = host(self.v.forward(matrix(
+            batch.next_observations.to_vec(),
+            self.observation_dim,
+            &device,
+        )));
         let backup: Vec<f32> = (0..rows)
-            .map(|i| batch.rewards[i] + self.config.discount as f32 * (1.0 - batch.terminals[i]) * next_value[i])
+            .map(|i| {
+                batch.rewards[i]
+                    + self.config.discount as f32 * (1.0 - batch.terminals[i]) * next_value[i]
+            })
             .collect();
         let input = self.inputs(batch.observations, batch.actions);
         let lowest = self
@@ -164,7 +201,13 @@ impl Iql {
         let weights: Vec<f32> = lowest
             .iter()
             .zip(&current)
-            .map(|(q, v)| if q > v { self.config.expectile as f32 } else { 1.0 - self.config.expectile as f32 })
+            .map(|(q, v)| {
+                if q > v {
+                    self.config.expectile as f32
+                } else {
+                    1.0 - self.config.expectile as f32
+                }
+            })
             .collect();
         let error = matrix(lowest, 1, &device) - value;
         let v_loss = (error.clone() * error * matrix(weights, 1, &device)).mean();
@@ -180,19 +223,31 @@ impl Iql {
             pending.push((i, net, loss));
         }
         if !(report.q_loss.is_finite() && report.v_loss.is_finite()) {
-            return Err(PolicyError::NonFinite { stage: "critic", what: "loss", update: self.optimizers[0].count });
+            return Err(PolicyError::NonFinite {
+                stage: "critic",
+                what: "loss",
+                update: self.optimizers[0].count,
+            });
         }
         for (i, net, loss) in pending {
             let gradients = loss.backward();
             let gradient = host(net.parameters.grad(&gradients).expect("tracked"));
-            let slot = if i < self.q.len() { &mut self.q[i] } else { &mut self.v };
+            let slot = if i < self.q.len() {
+                &mut self.q[i]
+            } else {
+                &mut self.v
+            };
             let mut parameters = host(slot.parameters.clone());
             self.optimizers[i].step(&mut parameters, &gradient);
             slot.parameters = vector(parameters, &device);
         }
         for (target, online) in self.target.iter_mut().zip(&self.q) {
             let mut average = host(target.parameters.clone());
-            moving_average(&mut average, &host(online.parameters.clone()), 1.0 - self.config.target_rate);
+            moving_average(
+                &mut average,
+                &host(online.parameters.clone()),
+                1.0 - self.config.target_rate,
+            );
             target.parameters = vector(average, &device);
         }
         Ok(report)

@@ -22,8 +22,15 @@ pub fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
 
 /// Returns a tensor's values on the host, row-major.
 pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    let tensor = if tensor.device().is_autodiff() { tensor.inner() } else { tensor };
-    tensor.into_data().try_into_vec().expect("networks compute in f32")
+    let tensor = if tensor.device().is_autodiff() {
+        tensor.inner()
+    } else {
+        tensor
+    };
+    tensor
+        .into_data()
+        .try_into_vec()
+        .expect("networks compute in f32")
 }
 
 /// A multilayer perceptron with its parameters.
@@ -42,7 +49,11 @@ impl Mlp {
         let mut values = vec![0.0f32; spec.num_parameters()];
         let layers = spec.layers();
         for (i, layer) in layers.iter().enumerate() {
-            let scale = if i + 1 == layers.len() { last_scale } else { 1.0 };
+            let scale = if i + 1 == layers.len() {
+                last_scale
+            } else {
+                1.0
+            };
             let bound = (1.0 / layer.shape[0] as f64).sqrt();
             for w in &mut values[layer.weight..layer.bias] {
                 *w = ((2.0 * noise.uniform() - 1.0) * bound) as f32 * scale;
@@ -51,7 +62,10 @@ impl Mlp {
                 values[norm..norm + layer.shape[1]].fill(1.0);
             }
         }
-        Self { spec: Arc::new(spec), parameters: vector(values, device) }
+        Self {
+            spec: Arc::new(spec),
+            parameters: vector(values, device),
+        }
     }
 
     /// Returns the output [rows, outputs] for `input` [rows, inputs].
@@ -61,6 +75,9 @@ impl Mlp {
 
     /// Returns the same network whose parameters record gradients.
     pub fn tracked(&self) -> Self {
-        Self { spec: self.spec.clone(), parameters: self.parameters.clone().autodiff().require_grad() }
+        Self {
+            spec: self.spec.clone(),
+            parameters: self.parameters.clone().autodiff().require_grad(),
+        }
     }
 }

@@ -19,7 +19,10 @@ fn key(seed: u64, purpose: &str, index: u64) -> ChaCha8Rng {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
     let mut bytes = [0u8; 32];
-    for (slot, word) in bytes.chunks_exact_mut(8).zip([seed, hash, index, 0x5449_4c54]) {
+    for (slot, word) in bytes
+        .chunks_exact_mut(8)
+        .zip([seed, hash, index, 0x5449_4c54])
+    {
         slot.copy_from_slice(&word.to_le_bytes());
     }
     ChaCha8Rng::from_seed(bytes)
@@ -28,12 +31,16 @@ fn key(seed: u64, purpose: &str, index: u64) -> ChaCha8Rng {
 impl Noise {
     /// Returns one stream for `purpose`, at position `index` (an update, say).
     pub fn keyed(seed: u64, purpose: &str, index: u64) -> Self {
-        Self { streams: vec![key(seed, purpose, index)] }
+        Self {
+            streams: vec![key(seed, purpose, index)],
+        }
     }
 
     /// Returns one stream per index; rows of a draw are shared out among them in order.
     pub fn streams(seed: u64, purpose: &str, indices: &[u64]) -> Self {
-        Self { streams: indices.iter().map(|&i| key(seed, purpose, i)).collect() }
+        Self {
+            streams: indices.iter().map(|&i| key(seed, purpose, i)).collect(),
+        }
     }
 
     /// Returns how many streams there are.
@@ -52,7 +59,11 @@ impl Noise {
     /// # Panics
     /// When `rows` is not a multiple of the number of streams.
     pub fn normals(&mut self, rows: usize, columns: usize) -> Vec<f32> {
-        assert_eq!(rows % self.streams.len(), 0, "rows must be shared equally among the streams");
+        assert_eq!(
+            rows % self.streams.len(),
+            0,
+            "rows must be shared equally among the streams"
+        );
         let share = rows / self.streams.len() * columns;
         let mut values = Vec::with_capacity(rows * columns);
         for stream in &mut self.streams {
@@ -63,7 +74,10 @@ impl Noise {
 
     /// Returns a uniform number in [0, 1) from each stream.
     pub fn uniforms(&mut self) -> Vec<f64> {
-        self.streams.iter_mut().map(|stream| stream.random()).collect()
+        self.streams
+            .iter_mut()
+            .map(|stream| stream.random())
+            .collect()
     }
 
     /// Returns a uniform number in [0, 1) from the first stream.
@@ -73,7 +87,9 @@ impl Noise {
 
     /// Returns `count` indices below `bound`, from the first stream.
     pub fn indices(&mut self, count: usize, bound: usize) -> Vec<usize> {
-        (0..count).map(|_| self.streams[0].random_range(0..bound)).collect()
+        (0..count)
+            .map(|_| self.streams[0].random_range(0..bound))
+            .collect()
     }
 
     /// Returns a fresh seed from the first stream.

@@ -34,7 +34,10 @@ impl Normalizer {
         }
         Self {
             mean: mean.iter().map(|&m| m as f32).collect(),
-            std: square.iter().map(|&s| (s.sqrt() as f32).max(1e-3)).collect(),
+            std: square
+                .iter()
+                .map(|&s| (s.sqrt() as f32).max(1e-3))
+                .collect(),
         }
     }
 
@@ -59,7 +62,10 @@ impl Normalizer {
 
 /// Returns atanh of each action after clipping to ±[`ACTION_CLIP`].
 pub fn latent_actions(actions: &[f32]) -> Vec<f32> {
-    actions.iter().map(|a| a.clamp(-ACTION_CLIP, ACTION_CLIP).atanh()).collect()
+    actions
+        .iter()
+        .map(|a| a.clamp(-ACTION_CLIP, ACTION_CLIP).atanh())
+        .collect()
 }
 
 /// Returns the share of action components that the clip changes.

@@ -61,7 +61,13 @@ pub struct DiffusionPolicy<'a> {
 }
 
 impl DiffusionPolicy<'_> {
-    fn pick(&self, observations: &[f32], candidates: &[f32], count: usize, noise: &mut Noise) -> Vec<usize> {
+    fn pick(
+        &self,
+        observations: &[f32],
+        candidates: &[f32],
+        count: usize,
+        noise: &mut Noise,
+    ) -> Vec<usize> {
         let critic = self.critic.expect("a choice by value needs a critic");
         let values = critic.value_of(observations, candidates);
         let draws = match self.choice {
@@ -73,14 +79,18 @@ impl DiffusionPolicy<'_> {
             .enumerate()
             .map(|(row, q)| {
                 let best = (0..count).fold(0, |best, i| if q[i] > q[best] { i } else { best });
-                let Choice::Resample(_, alpha) = self.choice else { return best };
+                let Choice::Resample(_, alpha) = self.choice else {
+                    return best;
+                };
                 let weights: Vec<f64> = q.iter().map(|v| ((v - q[best]) / alpha).exp()).collect();
                 let mut left = draws[row] * weights.iter().sum::<f64>();
-                weights.iter().position(|w| {
-                    left -= w;
-                    left < 0.0
-                })
-                .unwrap_or(count - 1)
+                weights
+                    .iter()
+                    .position(|w| {
+                        left -= w;
+                        left < 0.0
+                    })
+                    .unwrap_or(count - 1)
             })
             .collect()
     }
@@ -103,7 +113,10 @@ impl Policy for DiffusionPolicy<'_> {
             }
         }
         let dim = self.model.dim;
-        let latent = host(self.model.sample(&matrix(repeated.clone(), width, &device), noise));
+        let latent = host(
+            self.model
+                .sample(&matrix(repeated.clone(), width, &device), noise),
+        );
         let candidates = self.coordinates.actions(latent);
         let actions = if self.choice == Choice::Sample {
             candidates
@@ -112,7 +125,9 @@ impl Policy for DiffusionPolicy<'_> {
             picks
                 .iter()
                 .enumerate()
-                .flat_map(|(row, &i)| candidates[(row * count + i) * dim..(row * count + i + 1) * dim].to_vec())
+                .flat_map(|(row, &i)| {
+                    candidates[(row * count + i) * dim..(row * count + i + 1) * dim].to_vec()
+                })
                 .collect()
         };
         Array2::from_shape_vec((rows, dim), actions).expect("one action per row")

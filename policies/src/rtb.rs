@@ -8,7 +8,12 @@ use serde::{Deserialize, Serialize};
 
 /// Returns ℓ = log r + log p − log q of each path: its log importance weight towards the posterior.
 pub fn log_weights(log_posterior: &[f64], log_prior: &[f64], log_reward: &[f64]) -> Vec<f64> {
-    log_posterior.iter().zip(log_prior).zip(log_reward).map(|((q, p), r)| r + p - q).collect()
+    log_posterior
+        .iter()
+        .zip(log_prior)
+        .zip(log_reward)
+        .map(|((q, p), r)| r + p - q)
+        .collect()
 }
 
 /// Returns, for each path, the mean of ℓ over the OTHER paths of its group: VarGrad's log Z, leave-one-out.
@@ -18,7 +23,10 @@ pub fn log_weights(log_posterior: &[f64], log_prior: &[f64], log_reward: &[f64])
 /// # Panics
 /// When a group has fewer than two paths or the length is not a multiple of the group.
 pub fn vargrad_log_z(log_weights: &[f64], paths_per_condition: usize) -> Vec<f64> {
-    assert!(paths_per_condition >= 2, "VarGrad needs at least two paths per condition");
+    assert!(
+        paths_per_condition >= 2,
+        "VarGrad needs at least two paths per condition"
+    );
     assert_eq!(log_weights.len() % paths_per_condition, 0);
     let others = (paths_per_condition - 1) as f64;
     log_weights
@@ -59,7 +67,11 @@ pub fn gradient_weights(residual: &[f64], shaping: Shaping) -> Vec<f64> {
             if d * d < shaping.dead_zone {
                 return 0.0;
             }
-            let limit = if shaping.huber > 0.0 { shaping.huber } else { f64::INFINITY };
+            let limit = if shaping.huber > 0.0 {
+                shaping.huber
+            } else {
+                f64::INFINITY
+            };
             d.max(-limit).min(limit) / count
         })
         .collect()
@@ -76,7 +88,10 @@ pub fn log_mean_exp(values: &[f64]) -> f64 {
 
 /// Returns ESS/N = (Σ w)² / (N Σ w²) of weights exp(values), in (0, 1].
 pub fn effective_share(log_weights: &[f64]) -> f64 {
-    let top = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let top = log_weights
+        .iter()
+        .copied()
+        .fold(f64::NEG_INFINITY, f64::max);
     let (mut sum, mut square) = (0.0, 0.0);
     for l in log_weights {
         let w = (l - top).exp();
@@ -92,7 +107,11 @@ mod tests {
 
     #[test]
     fn silent_failure_01_adding_a_constant_to_the_reward_moves_log_z_and_not_delta() {
-        let (q, p, r) = ([0.3, -1.0, 2.0, 0.0], [0.1, 0.4, -0.2, 0.9], [1.0, 2.0, 3.0, 4.0]);
+        let (q, p, r) = (
+            [0.3, -1.0, 2.0, 0.0],
+            [0.1, 0.4, -0.2, 0.9],
+            [1.0, 2.0, 3.0, 4.0],
+        );
         let base = log_weights(&q, &p, &r);
         for k in [-7.0, 7.0] {
             let moved = log_weights(&q, &p, &r.map(|x| x + k));
@@ -115,10 +134,19 @@ mod tests {
 
     #[test]
     fn silent_failure_18_the_dead_zone_is_a_floor_and_not_a_cap() {
-        let shaping = Shaping { dead_zone: 0.1, huber: 0.0 };
+        let shaping = Shaping {
+            dead_zone: 0.1,
+            huber: 0.0,
+        };
         let weights = gradient_weights(&[0.3, 0.32, -5.0, 100.0], shaping);
         assert_eq!(weights, vec![0.0, 0.08, -1.25, 25.0]);
-        let capped = gradient_weights(&[0.3, 0.32, -5.0, 100.0], Shaping { dead_zone: 0.0, huber: 2.0 });
+        let capped = gradient_weights(
+            &[0.3, 0.32, -5.0, 100.0],
+            Shaping {
+                dead_zone: 0.0,
+                huber: 2.0,
+            },
+        );
         assert_eq!(capped, vec![0.075, 0.08, -0.5, 0.5]);
     }
 

@@ -53,7 +53,11 @@ impl Schedule {
     ///
     /// # Errors
     /// When ᾱ_T ≥ 1e-3.
-    pub fn new(kind: ScheduleKind, num_steps: usize, prediction: Prediction) -> Result<Self, PolicyError> {
+    pub fn new(
+        kind: ScheduleKind,
+        num_steps: usize,
+        prediction: Prediction,
+    ) -> Result<Self, PolicyError> {
         let schedule = Self::unchecked(kind, num_steps, prediction);
         let last = schedule.alpha_bar[num_steps];
         if last >= MEMORYLESS {
@@ -68,9 +72,21 @@ impl Schedule {
     pub fn unchecked(kind: ScheduleKind, num_steps: usize, prediction: Prediction) -> Self {
         let steps = num_steps as f64;
         let beta = |t: usize| -> f64 {
-            let f = |t: f64| ((t / steps + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().powi(2);
-            let scale = if kind == ScheduleKind::Linear { 1000.0 / steps } else { 1.0 };
-            let share = if num_steps > 1 { (t - 1) as f64 / (steps - 1.0) } else { 1.0 };
+            let f = |t: f64| {
+                ((t / steps + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2)
+                    .cos()
+                    .powi(2)
+            };
+            let scale = if kind == ScheduleKind::Linear {
+                1000.0 / steps
+            } else {
+                1.0
+            };
+            let share = if num_steps > 1 {
+                (t - 1) as f64 / (steps - 1.0)
+            } else {
+                1.0
+            };
             match kind {
                 ScheduleKind::Cosine => (1.0 - f(t as f64) / f(t as f64 - 1.0)).min(0.999),
                 _ => (scale * (1e-4 + share * (0.02 - 1e-4))).min(0.999),
@@ -80,8 +96,14 @@ impl Schedule {
         for t in 1..=num_steps {
             alpha_bar.push(alpha_bar[t - 1] * (1.0 - beta(t)));
         }
-        let mut schedule = Self { alpha_bar, prediction, sigma: Vec::new() };
-        schedule.sigma = (0..num_steps).map(|k| schedule.small_variance(k).sqrt().max(MIN_SIGMA)).collect();
+        let mut schedule = Self {
+            alpha_bar,
+            prediction,
+            sigma: Vec::new(),
+        };
+        schedule.sigma = (0..num_steps)
+            .map(|k| schedule.small_variance(k).sqrt().max(MIN_SIGMA))
+            .collect();
         schedule
     }
 
@@ -92,16 +114,29 @@ impl Schedule {
 
     /// β̃ of step k; the last step, whose β̃ is 0, takes half of its β.
     fn small_variance(&self, k: usize) -> f64 {
-        let (now, next) = (self.alpha_bar[self.num_steps() - k], self.alpha_bar[self.num_steps() - k - 1]);
+        let (now, next) = (
+            self.alpha_bar[self.num_steps() - k],
+            self.alpha_bar[self.num_steps() - k - 1],
+        );
         let beta = 1.0 - now / next;
-        if next == 1.0 { 0.5 * beta } else { beta * (1.0 - next) / (1.0 - now) }
+        if next == 1.0 {
+            0.5 * beta
+        } else {
+            beta * (1.0 - next) / (1.0 - now)
+        }
     }
 
     /// Returns the weights of x̂ (the predicted sample) and x_k in the mean of step k.
     pub fn mean_weights(&self, k: usize) -> [f64; 2] {
-        let (now, next) = (self.alpha_bar[self.num_steps() - k], self.alpha_bar[self.num_steps() - k - 1]);
+        let (now, next) = (
+            self.alpha_bar[self.num_steps() - k],
+            self.alpha_bar[self.num_steps() - k - 1],
+        );
         let alpha = now / next;
-        [next.sqrt() * (1.0 - alpha) / (1.0 - now), alpha.sqrt() * (1.0 - next) / (1.0 - now)]
+        [
+            next.sqrt() * (1.0 - alpha) / (1.0 - now),
+            alpha.sqrt() * (1.0 - next) / (1.0 - now),
+        ]
     }
 
     /// Returns (a, b) with mean = a x_k + b out.
@@ -110,7 +145,10 @@ impl Schedule {
         let now = self.alpha_bar[self.num_steps() - k];
         match self.prediction {
             Prediction::Velocity => [state + sample * now.sqrt(), -sample * (1.0 - now).sqrt()],
-            Prediction::Epsilon => [state + sample / now.sqrt(), -sample * ((1.0 - now) / now).sqrt()],
+            Prediction::Epsilon => [
+                state + sample / now.sqrt(),
+                -sample * ((1.0 - now) / now).sqrt(),
+            ],
         }
     }
 
@@ -124,7 +162,9 @@ impl Schedule {
             let (now, next) = (self.alpha_bar[steps - k], self.alpha_bar[steps - k - 1]);
             let base = (1.0 - now / next) * (1.0 - next) / (1.0 - now);
             let weight = self.mean_weights(k)[0];
-            self.sigma[k] = (base + weight * weight * residual[steps - k - 1]).sqrt().max(MIN_SIGMA);
+            self.sigma[k] = (base + weight * weight * residual[steps - k - 1])
+                .sqrt()
+                .max(MIN_SIGMA);
         }
     }
 }
@@ -137,12 +177,19 @@ mod tests {
     fn silent_failure_03_a_schedule_with_memory_is_refused() {
         for steps in [5, 10, 20, 75, 100] {
             for kind in [ScheduleKind::Cosine, ScheduleKind::Linear] {
-                assert!(Schedule::new(kind, steps, Prediction::Velocity).is_ok(), "{kind:?} {steps}");
+                assert!(
+                    Schedule::new(kind, steps, Prediction::Velocity).is_ok(),
+                    "{kind:?} {steps}"
+                );
             }
         }
         assert!(Schedule::new(ScheduleKind::UnscaledLinear, 75, Prediction::Epsilon).is_err());
         let public = Schedule::unchecked(ScheduleKind::UnscaledLinear, 75, Prediction::Epsilon);
-        assert!((public.alpha_bar[75] - 0.454).abs() < 0.02, "{}", public.alpha_bar[75]);
+        assert!(
+            (public.alpha_bar[75] - 0.454).abs() < 0.02,
+            "{}",
+            public.alpha_bar[75]
+        );
     }
 
     #[test]
@@ -159,7 +206,10 @@ mod tests {
     fn both_predictions_give_the_same_mean() {
         let (x, clean, noise) = (0.3f64, -0.8f64, 1.1f64);
         let velocity = Schedule::unchecked(ScheduleKind::Cosine, 10, Prediction::Velocity);
-        let epsilon = Schedule { prediction: Prediction::Epsilon, ..velocity.clone() };
+        let epsilon = Schedule {
+            prediction: Prediction::Epsilon,
+            ..velocity.clone()
+        };
         for k in 1..10 {
             let now = velocity.alpha_bar[10 - k];
             let x = x + now.sqrt() * clean + (1.0 - now).sqrt() * noise - 0.3;

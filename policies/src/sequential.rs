@@ -25,9 +25,18 @@ pub trait SequentialModel: Clone {
     /// Returns T.
     fn num_steps(&self) -> usize;
     /// Samples one path per row of the condition and scores its steps [paths, T] in the same pass.
-    fn sample_path(&self, condition: &Self::Condition, noise: &mut Noise) -> (Self::Path, Tensor<2>);
+    fn sample_path(
+        &self,
+        condition: &Self::Condition,
+        noise: &mut Noise,
+    ) -> (Self::Path, Tensor<2>);
     /// Returns paths that end in the given samples, noised backwards.
-    fn path_to(&self, condition: &Self::Condition, sample: &Self::Sample, noise: &mut Noise) -> Self::Path;
+    fn path_to(
+        &self,
+        condition: &Self::Condition,
+        sample: &Self::Sample,
+        noise: &mut Noise,
+    ) -> Self::Path;
     /// Returns the samples at the end of the paths.
     fn sample_of(&self, path: &Self::Path) -> Self::Sample;
     /// Returns log p(x_{k+1} | x_k) of the steps, without constants that no model changes: [paths, steps].

@@ -28,7 +28,13 @@ pub struct LinearGaussian {
 
 impl LinearGaussian {
     /// Returns the prior: the exact ε* of N(m, s²), plus a perceptron that starts at zero.
-    pub fn prior(&self, mut schedule: Schedule, hidden: usize, seed: u64, device: &Device) -> GaussianDiffusion {
+    pub fn prior(
+        &self,
+        mut schedule: Schedule,
+        hidden: usize,
+        seed: u64,
+        device: &Device,
+    ) -> GaussianDiffusion {
         schedule.prediction = Prediction::Epsilon;
         let (mean, variance, dim) = (self.mean, self.std * self.std, self.dim);
         let levels = schedule.alpha_bar.clone();
@@ -48,7 +54,13 @@ impl LinearGaussian {
             layer_norm: false,
         };
         let net = Mlp::new(spec, 0.0, &mut Noise::keyed(seed, "world", 0), device);
-        GaussianDiffusion { net, schedule: Arc::new(schedule), dim, condition_dim: 0, exact: Some(exact) }
+        GaussianDiffusion {
+            net,
+            schedule: Arc::new(schedule),
+            dim,
+            condition_dim: 0,
+            exact: Some(exact),
+        }
     }
 
     /// Returns (mean, variance, weight of x_0) of the sampler's own marginal, by the scalar recursion.
@@ -56,7 +68,10 @@ impl LinearGaussian {
         let (mut mean, mut variance, mut start) = (0.0, 1.0, 1.0);
         for k in 0..schedule.num_steps() {
             let level = schedule.alpha_bar[schedule.num_steps() - k];
-            let schedule = Schedule { prediction: Prediction::Epsilon, ..schedule.clone() };
+            let schedule = Schedule {
+                prediction: Prediction::Epsilon,
+                ..schedule.clone()
+            };
             let [a, b] = schedule.coefficients(k);
             let slope = (1.0 - level).sqrt() / (level * self.std * self.std + 1.0 - level);
             let gain = a + b * slope;
@@ -71,7 +86,8 @@ impl LinearGaussian {
     pub fn posterior(&self, schedule: &Schedule) -> [f64; 3] {
         let [m, v, _] = self.marginal(schedule);
         let shrink = 1.0 + self.c * v;
-        let log_z = -0.5 * shrink.ln() + (self.b * self.b * v + 2.0 * self.b * m - self.c * m * m) / (2.0 * shrink);
+        let log_z = -0.5 * shrink.ln()
+            + (self.b * self.b * v + 2.0 * self.b * m - self.c * m * m) / (2.0 * shrink);
         [log_z, (m + self.b * v) / shrink, v / shrink]
     }
 

@@ -12,7 +12,10 @@ use tiltrl_policies::noise::Noise;
 
 fn close(a: &[f32], b: &[f32], tolerance: f32) -> bool {
     let scale = b.iter().fold(1.0f32, |s, v| s.max(v.abs()));
-    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| (x - y).abs() <= tolerance * scale)
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|(x, y)| (x - y).abs() <= tolerance * scale)
 }
 
 /// Values, parameter gradient and input gradient of Σ output².
@@ -25,7 +28,11 @@ fn run(net: &Mlp, input: &Tensor<2>, fused: bool) -> [Vec<f32>; 3] {
         mlp_portable(&net.spec, &parameters, x.clone())
     };
     let gradients = (output.clone() * output.clone()).sum().backward();
-    [host(output), host(parameters.grad(&gradients).expect("tracked")), host(x.grad(&gradients).expect("tracked"))]
+    [
+        host(output),
+        host(parameters.grad(&gradients).expect("tracked")),
+        host(x.grad(&gradients).expect("tracked")),
+    ]
 }
 
 proptest! {
@@ -54,11 +61,20 @@ proptest! {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let spec = MlpSpec { sizes: vec![17, 64, 64, 6], activation: Activation::Silu, layer_norm: true };
+    let spec = MlpSpec {
+        sizes: vec![17, 64, 64, 6],
+        activation: Activation::Silu,
+        layer_norm: true,
+    };
     let mut noise = Noise::keyed(5, "threads", 0);
     let net = Mlp::new(spec, 1.0, &mut noise, &Device::flex());
     let input = matrix(noise.normals(777, 17), 17, &Device::flex());
-    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+    let pool = |threads| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("pool")
+    };
     let one = pool(1).install(|| run(&net, &input, true));
     for threads in [2, 5] {
         assert_eq!(one, pool(threads).install(|| run(&net, &input, true)));
@@ -67,13 +83,25 @@ fn the_number_of_threads_changes_no_bit() {
 
 #[test]
 fn an_empty_batch_gives_an_empty_output() {
-    let spec = MlpSpec { sizes: vec![3, 8, 2], activation: Activation::Relu, layer_norm: false };
-    assert!(forward(&spec, &vec![0.0; spec.num_parameters()], &[], true).0.is_empty());
+    let spec = MlpSpec {
+        sizes: vec![3, 8, 2],
+        activation: Activation::Relu,
+        layer_norm: false,
+    };
+    assert!(
+        forward(&spec, &vec![0.0; spec.num_parameters()], &[], true)
+            .0
+            .is_empty()
+    );
 }
 
 #[test]
 fn an_untracked_forward_keeps_no_graph() {
-    let spec = Arc::new(MlpSpec { sizes: vec![2, 4, 1], activation: Activation::Silu, layer_norm: false });
+    let spec = Arc::new(MlpSpec {
+        sizes: vec![2, 4, 1],
+        activation: Activation::Silu,
+        layer_norm: false,
+    });
     let parameters = Tensor::<1>::zeros([spec.num_parameters()], &Device::flex());
     let output = mlp_forward(&spec, &parameters, Tensor::zeros([3, 2], &Device::flex()));
     assert!(!output.device().is_autodiff());

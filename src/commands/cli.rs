@@ -10,7 +10,11 @@ use super::{inspect, verify};
 use crate::error::Error;
 
 #[derive(Parser)]
-#[command(name = "tiltrl", version, about = "Diffusion policies tilted by a critic into their exact posterior")]
+#[command(
+    name = "tiltrl",
+    version,
+    about = "Diffusion policies tilted by a critic into their exact posterior"
+)]
 struct Cli {
     /// Threads; 0 = all cores. Results do not depend on it.
     #[arg(long, global = true, default_value_t = 0)]
@@ -122,9 +126,13 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<(), Error> {
     match command {
-        Command::Quickstart(args) => {
-            run(&RunRequest { preset: "quickstart".into(), out: args.out, set: args.set, seeds: args.seeds, ..RunRequest::default() })
-        }
+        Command::Quickstart(args) => run(&RunRequest {
+            preset: "quickstart".into(),
+            out: args.out,
+            set: args.set,
+            seeds: args.seeds,
+            ..RunRequest::default()
+        }),
         Command::Run(args) => run(&request(args, Stage::All)),
         Command::TrainPrior(args) => run(&request(args, Stage::Prior)),
         Command::TrainCritic(args) => run(&request(args, Stage::Critic)),
@@ -145,7 +153,9 @@ fn dispatch(command: Command) -> Result<(), Error> {
 
 fn request(args: RunArgs, stage: Stage) -> RunRequest {
     RunRequest {
-        out: args.out.unwrap_or_else(|| PathBuf::from("runs").join(&args.preset)),
+        out: args
+            .out
+            .unwrap_or_else(|| PathBuf::from("runs").join(&args.preset)),
         preset: args.preset,
         data: args.data,
         data_dir: args.data_dir,

@@ -70,9 +70,17 @@ pub fn print(text: &str) {
 pub fn write_json(path: Option<&Path>, value: &impl Serialize) -> Result<(), Error> {
     let Some(path) = path else { return Ok(()) };
     if path.exists() {
-        return Err(Error::Run(format!("{}: exists already\n  hint: name another file for --json", path.display())));
+        return Err(Error::Run(format!(
+            "{}: exists already\n  hint: name another file for --json",
+            path.display()
+        )));
     }
-    Ok(write_atomically(path, serde_json::to_string_pretty(value).expect("plain data").as_bytes())?)
+    Ok(write_atomically(
+        path,
+        serde_json::to_string_pretty(value)
+            .expect("plain data")
+            .as_bytes(),
+    )?)
 }
 
 /// `tiltrl data`.
@@ -81,14 +89,22 @@ pub fn write_json(path: Option<&Path>, value: &impl Serialize) -> Result<(), Err
 /// When the data cannot be read or a file cannot be written.
 pub fn data(args: &DataArgs) -> Result<(), Error> {
     let dataset = Dataset::read(&args.files)?;
-    let reference = args.env.as_deref().map(spec_of).transpose()?.and_then(|s| s.reference);
+    let reference = args
+        .env
+        .as_deref()
+        .map(spec_of)
+        .transpose()?
+        .and_then(|s| s.reference);
     let summary = summarize(&dataset, reference.map(|r| (r.min, r.max)));
     print(&summary.to_table());
     write_json(args.json.as_deref(), &summary)?;
     if let Some(stem) = &args.plot {
         let figure = Histogram {
             title: "Episode returns".into(),
-            subtitle: format!("{} episodes, {} transitions", summary.episodes, summary.transitions),
+            subtitle: format!(
+                "{} episodes, {} transitions",
+                summary.episodes, summary.transitions
+            ),
             x_label: "Return".into(),
             y_label: "Episodes".into(),
             edges: summary.histogram.edges.clone(),
@@ -117,13 +133,25 @@ pub fn envs(json: Option<&Path>) -> Result<(), Error> {
         reference: Option<[f64; 2]>,
     }
     let mut rows = Vec::new();
-    print("id                       obs  act  horizon  engine         reference returns (score 0, 100)");
+    print(
+        "id                       obs  act  horizon  engine         reference returns (score 0, 100)",
+    );
     for id in ids() {
         let s = spec_of(id)?;
         let reference = s.reference.map(|r| [r.min, r.max]);
         let text = reference.map_or("-".to_string(), |[a, b]| format!("{a:.1}, {b:.1}"));
-        print(&format!("{:<24} {:>3} {:>4} {:>8}  {:<14} {text}", s.id, s.observation_dim, s.action_dim, s.horizon, s.engine));
-        rows.push(Row { id: s.id, observation_dim: s.observation_dim, action_dim: s.action_dim, horizon: s.horizon, engine: s.engine, reference });
+        print(&format!(
+            "{:<24} {:>3} {:>4} {:>8}  {:<14} {text}",
+            s.id, s.observation_dim, s.action_dim, s.horizon, s.engine
+        ));
+        rows.push(Row {
+            id: s.id,
+            observation_dim: s.observation_dim,
+            action_dim: s.action_dim,
+            horizon: s.horizon,
+            engine: s.engine,
+            reference,
+        });
     }
     write_json(json, &rows)
 }
@@ -142,7 +170,15 @@ impl Policy for ActorPolicy {
             let observation: Vec<f32> = observation.to_vec();
             let mut own = vec![0.0; dim];
             let mut draw = || draws.next().unwrap_or(0.0);
-            self.actor.act(&observation, if self.deterministic { None } else { Some(&mut draw) }, &mut own);
+            self.actor.act(
+                &observation,
+                if self.deterministic {
+                    None
+                } else {
+                    Some(&mut draw)
+                },
+                &mut own,
+            );
             action.iter_mut().zip(own).for_each(|(a, v)| *a = v);
         }
         actions
@@ -156,41 +192,84 @@ impl Policy for ActorPolicy {
 pub fn collect(args: &CollectArgs) -> Result<(), Error> {
     let spec = spec_of(&args.env)?;
     let policy: Box<dyn Policy> = match args.policy.as_str() {
-        "uniform" => Box::new(Uniform { action_dim: spec.action_dim }),
-        "swing-up" if args.env == "pendulum-v1" => Box::new(SwingUp { randomness: 0.3, strength: 1.0 }),
-        "swing-up" => return Err(Error::Usage("--policy swing-up: only for --env pendulum-v1".into())),
+        "uniform" => Box::new(Uniform {
+            action_dim: spec.action_dim,
+        }),
+        "swing-up" if args.env == "pendulum-v1" => Box::new(SwingUp {
+            randomness: 0.3,
+            strength: 1.0,
+        }),
+        "swing-up" => {
+            return Err(Error::Usage(
+                "--policy swing-up: only for --env pendulum-v1".into(),
+            ));
+        }
         file => {
             let actor = FlatActor::read(Path::new(file))?;
-            if [actor.observation_dim(), actor.action_dim()] != [spec.observation_dim, spec.action_dim] {
+            if [actor.observation_dim(), actor.action_dim()]
+                != [spec.observation_dim, spec.action_dim]
+            {
                 return Err(Error::Run(format!(
                     "{file}: expected an actor for {} ({} → {}), found {} → {}",
-                    args.env, spec.observation_dim, spec.action_dim, actor.observation_dim(), actor.action_dim()
+                    args.env,
+                    spec.observation_dim,
+                    spec.action_dim,
+                    actor.observation_dim(),
+                    actor.action_dim()
                 )));
             }
-            Box::new(ActorPolicy { actor, deterministic: args.deterministic })
+            Box::new(ActorPolicy {
+                actor,
+                deterministic: args.deterministic,
+            })
         }
     };
     let mut recorders = Vec::new();
-    let episodes = rollout(&*policy, &args.env, args.episodes, args.seed, Some(&mut recorders))?;
+    let episodes = rollout(
+        &*policy,
+        &args.env,
+        args.episodes,
+        args.seed,
+        Some(&mut recorders),
+    )?;
     let mut recorders = recorders.into_iter();
-    let mut all = recorders.next().ok_or_else(|| Error::Usage("--episodes: expected at least 1".into()))?;
+    let mut all = recorders
+        .next()
+        .ok_or_else(|| Error::Usage("--episodes: expected at least 1".into()))?;
     recorders.for_each(|r| all.append(r));
     let attributes = [
         ("env".to_string(), args.env.clone()),
-        ("engine".to_string(), format!("{} {}", spec.engine, spec.engine_version)),
-        ("policy".to_string(), Path::new(&args.policy).file_name().map_or(args.policy.clone(), |n| n.to_string_lossy().into_owned())),
+        (
+            "engine".to_string(),
+            format!("{} {}", spec.engine, spec.engine_version),
+        ),
+        (
+            "policy".to_string(),
+            Path::new(&args.policy)
+                .file_name()
+                .map_or(args.policy.clone(), |n| n.to_string_lossy().into_owned()),
+        ),
         ("seed".to_string(), args.seed.to_string()),
     ];
     data::write(&args.out, &all.finish(), &attributes)?;
     let returns: Vec<f64> = episodes.iter().map(|e| e.episode_return).collect();
-    print(&format!("wrote {}: {} episodes, mean return {:.1}", args.out.display(), returns.len(), crate::stats::mean(&returns)));
+    print(&format!(
+        "wrote {}: {} episodes, mean return {:.1}",
+        args.out.display(),
+        returns.len(),
+        crate::stats::mean(&returns)
+    ));
     Ok(())
 }
 
 fn load(folder: &Path, name: &str) -> Result<serde_json::Value, Error> {
     let path = folder.join(name);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|e| Error::Run(format!("{}: {e}\n  hint: finish the run first with the command that started it", path.display())))?;
+    let text = std::fs::read_to_string(&path).map_err(|e| {
+        Error::Run(format!(
+            "{}: {e}\n  hint: finish the run first with the command that started it",
+            path.display()
+        ))
+    })?;
     serde_json::from_str(&text).map_err(|e| Error::Run(format!("{}: {e}", path.display())))
 }
 
@@ -206,7 +285,11 @@ pub fn summary(folder: &Path, json: Option<&Path>) -> Result<(), Error> {
         let number = |key: &str| r[key].as_f64().unwrap_or(f64::NAN);
         print(&format!(
             "{:<14} {:>12.1}  [{:>9.1}, {:>9.1}] {:>9}",
-            line["policy"].as_str().unwrap_or(""), number("mean"), number("mean_low"), number("mean_high"), number("episodes")
+            line["policy"].as_str().unwrap_or(""),
+            number("mean"),
+            number("mean_low"),
+            number("mean_high"),
+            number("episodes")
         ));
     }
     write_json(json, &summary)
@@ -221,7 +304,12 @@ pub fn certificate(folder: &Path, json: Option<&Path>) -> Result<(), Error> {
     print("certificate (quantiles over states)     5 %       50 %       95 %");
     for (name, q) in summary["certificate"].as_object().into_iter().flatten() {
         let q = |i: usize| q[i].as_f64().unwrap_or(f64::NAN);
-        print(&format!("{name:<34} {:>9.3}  {:>9.3}  {:>9.3}", q(0), q(1), q(2)));
+        print(&format!(
+            "{name:<34} {:>9.3}  {:>9.3}  {:>9.3}",
+            q(0),
+            q(1),
+            q(2)
+        ));
     }
     let median = |name: &str| summary["certificate"][name][1].as_f64().unwrap_or(f64::NAN);
     let (ess, gap) = (median("ess_posterior"), median("log_z_difference").abs());

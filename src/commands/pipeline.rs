@@ -73,8 +73,16 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     if widths != [spec.observation_dim, spec.action_dim] {
         return Err(Error::Run(format!(
             "{}: expected observations and actions of widths {} and {}, found {} and {}\n  hint: the preset `{}` is for {}",
-            dataset.sources.first().map_or("data".into(), |s| s.path.display().to_string()),
-            spec.observation_dim, spec.action_dim, widths[0], widths[1], config.preset, config.env
+            dataset
+                .sources
+                .first()
+                .map_or("data".into(), |s| s.path.display().to_string()),
+            spec.observation_dim,
+            spec.action_dim,
+            widths[0],
+            widths[1],
+            config.preset,
+            config.env
         )));
     }
     let provenance = |seed: u64| Provenance {
@@ -82,29 +90,51 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         data_sha256: dataset.sha256(),
         engine: spec.engine.clone(),
         engine_version: spec.engine_version.clone(),
-        margin_rule: spec.margin.as_ref().map_or("none".into(), |m| format!("{m:?}").to_lowercase()),
+        margin_rule: spec
+            .margin
+            .as_ref()
+            .map_or("none".into(), |m| format!("{m:?}").to_lowercase()),
         seed,
     };
     let data_returns = dataset.episode_returns();
     let material = Material::new(&dataset)?;
     let device = Device::flex();
     for &seed in &request.seeds {
-        let dir = RunDir::open(&request.out.join(format!("seed-{seed}")), &config, &provenance(seed))?;
+        let dir = RunDir::open(
+            &request.out.join(format!("seed-{seed}")),
+            &config,
+            &provenance(seed),
+        )?;
         run_seed(&config, &material, seed, &dir, request.stage, &device)?;
     }
     if request.stage != Stage::All {
         return Ok(());
     }
-    let summary = summarize(&config, &request.out, &request.seeds, provenance(0), &data_returns)?;
+    let summary = summarize(
+        &config,
+        &request.out,
+        &request.seeds,
+        provenance(0),
+        &data_returns,
+    )?;
     report::save(&summary, &request.out)?;
     write_json(request.json.as_deref(), &summary)?;
     let pictures = report::draw(&summary, &config, &request.out)?;
     print(&report::table(&summary));
     print(&format!("run folder   {}", request.out.display()));
-    for picture in pictures.iter().filter(|p| p.extension().is_some_and(|e| e == "svg")) {
-        print(&format!("picture      {} (.png, .csv beside it)", picture.display()));
+    for picture in pictures
+        .iter()
+        .filter(|p| p.extension().is_some_and(|e| e == "svg"))
+    {
+        print(&format!(
+            "picture      {} (.png, .csv beside it)",
+            picture.display()
+        ));
     }
-    print(&format!("next         tiltrl certify {}", request.out.display()));
+    print(&format!(
+        "next         tiltrl certify {}",
+        request.out.display()
+    ));
     if request.preset == "quickstart" {
         print("             tiltrl run --preset hopper-medium --data YOUR.hdf5 --seeds 1,2,3");
     }
@@ -116,20 +146,34 @@ fn dataset(request: &RunRequest, config: &Config) -> Result<Dataset, Error> {
         let path = request.out.join("data.hdf5");
         if !path.exists() {
             std::fs::create_dir_all(&request.out).map_err(Error::io(&request.out))?;
-            let attributes = [("recipe".to_string(), "swing-up controllers of four qualities, 60 episodes each".to_string())];
+            let attributes = [(
+                "recipe".to_string(),
+                "swing-up controllers of four qualities, 60 episodes each".to_string(),
+            )];
             data::write(&path, &mixed_pendulum(20_240_531)?, &attributes)?;
         }
         return Ok(Dataset::read(&[path])?);
     }
     let paths = if request.data.is_empty() {
-        config.data_files.iter().map(|f| request.data_dir.join(f)).collect()
+        config
+            .data_files
+            .iter()
+            .map(|f| request.data_dir.join(f))
+            .collect()
     } else {
         request.data.clone()
     };
     Ok(Dataset::read(&paths)?)
 }
 
-fn run_seed(config: &Config, material: &Material, seed: u64, dir: &RunDir, stage: Stage, device: &Device) -> Result<(), Error> {
+fn run_seed(
+    config: &Config,
+    material: &Material,
+    seed: u64,
+    dir: &RunDir,
+    stage: Stage,
+    device: &Device,
+) -> Result<(), Error> {
     let prior = prior::train(config, material, seed, dir, device)?;
     if stage == Stage::Prior {
         return Ok(());
@@ -146,26 +190,53 @@ fn run_seed(config: &Config, material: &Material, seed: u64, dir: &RunDir, stage
     if !path.exists() {
         let clock = Instant::now();
         let states = finetune::certificate(material, &prior, &critic, &posterior, seed, [64, 64]);
-        write_atomically(&path, serde_json::to_string_pretty(&states).expect("plain data").as_bytes())?;
+        write_atomically(
+            &path,
+            serde_json::to_string_pretty(&states)
+                .expect("plain data")
+                .as_bytes(),
+        )?;
         dir.add_seconds("certificate", clock.elapsed().as_secs_f64())?;
     }
     evaluate(config, &prior, &critic, &posterior, seed, dir)
 }
 
 /// Evaluates every policy at the end; a kill in here repeats this step alone.
-fn evaluate(config: &Config, prior: &Prior, critic: &Iql, posterior: &Posterior, seed: u64, dir: &RunDir) -> Result<(), Error> {
+fn evaluate(
+    config: &Config,
+    prior: &Prior,
+    critic: &Iql,
+    posterior: &Posterior,
+    seed: u64,
+    dir: &RunDir,
+) -> Result<(), Error> {
     let done = dir.path.join("final.csv");
     if done.exists() {
         return Ok(());
     }
-    let mut log = CsvLog::resume(dir.path.join("eval.csv"), EVAL_HEADER, config.finetune.updates);
+    let mut log = CsvLog::resume(
+        dir.path.join("eval.csv"),
+        EVAL_HEADER,
+        config.finetune.updates,
+    );
     let mut last = CsvLog::resume(done, EVAL_HEADER, 0);
     let update = config.finetune.updates;
     let mut policies = vec![("prior".to_string(), &prior.model, Choice::Sample)];
-    policies.extend(config.evaluation.best_of.iter().map(|&n| (format!("best-of-{n}"), &prior.model, Choice::BestOf(n))));
+    policies.extend(
+        config
+            .evaluation
+            .best_of
+            .iter()
+            .map(|&n| (format!("best-of-{n}"), &prior.model, Choice::BestOf(n))),
+    );
     policies.push(("posterior".to_string(), &posterior.model, Choice::Sample));
     for (name, model, choice) in policies {
-        let policy = DiffusionPolicy { model, coordinates: &prior.coordinates, critic: Some(critic), choice };
+        let policy = DiffusionPolicy {
+            model,
+            coordinates: &prior.coordinates,
+            critic: Some(critic),
+            choice,
+        };
         let clock = Instant::now();
         let episodes = rollout(&policy, &config.env, config.evaluation.episodes, seed, None)?;
         dir.add_seconds(&format!("evaluate {name}"), clock.elapsed().as_secs_f64())?;
@@ -194,7 +265,9 @@ pub fn summarize(
     let mut seconds: BTreeMap<String, f64> = BTreeMap::new();
     let mut certificates: Vec<ConditionCertificate> = Vec::new();
     for (index, seed) in seeds.iter().enumerate() {
-        let dir = RunDir { path: out.join(format!("seed-{seed}")) };
+        let dir = RunDir {
+            path: out.join(format!("seed-{seed}")),
+        };
         for row in read_csv(&dir.path.join("final.csv"))?.1 {
             if !order.contains(&row[2]) {
                 order.push(row[2].clone());
@@ -208,8 +281,8 @@ pub fn summarize(
         }
         let path = dir.path.join("certificate.json");
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-        let own: Vec<ConditionCertificate> =
-            serde_json::from_str(&text).map_err(|e| Error::Run(format!("{}: {e}", path.display())))?;
+        let own: Vec<ConditionCertificate> = serde_json::from_str(&text)
+            .map_err(|e| Error::Run(format!("{}: {e}", path.display())))?;
         certificates.extend(own);
     }
     lines.extend(order.iter().map(|name| line(name, &returns[name], &spec)));
@@ -220,11 +293,22 @@ pub fn summarize(
     let certificate = BTreeMap::from([
         ("elbo".to_string(), field(|c| c.elbo)),
         ("eubo".to_string(), field(|c| c.eubo)),
-        ("log_z_difference".to_string(), field(|c| c.log_z_posterior - c.log_z_prior)),
+        (
+            "log_z_difference".to_string(),
+            field(|c| c.log_z_posterior - c.log_z_prior),
+        ),
         ("ess_posterior".to_string(), field(|c| c.ess_posterior)),
         ("ess_prior".to_string(), field(|c| c.ess_prior)),
         ("path_kl".to_string(), field(|c| c.path_kl)),
         ("residual_std".to_string(), field(|c| c.residual_std)),
     ]);
-    Ok(Summary { preset: config.preset.clone(), env: config.env.clone(), seeds: seeds.to_vec(), provenance, lines, seconds, certificate })
+    Ok(Summary {
+        preset: config.preset.clone(),
+        env: config.env.clone(),
+        seeds: seeds.to_vec(),
+        provenance,
+        lines,
+        seconds,
+        certificate,
+    })
 }

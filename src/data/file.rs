@@ -194,7 +194,7 @@ impl Column {
         };
         let wanted = (VALUES_PER_TASK / width.max(1)).max(1);
         let rows = self.shape.first().copied().unwrap_or(1).max(1);
-        usize::try_from((wanted.div_ceil(band) * band).min(rows)).unwrap_or(1)
+        usize::try_from((wanted.div_ceil(band).saturating_mul(band)).min(rows)).unwrap_or(1)
     }
 
     fn check_type(&self) -> Result<(), DataError> {
@@ -217,24 +217,29 @@ impl Column {
             .dataset
             .element_size()
             .map_err(|error| self.explain(&error))?;
-        let values = self
-            .shape
-            .iter()
-            .try_fold(1_u64, |product, &size| product.checked_mul(size));
+        let chunk = self
+            .dataset
+            .chunk_shape()
+            .map_err(|error| self.explain(&error))?;
         // The wider of the stored type and the f32 it becomes.
-        let wanted = values.and_then(|values| values.checked_mul(element.max(4)));
+        let bytes = |shape: &[u64]| {
+            shape.iter().fold(element.max(4), |product, &size| {
+                product.saturating_mul(size)
+            })
+        };
+        let wanted = bytes(&self.shape).max(chunk.as_deref().map_or(0, bytes));
         let allowed = file_length
             .saturating_mul(LARGEST_EXPANSION)
             .max(ALWAYS_ALLOWED_BYTES);
-        match wanted {
-            Some(wanted) if wanted <= allowed => Ok(()),
-            _ => Err(DataError::TooLarge {
+        if wanted > allowed {
+            return Err(DataError::TooLarge {
                 path: self.path.clone(),
                 key: self.key.clone(),
-                wanted: wanted.unwrap_or(u64::MAX),
+                wanted,
                 allowed,
-            }),
+            });
         }
+        Ok(())
     }
 
     /// A chunk that is not in the file would read as zeros; that is data lost, not data.

@@ -166,6 +166,9 @@ fn add_numbers(builder: &mut FileBuilder, key: &str, values: &[f32], shape: &[us
     let mut chunk: Vec<u64> = shape.iter().map(|&size| size as u64).collect();
     let shape = chunk.clone();
     chunk[0] = (VALUES_PER_CHUNK / width).clamp(1, values.len() / width) as u64;
+    if let Some(columns) = chunk.get_mut(1) {
+        *columns = (*columns).min(VALUES_PER_CHUNK as u64);
+    }
     builder
         .create_dataset(key)
         .with_f32_data(values)

@@ -13,19 +13,36 @@ use crate::error::Error;
 use crate::run::{CsvLog, RunDir};
 
 fn networks(critic: &mut Iql) -> Vec<(String, &mut Mlp)> {
-    let online = critic.q.iter_mut().enumerate().map(|(i, n)| (format!("q{i}"), n));
-    let target = critic.target.iter_mut().enumerate().map(|(i, n)| (format!("target{i}"), n));
-    online.chain(target).chain([("v".to_string(), &mut critic.v)]).collect()
+    let online = critic
+        .q
+        .iter_mut()
+        .enumerate()
+        .map(|(i, n)| (format!("q{i}"), n));
+    let target = critic
+        .target
+        .iter_mut()
+        .enumerate()
+        .map(|(i, n)| (format!("target{i}"), n));
+    online
+        .chain(target)
+        .chain([("v".to_string(), &mut critic.v)])
+        .collect()
 }
 
 fn save(critic: &mut Iql, update: u64, path: &std::path::Path) -> Result<(), Error> {
     let mut checkpoint = Checkpoint::new("critic", update);
     for (i, optimizer) in critic.optimizers.iter().enumerate() {
-        checkpoint.tensors.insert(format!("first{i}"), optimizer.first.clone());
-        checkpoint.tensors.insert(format!("second{i}"), optimizer.second.clone());
+        checkpoint
+            .tensors
+            .insert(format!("first{i}"), optimizer.first.clone());
+        checkpoint
+            .tensors
+            .insert(format!("second{i}"), optimizer.second.clone());
     }
     for (name, net) in networks(critic) {
-        checkpoint.tensors.insert(name, host(net.parameters.clone()));
+        checkpoint
+            .tensors
+            .insert(name, host(net.parameters.clone()));
     }
     Ok(checkpoint.save(path)?)
 }
@@ -34,7 +51,10 @@ fn load(critic: &mut Iql, path: &std::path::Path) -> Result<u64, Error> {
     let checkpoint = Checkpoint::load(path, "critic")?;
     for (name, net) in networks(critic) {
         let device = net.parameters.device();
-        net.parameters = vector(checkpoint.tensor(path, &name, net.spec.num_parameters())?, &device);
+        net.parameters = vector(
+            checkpoint.tensor(path, &name, net.spec.num_parameters())?,
+            &device,
+        );
     }
     for (i, optimizer) in critic.optimizers.iter_mut().enumerate() {
         let length = optimizer.first.len();
@@ -49,15 +69,35 @@ fn load(critic: &mut Iql, path: &std::path::Path) -> Result<u64, Error> {
 ///
 /// # Errors
 /// When a file cannot be written, a checkpoint does not fit, or a loss is not finite.
-pub fn train(config: &Config, material: &Material, seed: u64, dir: &RunDir, device: &Device) -> Result<Iql, Error> {
+pub fn train(
+    config: &Config,
+    material: &Material,
+    seed: u64,
+    dir: &RunDir,
+    device: &Device,
+) -> Result<Iql, Error> {
     let path = dir.checkpoint("critic");
-    let mut critic = Iql::new(config.critic.clone(), material.observation_dim, material.action_dim, seed, device);
+    let mut critic = Iql::new(
+        config.critic.clone(),
+        material.observation_dim,
+        material.action_dim,
+        seed,
+        device,
+    );
     let total = config.critic.updates;
-    let mut update = if path.exists() { load(&mut critic, &path)? } else { 0 };
+    let mut update = if path.exists() {
+        load(&mut critic, &path)?
+    } else {
+        0
+    };
     if update >= total {
         return Ok(critic);
     }
-    let mut log = CsvLog::resume(dir.path.join("critic.csv"), "update,q_loss,v_loss,value", update);
+    let mut log = CsvLog::resume(
+        dir.path.join("critic.csv"),
+        "update,q_loss,v_loss,value",
+        update,
+    );
     let every = (total / 20).max(1);
     let progress = bar("critic", total, update);
     let mut clock = std::time::Instant::now();
@@ -68,13 +108,24 @@ pub fn train(config: &Config, material: &Material, seed: u64, dir: &RunDir, devi
             observations: &gather(&material.observations, material.observation_dim, &rows, 1),
             actions: &gather(&material.actions, material.action_dim, &rows, 1),
             rewards: &gather(&material.rewards, 1, &rows, 1),
-            next_observations: &gather(&material.next_observations, material.observation_dim, &rows, 1),
+            next_observations: &gather(
+                &material.next_observations,
+                material.observation_dim,
+                &rows,
+                1,
+            ),
             terminals: &gather(&material.terminals, 1, &rows, 1),
         })?;
         update += 1;
         progress.inc(1);
         if update % every == 0 || update == total {
-            log.push(update, &format!("{:.6},{:.6},{:.6}", report.q_loss, report.v_loss, report.value));
+            log.push(
+                update,
+                &format!(
+                    "{:.6},{:.6},{:.6}",
+                    report.q_loss, report.v_loss, report.value
+                ),
+            );
             log.save()?;
             save(&mut critic, update, &path)?;
             dir.add_seconds("critic", clock.elapsed().as_secs_f64())?;

@@ -30,14 +30,27 @@ pub struct Posterior {
 }
 
 /// Returns α: the configured temperature times the prior's mean within-state standard deviation of Q.
-pub fn resolve_alpha(config: &Config, material: &Material, prior: &Prior, critic: &Iql, seed: u64) -> f64 {
+pub fn resolve_alpha(
+    config: &Config,
+    material: &Material,
+    prior: &Prior,
+    critic: &Iql,
+    seed: u64,
+) -> f64 {
     let (states, samples) = (256, 32);
     let mut noise = Noise::keyed(seed, "temperature", 0);
     let rows = noise.indices(states, material.len());
-    let observations = gather(&material.observations, material.observation_dim, &rows, samples);
+    let observations = gather(
+        &material.observations,
+        material.observation_dim,
+        &rows,
+        samples,
+    );
     let device = prior.model.net.parameters.device();
     let condition = matrix(observations.clone(), material.observation_dim, &device);
-    let actions = prior.coordinates.actions(host(prior.model.sample(&condition, &mut noise)));
+    let actions = prior
+        .coordinates
+        .actions(host(prior.model.sample(&condition, &mut noise)));
     let values = critic.value_of(&observations, &actions);
     let spread: f64 = values
         .chunks_exact(samples)
@@ -76,7 +89,10 @@ pub fn train(
     if path.exists() {
         let checkpoint = Checkpoint::load(&path, "posterior")?;
         update = checkpoint.update;
-        alpha = checkpoint.settings.get("alpha").and_then(serde_json::Value::as_f64);
+        alpha = checkpoint
+            .settings
+            .get("alpha")
+            .and_then(serde_json::Value::as_f64);
         let parameters = checkpoint.tensor(&path, "parameters", count)?;
         tuner.posterior = tuner.posterior.with_parameters(vector(parameters, &device));
         tuner.optimizer.first = checkpoint.tensor(&path, "first", count)?;
@@ -85,7 +101,10 @@ pub fn train(
     }
     let alpha = alpha.unwrap_or_else(|| resolve_alpha(config, material, prior, critic, seed));
     if update >= settings.updates {
-        return Ok(Posterior { model: tuner.posterior, alpha });
+        return Ok(Posterior {
+            model: tuner.posterior,
+            alpha,
+        });
     }
     let mut log = CsvLog::resume(
         dir.path.join("finetune.csv"),
@@ -97,38 +116,72 @@ pub fn train(
     let progress = bar("finetune", settings.updates, update);
     let mut clock = std::time::Instant::now();
     if update == 0 {
-        evaluate(config, &tuner.posterior, &prior.coordinates, seed, 0, &mut evaluations)?;
+        evaluate(
+            config,
+            &tuner.posterior,
+            &prior.coordinates,
+            seed,
+            0,
+            &mut evaluations,
+        )?;
     }
     let mut mean = Mean::default();
     while update < settings.updates {
-        tuner.optimizer.config.learning_rate = settings.learning_rate * decay(update, settings.updates);
-        mean.add(step(&mut tuner, material, &prior.coordinates, (critic, alpha), settings.states, (seed, update))?);
+        tuner.optimizer.config.learning_rate =
+            settings.learning_rate * decay(update, settings.updates);
+        mean.add(step(
+            &mut tuner,
+            material,
+            &prior.coordinates,
+            (critic, alpha),
+            settings.states,
+            (seed, update),
+        )?);
         update += 1;
         progress.inc(1);
         if update % segment == 0 || update == settings.updates {
             let r = mean.take();
-            log.push(update, &format!(
-                "{:.6},{:.6},{:.6},{:.6},{:.6},{:.6},{alpha:.6}",
-                r.loss, r.log_z, r.path_kl, r.ess, r.log_reward, r.gradient_norm
-            ));
+            log.push(
+                update,
+                &format!(
+                    "{:.6},{:.6},{:.6},{:.6},{:.6},{:.6},{alpha:.6}",
+                    r.loss, r.log_z, r.path_kl, r.ess, r.log_reward, r.gradient_norm
+                ),
+            );
             dir.add_seconds("finetune", clock.elapsed().as_secs_f64())?;
             clock = std::time::Instant::now();
-            evaluate(config, &tuner.posterior, &prior.coordinates, seed, update, &mut evaluations)?;
+            evaluate(
+                config,
+                &tuner.posterior,
+                &prior.coordinates,
+                seed,
+                update,
+                &mut evaluations,
+            )?;
             dir.add_seconds("evaluation", clock.elapsed().as_secs_f64())?;
             clock = std::time::Instant::now();
             let mut checkpoint = Checkpoint::new("posterior", update);
             describe(&mut checkpoint, &tuner.posterior, &prior.coordinates);
             checkpoint.settings.insert("alpha".into(), alpha.into());
-            checkpoint.tensors.insert("parameters".into(), host(tuner.posterior.parameters()));
-            checkpoint.tensors.insert("first".into(), tuner.optimizer.first.clone());
-            checkpoint.tensors.insert("second".into(), tuner.optimizer.second.clone());
+            checkpoint
+                .tensors
+                .insert("parameters".into(), host(tuner.posterior.parameters()));
+            checkpoint
+                .tensors
+                .insert("first".into(), tuner.optimizer.first.clone());
+            checkpoint
+                .tensors
+                .insert("second".into(), tuner.optimizer.second.clone());
             log.save()?;
             evaluations.save()?;
             checkpoint.save(&path)?;
         }
     }
     progress.finish();
-    Ok(Posterior { model: tuner.posterior, alpha })
+    Ok(Posterior {
+        model: tuner.posterior,
+        alpha,
+    })
 }
 
 /// Cosine decay of the step size from 1 to 0.02: late updates average the residual's noise away.
@@ -180,12 +233,23 @@ fn step(
     let device = tuner.posterior.net.parameters.device();
     let mut noise = Noise::keyed(seed, "finetune-update", update);
     let rows = noise.indices(states, material.len());
-    let observations = |c: usize| gather(&material.observations, material.observation_dim, &rows, c);
+    let observations =
+        |c: usize| gather(&material.observations, material.observation_dim, &rows, c);
     let condition = |c: usize| matrix(observations(c), material.observation_dim, &device);
-    let data = |c: usize| matrix(gather(&material.latents, material.action_dim, &rows, c), material.action_dim, &device);
+    let data = |c: usize| {
+        matrix(
+            gather(&material.latents, material.action_dim, &rows, c),
+            material.action_dim,
+            &device,
+        )
+    };
     let log_reward = |sample: &Tensor<2>, c: usize| -> Vec<f64> {
         let actions = coordinates.actions(host(sample.clone()));
-        critic.value_of(&observations(c), &actions).iter().map(|q| q / alpha).collect()
+        critic
+            .value_of(&observations(c), &actions)
+            .iter()
+            .map(|q| q / alpha)
+            .collect()
     };
     Ok(tuner.update(&condition, &data, &log_reward, &mut noise)?)
 }
@@ -198,8 +262,19 @@ fn evaluate(
     update: u64,
     log: &mut CsvLog,
 ) -> Result<(), Error> {
-    let policy = DiffusionPolicy { model, coordinates, critic: None, choice: Choice::Sample };
-    let episodes = rollout(&policy, &config.env, config.evaluation.episodes_in_training, seed ^ 0x7261_696e, None)?;
+    let policy = DiffusionPolicy {
+        model,
+        coordinates,
+        critic: None,
+        choice: Choice::Sample,
+    };
+    let episodes = rollout(
+        &policy,
+        &config.env,
+        config.evaluation.episodes_in_training,
+        seed ^ 0x7261_696e,
+        None,
+    )?;
     push_episodes(log, update, "training", "posterior", &config.env, &episodes)
 }
 
@@ -218,14 +293,23 @@ pub fn certificate(
     let steps = prior.model.num_steps();
     let mut all = Vec::with_capacity(states);
     for chunk in rows.chunks(16) {
-        let observations = gather(&material.observations, material.observation_dim, chunk, paths);
+        let observations = gather(
+            &material.observations,
+            material.observation_dim,
+            chunk,
+            paths,
+        );
         let condition = matrix(observations.clone(), material.observation_dim, &device);
         let mut score = |model: &GaussianDiffusion| {
             let (path, _) = model.sample_path(&condition, &mut noise);
             let q = path_sums(posterior.model.step_log_probs(&path, 0..steps));
             let p = path_sums(prior.model.step_log_probs(&path, 0..steps));
             let actions = prior.coordinates.actions(host(model.sample_of(&path)));
-            let r: Vec<f64> = critic.value_of(&observations, &actions).iter().map(|v| v / posterior.alpha).collect();
+            let r: Vec<f64> = critic
+                .value_of(&observations, &actions)
+                .iter()
+                .map(|v| v / posterior.alpha)
+                .collect();
             [q, p, r]
         };
         let (from_q, from_p) = (score(&posterior.model), score(&prior.model));
@@ -235,8 +319,19 @@ pub fn certificate(
             };
             let (q, p) = (part(&from_q), part(&from_p));
             let scores = |s: &'_ [Vec<f64>; 3]| -> ConditionCertificate {
-                let posterior = PathScores { log_posterior: &q[0], log_prior: &q[1], log_reward: &q[2] };
-                certify(&posterior, &PathScores { log_posterior: &s[0], log_prior: &s[1], log_reward: &s[2] })
+                let posterior = PathScores {
+                    log_posterior: &q[0],
+                    log_prior: &q[1],
+                    log_reward: &q[2],
+                };
+                certify(
+                    &posterior,
+                    &PathScores {
+                        log_posterior: &s[0],
+                        log_prior: &s[1],
+                        log_reward: &s[2],
+                    },
+                )
             };
             all.push(scores(&p));
         }

@@ -37,9 +37,14 @@ impl Material {
         let returns = dataset.episode_returns();
         let transitions = dataset.transitions();
         if transitions.is_empty() {
-            return Err(Error::Run("the data set holds no transition\n  hint: see `tiltrl data FILE`".into()));
+            return Err(Error::Run(
+                "the data set holds no transition\n  hint: see `tiltrl data FILE`".into(),
+            ));
         }
-        let (observation_dim, action_dim) = (transitions.observations.ncols(), transitions.actions.ncols());
+        let (observation_dim, action_dim) = (
+            transitions.observations.ncols(),
+            transitions.actions.ncols(),
+        );
         let mut observations: Vec<f32> = transitions.observations.into_iter().collect();
         let mut next_observations: Vec<f32> = transitions.next_observations.into_iter().collect();
         let actions: Vec<f32> = transitions.actions.into_iter().collect();
@@ -51,8 +56,16 @@ impl Material {
         coordinates.observation.apply(&mut observations);
         coordinates.observation.apply(&mut next_observations);
         coordinates.action.apply(&mut latents);
-        let (low, high) = returns.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &r| (l.min(r), h.max(r)));
-        let scale = if high - low > 1e-6 { 1000.0 / (high - low) } else { 1.0 };
+        let (low, high) = returns
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &r| {
+                (l.min(r), h.max(r))
+            });
+        let scale = if high - low > 1e-6 {
+            1000.0 / (high - low)
+        } else {
+            1.0
+        };
         Ok(Self {
             observation_dim,
             action_dim,
@@ -60,8 +73,16 @@ impl Material {
             next_observations,
             actions,
             latents,
-            rewards: transitions.rewards.iter().map(|&r| (f64::from(r) * scale) as f32).collect(),
-            terminals: transitions.terminals.iter().map(|&t| f32::from(u8::from(t))).collect(),
+            rewards: transitions
+                .rewards
+                .iter()
+                .map(|&r| (f64::from(r) * scale) as f32)
+                .collect(),
+            terminals: transitions
+                .terminals
+                .iter()
+                .map(|&t| f32::from(u8::from(t)))
+                .collect(),
             coordinates,
         })
     }

@@ -32,9 +32,18 @@ pub struct Prior {
 ///
 /// # Errors
 /// When the schedule is not memoryless.
-pub fn fresh(config: &Config, dims: [usize; 2], seed: u64, device: &Device) -> Result<GaussianDiffusion, Error> {
+pub fn fresh(
+    config: &Config,
+    dims: [usize; 2],
+    seed: u64,
+    device: &Device,
+) -> Result<GaussianDiffusion, Error> {
     let [observation_dim, action_dim] = dims;
-    let schedule = Schedule::new(config.prior.schedule, config.prior.num_steps, config.prior.prediction)?;
+    let schedule = Schedule::new(
+        config.prior.schedule,
+        config.prior.num_steps,
+        config.prior.prediction,
+    )?;
     let inputs = GaussianDiffusion::net_inputs(action_dim, observation_dim);
     let spec = MlpSpec {
         sizes: [vec![inputs], config.prior.hidden.clone(), vec![action_dim]].concat(),
@@ -42,16 +51,30 @@ pub fn fresh(config: &Config, dims: [usize; 2], seed: u64, device: &Device) -> R
         layer_norm: false,
     };
     let net = Mlp::new(spec, 0.1, &mut Noise::keyed(seed, "prior-init", 0), device);
-    Ok(GaussianDiffusion { net, schedule: Arc::new(schedule), dim: action_dim, condition_dim: observation_dim, exact: None })
+    Ok(GaussianDiffusion {
+        net,
+        schedule: Arc::new(schedule),
+        dim: action_dim,
+        condition_dim: observation_dim,
+        exact: None,
+    })
 }
 
 /// Stores schedule and coordinates beside a model's weights.
 pub fn describe(checkpoint: &mut Checkpoint, model: &GaussianDiffusion, coordinates: &Coordinates) {
     let json = |value: &dyn erased::Json| value.json();
-    checkpoint.settings.insert("schedule".into(), json(&*model.schedule));
-    checkpoint.settings.insert("observation".into(), json(&coordinates.observation));
-    checkpoint.settings.insert("action".into(), json(&coordinates.action));
-    checkpoint.settings.insert("sizes".into(), json(&model.net.spec.sizes));
+    checkpoint
+        .settings
+        .insert("schedule".into(), json(&*model.schedule));
+    checkpoint
+        .settings
+        .insert("observation".into(), json(&coordinates.observation));
+    checkpoint
+        .settings
+        .insert("action".into(), json(&coordinates.action));
+    checkpoint
+        .settings
+        .insert("sizes".into(), json(&model.net.spec.sizes));
 }
 
 mod erased {
@@ -82,25 +105,49 @@ pub fn restore(
         reason: format!("`{what}` is missing or cannot be read"),
         hint: "delete the file to redo its stage".into(),
     };
-    let schedule: Schedule = serde_json::from_value(setting("schedule")).map_err(|_| bad("schedule"))?;
-    let observation: Normalizer = serde_json::from_value(setting("observation")).map_err(|_| bad("observation"))?;
-    let action: Normalizer = serde_json::from_value(setting("action")).map_err(|_| bad("action"))?;
+    let schedule: Schedule =
+        serde_json::from_value(setting("schedule")).map_err(|_| bad("schedule"))?;
+    let observation: Normalizer =
+        serde_json::from_value(setting("observation")).map_err(|_| bad("observation"))?;
+    let action: Normalizer =
+        serde_json::from_value(setting("action")).map_err(|_| bad("action"))?;
     let device = model.net.parameters.device();
     let values = checkpoint.tensor(path, name, model.net.spec.num_parameters())?;
     model.net.parameters = vector(values, &device);
     model.schedule = Arc::new(schedule);
-    Ok(Prior { model, coordinates: Coordinates { observation, action } })
+    Ok(Prior {
+        model,
+        coordinates: Coordinates {
+            observation,
+            action,
+        },
+    })
 }
 
 /// Trains the prior, or goes on from its checkpoint, and returns it.
 ///
 /// # Errors
 /// When a file cannot be written, a checkpoint does not fit, or a loss is not finite.
-pub fn train(config: &Config, material: &Material, seed: u64, dir: &RunDir, device: &Device) -> Result<Prior, Error> {
+pub fn train(
+    config: &Config,
+    material: &Material,
+    seed: u64,
+    dir: &RunDir,
+    device: &Device,
+) -> Result<Prior, Error> {
     let path = dir.checkpoint("prior");
     let settings = &config.prior;
-    let mut model = fresh(config, [material.observation_dim, material.action_dim], seed, device)?;
-    let adam = AdamConfig { learning_rate: settings.learning_rate, weight_decay: 0.0, max_gradient_norm: 1.0 };
+    let mut model = fresh(
+        config,
+        [material.observation_dim, material.action_dim],
+        seed,
+        device,
+    )?;
+    let adam = AdamConfig {
+        learning_rate: settings.learning_rate,
+        weight_decay: 0.0,
+        max_gradient_norm: 1.0,
+    };
     let count = model.net.spec.num_parameters();
     let mut optimizer = Adam::new(adam, count);
     let mut average = host(model.net.parameters.clone());
@@ -123,10 +170,21 @@ pub fn train(config: &Config, material: &Material, seed: u64, dir: &RunDir, devi
     let mut clock = std::time::Instant::now();
     let (mut running, mut counted) = (0.0, 0u32);
     while update < settings.updates {
-        let loss = step(&mut model, &mut optimizer, material, settings.batch_size, seed, update)?;
+        let loss = step(
+            &mut model,
+            &mut optimizer,
+            material,
+            settings.batch_size,
+            seed,
+            update,
+        )?;
         (running, counted) = (running + loss, counted + 1);
         update += 1;
-        moving_average(&mut average, &host(model.net.parameters.clone()), settings.ema_decay);
+        moving_average(
+            &mut average,
+            &host(model.net.parameters.clone()),
+            settings.ema_decay,
+        );
         progress.inc(1);
         if update % every == 0 || update == settings.updates {
             log.push(update, &format!("{:.6}", running / f64::from(counted)));
@@ -138,10 +196,16 @@ pub fn train(config: &Config, material: &Material, seed: u64, dir: &RunDir, devi
                 fit_variance(&mut averaged, material, seed, device);
             }
             describe(&mut checkpoint, &averaged, &material.coordinates);
-            checkpoint.tensors.insert("parameters".into(), host(model.net.parameters.clone()));
+            checkpoint
+                .tensors
+                .insert("parameters".into(), host(model.net.parameters.clone()));
             checkpoint.tensors.insert("average".into(), average.clone());
-            checkpoint.tensors.insert("first".into(), optimizer.first.clone());
-            checkpoint.tensors.insert("second".into(), optimizer.second.clone());
+            checkpoint
+                .tensors
+                .insert("first".into(), optimizer.first.clone());
+            checkpoint
+                .tensors
+                .insert("second".into(), optimizer.second.clone());
             log.save()?;
             checkpoint.save(&path)?;
             dir.add_seconds("prior", clock.elapsed().as_secs_f64())?;
@@ -165,13 +229,31 @@ fn step(
     let rows = noise.indices(batch_size, material.len());
     let sample = gather(&material.latents, material.action_dim, &rows, 1);
     let condition = gather(&material.observations, material.observation_dim, &rows, 1);
-    let tracked = GaussianDiffusion { net: model.net.tracked(), ..model.clone() };
-    let loss = tracked.denoising_loss(&sample, matrix(condition, material.observation_dim, &device), &mut noise);
+    let tracked = GaussianDiffusion {
+        net: model.net.tracked(),
+        ..model.clone()
+    };
+    let loss = tracked.denoising_loss(
+        &sample,
+        matrix(condition, material.observation_dim, &device),
+        &mut noise,
+    );
     let value = f64::from(host(loss.clone())[0]);
     if !value.is_finite() {
-        return Err(PolicyError::NonFinite { stage: "prior", what: "loss", update }.into());
+        return Err(PolicyError::NonFinite {
+            stage: "prior",
+            what: "loss",
+            update,
+        }
+        .into());
     }
-    let gradient = host(tracked.net.parameters.grad(&loss.backward()).expect("tracked"));
+    let gradient = host(
+        tracked
+            .net
+            .parameters
+            .grad(&loss.backward())
+            .expect("tracked"),
+    );
     let mut parameters = host(model.net.parameters.clone());
     optimizer.step(&mut parameters, &gradient);
     model.net.parameters = vector(parameters, &device);
@@ -183,5 +265,9 @@ fn fit_variance(model: &mut GaussianDiffusion, material: &Material, seed: u64, d
     let rows = noise.indices(4096, material.len());
     let sample = gather(&material.latents, material.action_dim, &rows, 1);
     let condition = gather(&material.observations, material.observation_dim, &rows, 1);
-    model.fit_variance(&sample, &matrix(condition, material.observation_dim, device), &mut noise);
+    model.fit_variance(
+        &sample,
+        &matrix(condition, material.observation_dim, device),
+        &mut noise,
+    );
 }

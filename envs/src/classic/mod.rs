@@ -1,5 +1,12 @@
 //! Classic control: small systems whose equations of motion are written out.
 
+mod cart_pole;
+pub mod maze_layouts;
+mod mountain_car;
 mod pendulum;
+mod point_maze;
 
+pub use cart_pole::CartPole;
+pub use mountain_car::MountainCar;
 pub use pendulum::Pendulum;
+pub use point_maze::{MazeReward, PointMaze};

@@ -23,7 +23,11 @@ pub struct Pendulum {
 impl Pendulum {
     /// A pendulum at rest, upright.
     pub fn new() -> Self {
-        Self { spec: spec(), angle: 0.0, speed: 0.0 }
+        Self {
+            spec: spec(),
+            angle: 0.0,
+            speed: 0.0,
+        }
     }
 
     fn write(&self, observation: &mut [f32]) {
@@ -51,7 +55,9 @@ impl Env for Pendulum {
     }
 
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
-        let [action] = action else { panic!("the pendulum has one action") };
+        let [action] = action else {
+            panic!("the pendulum has one action")
+        };
         let torque = (action * MAX_TORQUE).clamp(-MAX_TORQUE, MAX_TORQUE);
         // Python's modulo: the result has the divisor's sign.
         let turned = libm::fmod(self.angle + PI, TAU);
@@ -60,12 +66,14 @@ impl Env for Pendulum {
         // The torque's terms are f32 in Gymnasium.
         let effort = f64::from(0.001 * (torque * torque));
         let cost = from_upright * from_upright + 0.1 * (self.speed * self.speed) + effort;
-        let acceleration =
-            3.0 * GRAVITY / 2.0 * libm::sin(self.angle) + f64::from(3.0 * torque);
+        let acceleration = 3.0 * GRAVITY / 2.0 * libm::sin(self.angle) + f64::from(3.0 * torque);
         self.speed = (self.speed + acceleration * TIMESTEP).clamp(-MAX_SPEED, MAX_SPEED);
         self.angle += self.speed * TIMESTEP;
         self.write(observation);
-        Step { reward: -cost, terminated: false }
+        Step {
+            reward: -cost,
+            terminated: false,
+        }
     }
 }
 
@@ -106,11 +114,15 @@ fn spec() -> EnvSpec {
         ],
         action: vec![Component::bounded("torque", "N·m", [-2.0, 2.0])],
         rules: Rules {
-            summary: "Swing a pole up and hold it upright with a motor too weak to lift it at once.".into(),
-            reward: "−(angle² + 0.1·velocity² + 0.001·torque²), the angle from upright in [−π, π)".into(),
+            summary:
+                "Swing a pole up and hold it upright with a motor too weak to lift it at once."
+                    .into(),
+            reward: "−(angle² + 0.1·velocity² + 0.001·torque²), the angle from upright in [−π, π)"
+                .into(),
             start: "angle uniform in [−π, π), velocity uniform in [−1, 1)".into(),
             termination: "never".into(),
-            versions: "v1: gravity 10 m/s². The action in [−1, 1] is scaled to a torque of ±2 N·m.".into(),
+            versions: "v1: gravity 10 m/s². The action in [−1, 1] is scaled to a torque of ±2 N·m."
+                .into(),
             source: "gymnasium/envs/classic_control/pendulum.py (MIT)".into(),
         },
     }

@@ -91,7 +91,11 @@ fn task<const N: usize>(
             .iter()
             .map(|motor| {
                 let torque = motor.gear * motor.control_limit;
-                Component::bounded(format!("torque of {}", motor.joint), "N·m", [-torque, torque])
+                Component::bounded(
+                    format!("torque of {}", motor.joint),
+                    "N·m",
+                    [-torque, torque],
+                )
             })
             .collect(),
         rules: Rules {
@@ -103,7 +107,11 @@ fn task<const N: usize>(
             source: robot.source.into(),
         },
     };
-    Arc::new(Task { spec, model: compile(robot, margin), rules })
+    Arc::new(Task {
+        spec,
+        model: compile(robot, margin),
+        rules,
+    })
 }
 
 fn observation(robot: &RobotDescription, rules: &LocomotionRules) -> Vec<Component> {
@@ -114,21 +122,31 @@ fn observation(robot: &RobotDescription, rules: &LocomotionRules) -> Vec<Compone
     });
     let clip = rules.velocity_clip.unwrap_or(f64::INFINITY);
     let velocities = joints().map(|joint| {
-        let unit = if matches!(joint.kind, JointKind::Slide(_)) { "m/s" } else { "rad/s" };
+        let unit = if matches!(joint.kind, JointKind::Slide(_)) {
+            "m/s"
+        } else {
+            "rad/s"
+        };
         Component::bounded(format!("velocity of {}", joint.name), unit, [-clip, clip])
     });
     positions.chain(velocities).collect()
 }
 
 fn reward(rules: &LocomotionRules) -> String {
-    let bonus = if rules.health.is_some() { " + 1 (alive)" } else { "" };
+    let bonus = if rules.health.is_some() {
+        " + 1 (alive)"
+    } else {
+        ""
+    };
     format!("forward velocity{bonus} − {}·Σ action²", rules.control_cost)
 }
 
 fn start(rules: &LocomotionRules) -> String {
     match rules.start {
         rules::StartNoise::Uniform(scale) => {
-            format!("the drawn pose; every position and velocity moved by a uniform number within ±{scale}")
+            format!(
+                "the drawn pose; every position and velocity moved by a uniform number within ±{scale}"
+            )
         }
         rules::StartNoise::UniformAndNormal(scale) => format!(
             "the drawn pose; positions moved by a uniform number within ±{scale}, velocities normal with deviation {scale}"
@@ -137,9 +155,15 @@ fn start(rules: &LocomotionRules) -> String {
 }
 
 fn termination(rules: &LocomotionRules) -> String {
-    let Some(health) = &rules.health else { return "never".into() };
+    let Some(health) = &rules.health else {
+        return "never".into();
+    };
     let [low, high] = health.height;
-    let height = if high.is_finite() { format!("{low} < height < {high} m") } else { format!("height > {low} m") };
+    let height = if high.is_finite() {
+        format!("{low} < height < {high} m")
+    } else {
+        format!("height > {low} m")
+    };
     let bound = health
         .state_bound
         .map(|bound| format!(" and every other state component within ±{bound}"))

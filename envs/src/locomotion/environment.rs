@@ -20,7 +20,11 @@ impl<const N: usize> Locomotion<N> {
     /// An environment of this task in the drawn pose.
     pub fn new(task: Arc<Task<N>>) -> Self {
         let state = task.drawn_pose();
-        Self { task, state, effort: Effort::default() }
+        Self {
+            task,
+            state,
+            effort: Effort::default(),
+        }
     }
 
     /// The task that it shares with its siblings.
@@ -53,9 +57,14 @@ impl<const N: usize> Env for Locomotion<N> {
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
         assert_eq!(observation.len(), self.task.spec.observation_dim);
         let mut step = Step::default();
-        let rows =
-            Rows { actions: action, observations: observation, steps: slice::from_mut(&mut step) };
-        self.effort = self.task.step::<1>(slice::from_mut(&mut self.state), 0, &[0], rows);
+        let rows = Rows {
+            actions: action,
+            observations: observation,
+            steps: slice::from_mut(&mut step),
+        };
+        self.effort = self
+            .task
+            .step::<1>(slice::from_mut(&mut self.state), 0, &[0], rows);
         step
     }
 }
@@ -66,7 +75,12 @@ impl<const N: usize> Stateful for Locomotion<N> {
     }
 
     fn set_state(&mut self, position: &[f64], velocity: &[f64]) {
-        assert_eq!([position.len(), velocity.len()], [N, N], "state of {}", self.task.spec.id);
+        assert_eq!(
+            [position.len(), velocity.len()],
+            [N, N],
+            "state of {}",
+            self.task.spec.id
+        );
         self.state = State::ZERO;
         for k in 0..N {
             self.state.position[k] = Lanes([position[k]]);

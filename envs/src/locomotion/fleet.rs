@@ -34,17 +34,25 @@ impl<const N: usize> Fleet for LocomotionFleet<N> {
 
     fn reset(&mut self, index: usize, seed: u64, observation: &mut [f32]) {
         self.states[index] = self.task.start(seed);
-        self.task.observe(&self.states[index], observation, |x| x as f32);
+        self.task
+            .observe(&self.states[index], observation, |x| x as f32);
     }
 
     fn step(&mut self, indices: &[usize], rows: Rows<'_>) {
         let task = &self.task;
-        for_each_part(&mut self.states, 0, indices, rows, LANES, &|states, offset, indices, rows| {
-            if indices.len() == 1 {
-                task.step::<1>(states, offset, indices, rows);
-            } else {
-                task.step::<LANES>(states, offset, indices, rows);
-            }
-        });
+        for_each_part(
+            &mut self.states,
+            0,
+            indices,
+            rows,
+            LANES,
+            &|states, offset, indices, rows| {
+                if indices.len() == 1 {
+                    task.step::<1>(states, offset, indices, rows);
+                } else {
+                    task.step::<LANES>(states, offset, indices, rows);
+                }
+            },
+        );
     }
 }

@@ -83,11 +83,16 @@ impl LocomotionRules {
 
     /// Whether a state keeps the episode alive. A NaN does not.
     pub fn is_healthy(&self, position: &[f64], velocity: &[f64]) -> bool {
-        let Some(health) = &self.health else { return true };
+        let Some(health) = &self.health else {
+            return true;
+        };
         let within = |x: &f64, bound: f64| -bound < *x && *x < bound;
-        let bounded = health
-            .state_bound
-            .is_none_or(|bound| position[2..].iter().chain(velocity).all(|x| within(x, bound)));
+        let bounded = health.state_bound.is_none_or(|bound| {
+            position[2..]
+                .iter()
+                .chain(velocity)
+                .all(|x| within(x, bound))
+        });
         let [low, high] = health.height;
         bounded && low < position[1] && position[1] < high && within(&position[2], health.angle)
     }
@@ -109,7 +114,8 @@ impl LocomotionRules {
     /// One velocity as it is observed.
     #[inline]
     pub fn observed_velocity(&self, velocity: f64) -> f64 {
-        self.velocity_clip.map_or(velocity, |clip| velocity.clamp(-clip, clip))
+        self.velocity_clip
+            .map_or(velocity, |clip| velocity.clamp(-clip, clip))
     }
 }
 
@@ -132,13 +138,19 @@ mod tests {
         assert!(HOPPER.is_healthy(&position, &[0.0; 6]));
         position[4] = f64::NAN;
         assert!(!HOPPER.is_healthy(&position, &[0.0; 6]));
-        assert!(WALKER2D.is_healthy(&position, &[0.0; 6]), "Walker2d looks at height and angle only");
+        assert!(
+            WALKER2D.is_healthy(&position, &[0.0; 6]),
+            "Walker2d looks at height and angle only"
+        );
         position[2] = f64::NAN;
         assert!(!WALKER2D.is_healthy(&position, &[0.0; 6]));
     }
 
     #[test]
     fn the_cheetah_pays_for_the_action_as_given() {
-        assert_eq!(HALF_CHEETAH.reward(0.0, &[2.0, 0.0, 0.0, 0.0, 0.0, 0.0], true), -f64::from(0.4_f32));
+        assert_eq!(
+            HALF_CHEETAH.reward(0.0, &[2.0, 0.0, 0.0, 0.0, 0.0, 0.0], true),
+            -f64::from(0.4_f32)
+        );
     }
 }

@@ -2,7 +2,6 @@
 
 use super::rules::{LocomotionRules, StartNoise};
 use crate::batch::Rows;
-use crate::dispatch::{self, Work};
 use crate::env::{EnvSpec, Step};
 use crate::planar::engine::{Effort, State, advance};
 use crate::planar::lanes::Lanes;
@@ -24,7 +23,10 @@ impl<const N: usize> Task<N> {
     /// The drawn pose at rest.
     pub fn drawn_pose(&self) -> State<N, 1> {
         let position = self.model.joints.map(|joint| Lanes([joint.reference]));
-        State { position, ..State::ZERO }
+        State {
+            position,
+            ..State::ZERO
+        }
     }
 
     /// The first state of the episode that belongs to `seed`.
@@ -45,8 +47,18 @@ impl<const N: usize> Task<N> {
     }
 
     /// The observation: joint positions but x, then velocities.
-    pub fn observe<T>(&self, state: &State<N, 1>, observation: &mut [T], narrow: impl Fn(f64) -> T) {
-        assert_eq!(observation.len(), 2 * N - 1, "length of the observation of {}", self.spec.id);
+    pub fn observe<T>(
+        &self,
+        state: &State<N, 1>,
+        observation: &mut [T],
+        narrow: impl Fn(f64) -> T,
+    ) {
+        assert_eq!(
+            observation.len(),
+            2 * N - 1,
+            "length of the observation of {}",
+            self.spec.id
+        );
         for k in 1..N {
             observation[k - 1] = narrow(state.position[k].0[0]);
         }
@@ -66,8 +78,13 @@ impl<const N: usize> Task<N> {
         rows: Rows<'_>,
     ) -> Effort {
         let (action_dim, observation_dim) = (self.spec.action_dim, self.spec.observation_dim);
-        assert!(0 < indices.len() && indices.len() <= L && rows.steps.len() == indices.len());
-        assert_eq!(rows.actions.len(), indices.len() * action_dim, "actions of {}", self.spec.id);
+        assert!(!indices.is_empty() && indices.len() <= L && rows.steps.len() == indices.len());
+        assert_eq!(
+            rows.actions.len(),
+            indices.len() * action_dim,
+            "actions of {}",
+            self.spec.id
+        );
         let mut lanes = State::<N, L>::ZERO;
         let mut force = [Lanes::<L>::ZERO; N];
         for lane in 0..L {
@@ -80,12 +97,7 @@ impl<const N: usize> Task<N> {
                 force[motor.dof].0[lane] += motor.gear * f64::from(control).clamp(-limit, limit);
             }
         }
-        let effort = dispatch::run(Advance {
-            model: &self.model,
-            state: &mut lanes,
-            force: &force,
-            num_steps: self.rules.frame_skip,
-        });
+        let outcome = advance(&self.model, &mut lanes, &force, self.rules.frame_skip);
         for (row, &index) in indices.iter().enumerate() {
             let state = &mut states[index - offset];
             let before = state.position[0].0[0];
@@ -95,7 +107,7 @@ impl<const N: usize> Task<N> {
             let observation = &mut rows.observations[row * observation_dim..][..observation_dim];
             self.observe(state, observation, |x| x as f32);
         }
-        effort
+        outcome.effort
     }
 
     fn judge(&self, x_before: f64, state: &State<N, 1>, action: &[f32]) -> Step {
@@ -105,7 +117,10 @@ impl<const N: usize> Task<N> {
         let velocity = state.velocity.map(|x| x.0[0]);
         let healthy = self.rules.is_healthy(&position, &velocity);
         let reward = self.rules.reward(forward_velocity, action, healthy);
-        Step { reward, terminated: !healthy }
+        Step {
+            reward,
+            terminated: !healthy,
+        }
     }
 }
 
@@ -121,22 +136,5 @@ fn copy_lane<const N: usize, const FROM: usize, const TO: usize>(
         to.position[k].0[to_lane] = from.position[k].0[from_lane];
         to.velocity[k].0[to_lane] = from.velocity[k].0[from_lane];
         to.guess[k].0[to_lane] = from.guess[k].0[from_lane];
-    }
-}
-
-/// The engine's work, compiled once per instruction set.
-struct Advance<'a, const N: usize, const L: usize> {
-    model: &'a Model<N>,
-    state: &'a mut State<N, L>,
-    force: &'a [Lanes<L>; N],
-    num_steps: usize,
-}
-
-impl<const N: usize, const L: usize> Work for Advance<'_, N, L> {
-    type Output = Effort;
-
-    #[inline(always)]
-    fn run(self) -> Effort {
-        advance(self.model, self.state, self.force, self.num_steps)
     }
 }

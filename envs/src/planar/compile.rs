@@ -30,13 +30,16 @@ pub fn compile<const N: usize>(robot: &RobotDescription, margin: Margin) -> Mode
         .flat_map(|(index, body)| body.joints.iter().map(move |joint| (index, body, joint)))
         .map(|(index, body, joint)| compile_joint(robot, index, body, joint))
         .collect();
-    let joints: [Joint; N] =
-        joints.try_into().unwrap_or_else(|_| panic!("{} must have {N} joints", robot.name));
+    let joints: [Joint; N] = joints
+        .try_into()
+        .unwrap_or_else(|_| panic!("{} must have {N} joints", robot.name));
     let mut model = Model {
         timestep: robot.timestep,
         integrator: robot.integrator,
         gravity: robot.gravity,
-        tree: Tree { chains: chains(&bodies) },
+        tree: Tree {
+            chains: chains(&bodies),
+        },
         damped: joints.iter().any(|joint| joint.damping > 0.0),
         motors: compile_motors(robot),
         bodies,
@@ -48,7 +51,11 @@ pub fn compile<const N: usize>(robot: &RobotDescription, margin: Margin) -> Mode
     model.floor_contacts = floor_contacts(robot, margin, &model.bodies);
     model.self_contacts = self_contacts(robot, margin, &model.bodies);
     let most = model.floor_contacts.len() + 2 * model.self_contacts.len();
-    assert!(most <= MAX_CONTACTS, "{} can have {most} contacts", robot.name);
+    assert!(
+        most <= MAX_CONTACTS,
+        "{} can have {most} contacts",
+        robot.name
+    );
     model
 }
 
@@ -58,7 +65,11 @@ fn compile_bodies(robot: &RobotDescription) -> Vec<Body> {
     for body in robot.bodies {
         assert!(!body.joints.is_empty(), "{} has no joint", body.name);
         let parent = body.parent.map(|name| body_index(robot, name));
-        assert!(parent.is_none_or(|parent| parent < bodies.len()), "{} before its parent", body.name);
+        assert!(
+            parent.is_none_or(|parent| parent < bodies.len()),
+            "{} before its parent",
+            body.name
+        );
         let (mass, mass_centre, inertia) = mass_of(robot.density, body);
         bodies.push(Body {
             parent,
@@ -123,11 +134,17 @@ pub(super) fn placed(capsule: &CapsuleDescription) -> ([f64; 2], [f64; 2], f64) 
         Placement::FromTo(from, to) => {
             let centre = [0.5 * (from[0] + to[0]), 0.5 * (from[1] + to[1])];
             let length = libm::hypot(to[0] - from[0], to[1] - from[1]);
-            (centre, [(to[0] - from[0]) / length, (to[1] - from[1]) / length], 0.5 * length)
+            (
+                centre,
+                [(to[0] - from[0]) / length, (to[1] - from[1]) / length],
+                0.5 * length,
+            )
         }
-        Placement::Centred { centre, angle, half_length } => {
-            (centre, [libm::sin(angle), libm::cos(angle)], half_length)
-        }
+        Placement::Centred {
+            centre,
+            angle,
+            half_length,
+        } => (centre, [libm::sin(angle), libm::cos(angle)], half_length),
     }
 }
 
@@ -157,10 +174,17 @@ fn compile_joint(
 ) -> Joint {
     let motion = match joint.kind {
         JointKind::Slide(axis) => {
-            assert!(body.parent.is_none(), "{} slides but is not on a root link", joint.name);
+            assert!(
+                body.parent.is_none(),
+                "{} slides but is not on a root link",
+                joint.name
+            );
             Motion::Slide(axis)
         }
-        JointKind::Hinge(sign) => Motion::Hinge { sign, anchor: joint.anchor },
+        JointKind::Hinge(sign) => Motion::Hinge {
+            sign,
+            anchor: joint.anchor,
+        },
     };
     Joint {
         body: body_index,
@@ -171,6 +195,7 @@ fn compile_joint(
         reference: joint.reference,
         limit: joint.range.map(|range| Limit {
             range,
+            margin: joint.limit_margin,
             inverse_weight: 0.0,
             spring: Spring::new(robot.limit_softness, robot.timestep),
         }),
@@ -190,12 +215,18 @@ fn chains<const N: usize>(bodies: &[Body]) -> [Chain<N>; N] {
             chains.push(chain);
         }
     }
-    chains.try_into().unwrap_or_else(|_| panic!("one chain per joint"))
+    chains
+        .try_into()
+        .unwrap_or_else(|_| panic!("one chain per joint"))
 }
 
 fn compile_motors(robot: &RobotDescription) -> Vec<Motor> {
-    let names: Vec<_> =
-        robot.bodies.iter().flat_map(|body| body.joints).map(|joint| joint.name).collect();
+    let names: Vec<_> = robot
+        .bodies
+        .iter()
+        .flat_map(|body| body.joints)
+        .map(|joint| joint.name)
+        .collect();
     robot
         .motors
         .iter()
@@ -248,7 +279,9 @@ fn joined_margin(rule: Margin, first: f64, second: f64) -> f64 {
 }
 
 fn floor_contacts(robot: &RobotDescription, rule: Margin, bodies: &[Body]) -> Vec<FloorContact> {
-    let Some(floor) = robot.floor else { return Vec::new() };
+    let Some(floor) = robot.floor else {
+        return Vec::new();
+    };
     let mut contacts = Vec::new();
     for (body, description) in robot.bodies.iter().enumerate() {
         for capsule in description.capsules {
@@ -261,7 +294,12 @@ fn floor_contacts(robot: &RobotDescription, rule: Margin, bodies: &[Body]) -> Ve
             };
             for side in [half_length, -half_length] {
                 let end = [centre[0] + side * axis[0], centre[1] + side * axis[1]];
-                contacts.push(FloorContact { body, end, radius: capsule.radius, pair });
+                contacts.push(FloorContact {
+                    body,
+                    end,
+                    radius: capsule.radius,
+                    pair,
+                });
             }
         }
     }
@@ -288,14 +326,21 @@ fn self_contacts(robot: &RobotDescription, rule: Margin, bodies: &[Body]) -> Vec
             if first == second || bodies[second].parent == Some(first) {
                 continue;
             }
-            assert!(is_ancestor(bodies, first, second), "self contact across branches");
+            assert!(
+                is_ancestor(bodies, first, second),
+                "self contact across branches"
+            );
             let pair = ContactPair {
                 friction: 0.0,
                 margin: joined_margin(rule, a.margin, b.margin),
                 inverse_weight: bodies[first].inverse_weight + bodies[second].inverse_weight,
                 spring: spring(robot.contact_softness, robot),
             };
-            contacts.push(SelfContact { first: shape(first, a), second: shape(second, b), pair });
+            contacts.push(SelfContact {
+                first: shape(first, a),
+                second: shape(second, b),
+                pair,
+            });
         }
     }
     contacts
@@ -303,7 +348,13 @@ fn self_contacts(robot: &RobotDescription, rule: Margin, bodies: &[Body]) -> Vec
 
 fn shape(body: usize, capsule: &CapsuleDescription) -> Capsule {
     let (centre, axis, half_length) = placed(capsule);
-    Capsule { body, centre, axis, half_length, radius: capsule.radius }
+    Capsule {
+        body,
+        centre,
+        axis,
+        half_length,
+        radius: capsule.radius,
+    }
 }
 
 fn is_ancestor(bodies: &[Body], ancestor: usize, of: usize) -> bool {

@@ -217,7 +217,11 @@ impl<const N: usize, const L: usize> Constraints<N, L> {
         }
         for contact in &self.contacts[..self.num_contacts] {
             for facet in 0..3 {
-                add(contact.weights[facet], contact.residuals[facet], contact.slopes[facet]);
+                add(
+                    contact.weights[facet],
+                    contact.residuals[facet],
+                    contact.slopes[facet],
+                );
             }
         }
     }

@@ -33,18 +33,20 @@ fn find_limits<const N: usize, const L: usize>(
     constraints: &mut Constraints<N, L>,
 ) {
     for dof in 0..N {
-        let Some(limit) = &model.joints[dof].limit else { continue };
+        let Some(limit) = &model.joints[dof].limit else {
+            continue;
+        };
         let above_low = position[dof] - Lanes::splat(limit.range[0]);
         let below_high = Lanes::splat(limit.range[1]) - position[dof];
-        let distance = above_low.min(below_high);
-        if !distance.any_below(Lanes::ZERO) {
+        let depth = above_low.min(below_high) - Lanes::splat(limit.margin);
+        if !depth.any_below(Lanes::ZERO) {
             continue;
         }
         let sign = above_low.select_below(below_high, Lanes::splat(1.0), Lanes::splat(-1.0));
-        let impedance = limit.spring.impedance(distance);
-        let weight = Spring::weight(impedance, limit.inverse_weight).where_negative(distance);
+        let impedance = limit.spring.impedance(depth);
+        let weight = Spring::weight(impedance, limit.inverse_weight).where_negative(depth);
         let reference = -(sign * velocity[dof] * limit.spring.damping)
-            - impedance * distance * limit.spring.stiffness;
+            - impedance * depth * limit.spring.stiffness;
         constraints.push_limit(dof, sign, weight, reference);
     }
 }
@@ -82,7 +84,9 @@ fn find_self<const N: usize, const L: usize>(
     contact: &SelfContact,
     constraints: &mut Constraints<N, L>,
 ) {
-    let Some(near) = nearest_points(kinematics, contact) else { return };
+    let Some(near) = nearest_points(kinematics, contact) else {
+        return;
+    };
     for touch in near {
         if !touch.distance.any_below(Lanes::splat(contact.pair.margin)) {
             continue;

@@ -33,11 +33,17 @@ pub struct Softness {
 
 impl Softness {
     /// MuJoCo's default: (0.02, 1) and (0.9, 0.95, 0.001, 0.5, 2).
-    pub const DEFAULT: Self = Self { reference: [0.02, 1.0], impedance: [0.9, 0.95, 0.001, 0.5, 2.0] };
+    pub const DEFAULT: Self = Self {
+        reference: [0.02, 1.0],
+        impedance: [0.9, 0.95, 0.001, 0.5, 2.0],
+    };
 
     /// MuJoCo's default time constant with another impedance (start, end, width).
     pub const fn with_impedance(start: f64, end: f64, width: f64) -> Self {
-        Self { reference: [0.02, 1.0], impedance: [start, end, width, 0.5, 2.0] }
+        Self {
+            reference: [0.02, 1.0],
+            impedance: [start, end, width, 0.5, 2.0],
+        }
     }
 }
 
@@ -61,6 +67,8 @@ pub struct JointDescription {
     pub anchor: [f64; 2],
     /// Limits, m or rad; `None` is unlimited.
     pub range: Option<[f64; 2]>,
+    /// A limit acts from this distance on, m or rad.
+    pub limit_margin: f64,
     /// Spring towards zero, N/m or N·m/rad.
     pub stiffness: f64,
     /// Damping, N·s/m or N·m·s/rad.
@@ -74,7 +82,17 @@ pub struct JointDescription {
 impl JointDescription {
     /// A free, massless joint: no limits, spring, damping or armature.
     pub const fn free(name: &'static str, kind: JointKind, anchor: [f64; 2]) -> Self {
-        Self { name, kind, anchor, range: None, stiffness: 0.0, damping: 0.0, armature: 0.0, reference: 0.0 }
+        Self {
+            name,
+            kind,
+            anchor,
+            range: None,
+            limit_margin: 0.0,
+            stiffness: 0.0,
+            damping: 0.0,
+            armature: 0.0,
+            reference: 0.0,
+        }
     }
 }
 

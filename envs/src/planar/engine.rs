@@ -9,6 +9,7 @@ use super::lanes::Lanes;
 use super::model::Model;
 use super::solver::minimise;
 use super::tree::Matrix;
+use crate::dispatch::{self, Work};
 
 /// The whole state of `L` robots. The guess is part of it: with another one the last digits differ.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +31,17 @@ impl<const N: usize, const L: usize> State<N, L> {
     };
 }
 
+/// What a call did besides moving the state.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome<const N: usize, const L: usize> {
+    /// The force of limits and contacts on each joint at the last evaluation (MuJoCo's qfrc_constraint).
+    pub constraint_force: [Lanes<L>; N],
+    /// The joint positions of the last evaluation: with Runge–Kutta the last stage's, not the final ones.
+    pub evaluated_position: [Lanes<L>; N],
+    /// How much work it took.
+    pub effort: Effort,
+}
+
 /// How much work a call took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effort {
@@ -43,27 +55,70 @@ struct Scratch<const N: usize, const L: usize> {
     kinematics: Kinematics<N, L>,
     constraints: Constraints<N, L>,
     mass: Matrix<N, L>,
+    force: [Lanes<L>; N],
+    position: [Lanes<L>; N],
     effort: Effort,
 }
 
-/// Advances the state by `num_steps` simulation steps under constant motor forces (one per joint, N or N·m).
-#[inline(always)]
+/// Advances the state by `num_steps` simulation steps under constant motor forces (one per joint, N or N·m), with the
+/// widest vector instructions at hand.
 pub fn advance<const N: usize, const L: usize>(
     model: &Model<N>,
     state: &mut State<N, L>,
     motor_force: &[Lanes<L>; N],
     num_steps: usize,
-) -> Effort {
+) -> Outcome<N, L> {
+    dispatch::run(Advance {
+        model,
+        state,
+        motor_force,
+        num_steps,
+    })
+}
+
+struct Advance<'a, const N: usize, const L: usize> {
+    model: &'a Model<N>,
+    state: &'a mut State<N, L>,
+    motor_force: &'a [Lanes<L>; N],
+    num_steps: usize,
+}
+
+impl<const N: usize, const L: usize> Work for Advance<'_, N, L> {
+    type Output = Outcome<N, L>;
+
+    #[inline(always)]
+    fn run(self) -> Outcome<N, L> {
+        simulate(self.model, self.state, self.motor_force, self.num_steps)
+    }
+}
+
+#[inline(always)]
+fn simulate<const N: usize, const L: usize>(
+    model: &Model<N>,
+    state: &mut State<N, L>,
+    motor_force: &[Lanes<L>; N],
+    num_steps: usize,
+) -> Outcome<N, L> {
     let mut scratch = Scratch {
         kinematics: Kinematics::new(),
         constraints: Constraints::new(),
         mass: [[Lanes::ZERO; N]; N],
+        force: [Lanes::ZERO; N],
+        position: [Lanes::ZERO; N],
         effort: Effort::default(),
     };
     for _ in 0..num_steps {
         simulation_step(model, state, motor_force, &mut scratch);
     }
-    scratch.effort
+    let mut constraint_force = model.tree.multiply(&scratch.mass, &state.guess);
+    for k in 0..N {
+        constraint_force[k] -= scratch.force[k];
+    }
+    Outcome {
+        constraint_force,
+        evaluated_position: scratch.position,
+        effort: scratch.effort,
+    }
 }
 
 /// One step of the model's integrator. Both rules evaluate the forces at a list of stages; a stage starts from the
@@ -78,9 +133,10 @@ fn simulation_step<const N: usize, const L: usize>(
     let step = model.timestep;
     let (reach, share): (&[f64], &[f64]) = match model.integrator {
         Integrator::Euler => (&[0.0], &[1.0]),
-        Integrator::RungeKutta4 => {
-            (&[0.0, 0.5, 0.5, 1.0], &[1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0])
-        }
+        Integrator::RungeKutta4 => (
+            &[0.0, 0.5, 0.5, 1.0],
+            &[1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0],
+        ),
     };
     let (start_position, start_velocity) = (state.position, state.velocity);
     let mut mean_velocity = [Lanes::ZERO; N];
@@ -94,7 +150,13 @@ fn simulation_step<const N: usize, const L: usize>(
                 velocity[k] = start_velocity[k] + state.guess[k] * length;
             }
         }
-        evaluate(model, (&position, &velocity), motor_force, scratch, &mut state.guess);
+        evaluate(
+            model,
+            (&position, &velocity),
+            motor_force,
+            scratch,
+            &mut state.guess,
+        );
         for k in 0..N {
             mean_velocity[k] += velocity[k] * share[stage];
             mean_acceleration[k] += state.guess[k] * share[stage];
@@ -123,12 +185,20 @@ fn evaluate<const N: usize, const L: usize>(
     scratch: &mut Scratch<N, L>,
     acceleration: &mut [Lanes<L>; N],
 ) {
-    let Scratch { kinematics, constraints, mass, effort } = scratch;
+    let Scratch {
+        kinematics,
+        constraints,
+        mass,
+        force,
+        position,
+        effort,
+    } = scratch;
+    *position = *state.0;
     kinematics.update(model, state.0, state.1);
-    let force = mass_and_force(model, kinematics, state, motor_force, mass);
+    *force = mass_and_force(model, kinematics, state, motor_force, mass);
     contact::find(model, kinematics, state.0, state.1, constraints);
     effort.evaluations += 1;
-    effort.newton_steps += minimise(&model.tree, mass, &force, constraints, acceleration);
+    effort.newton_steps += minimise(&model.tree, mass, force, constraints, acceleration);
 }
 
 /// Replaces a by (M + h·B)⁻¹·M·a: Euler with the joint damping B taken at the end of the step.

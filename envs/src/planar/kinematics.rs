@@ -51,7 +51,10 @@ impl<const L: usize> Frame<L> {
     #[inline(always)]
     pub fn acceleration_at(&self, offset: Vector<L>) -> Vector<L> {
         let square = self.angular_velocity * self.angular_velocity;
-        [self.acceleration[0] - square * offset[0], self.acceleration[1] - square * offset[1]]
+        [
+            self.acceleration[0] - square * offset[0],
+            self.acceleration[1] - square * offset[1],
+        ]
     }
 }
 
@@ -68,19 +71,19 @@ impl<const N: usize, const L: usize> Kinematics<N, L> {
     /// Every link in the world's frame, to be filled by [`Self::update`].
     #[inline(always)]
     pub fn new() -> Self {
-        Self { frames: [Frame::WORLD; N], anchors: [[Lanes::ZERO; 2]; N] }
+        Self {
+            frames: [Frame::WORLD; N],
+            anchors: [[Lanes::ZERO; 2]; N],
+        }
     }
 
     /// Moves every link to the joint positions and velocities given.
     #[inline(always)]
-    pub fn update(
-        &mut self,
-        model: &Model<N>,
-        position: &[Lanes<L>; N],
-        velocity: &[Lanes<L>; N],
-    ) {
+    pub fn update(&mut self, model: &Model<N>, position: &[Lanes<L>; N], velocity: &[Lanes<L>; N]) {
         for (index, body) in model.bodies.iter().enumerate() {
-            let parent = body.parent.map_or(Frame::WORLD, |parent| self.frames[parent]);
+            let parent = body
+                .parent
+                .map_or(Frame::WORLD, |parent| self.frames[parent]);
             let offset = parent.turn(body.position);
             let mut frame = parent;
             frame.origin = [parent.origin[0] + offset[0], parent.origin[1] + offset[1]];
@@ -141,7 +144,9 @@ fn rotate_about<const L: usize>(
     let after = frame.turn(anchor);
     let square = frame.angular_velocity * frame.angular_velocity;
     frame.origin = [fixed[0] - after[0], fixed[1] - after[1]];
-    frame.acceleration =
-        [fixed_acceleration[0] + square * after[0], fixed_acceleration[1] + square * after[1]];
+    frame.acceleration = [
+        fixed_acceleration[0] + square * after[0],
+        fixed_acceleration[1] + square * after[1],
+    ];
     fixed
 }

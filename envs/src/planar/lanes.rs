@@ -70,7 +70,11 @@ impl<const L: usize> Lanes<L> {
     pub fn select_below(self, bound: Self, then: Self, otherwise: Self) -> Self {
         let mut out = otherwise.0;
         for lane in 0..L {
-            out[lane] = if self.0[lane] < bound.0[lane] { then.0[lane] } else { otherwise.0[lane] };
+            out[lane] = if self.0[lane] < bound.0[lane] {
+                then.0[lane]
+            } else {
+                otherwise.0[lane]
+            };
         }
         Self(out)
     }

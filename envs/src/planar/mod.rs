@@ -1,6 +1,7 @@
 //! The embedded physics engine: articulated bodies in the plane, joint limits, contacts with the floor and between
 //! links, by MuJoCo's equations (`description` → `compile` → `model` → `engine`).
 
+pub mod ball;
 pub mod compile;
 mod constraints;
 mod contact;

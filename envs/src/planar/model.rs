@@ -101,6 +101,8 @@ pub struct Joint {
 pub struct Limit {
     /// Smallest and largest value, m or rad.
     pub range: [f64; 2],
+    /// It acts from this distance on, m or rad.
+    pub margin: f64,
     /// Inverse mass felt by the joint in the drawn pose (MuJoCo's dof_invweight0).
     pub inverse_weight: f64,
     /// How soft it is.
@@ -195,7 +197,10 @@ impl Spring {
     /// If the profile's power is not 2, the only one that the engine knows.
     pub fn new(softness: Softness, timestep: f64) -> Self {
         let [start, end, width, midpoint, power] = softness.impedance;
-        assert_eq!(power, 2.0, "the embedded engine knows impedance power 2 only");
+        assert_eq!(
+            power, 2.0,
+            "the embedded engine knows impedance power 2 only"
+        );
         let clamp = |x: f64| x.clamp(MIN_IMPEDANCE, MAX_IMPEDANCE);
         let (start, end) = (clamp(start), clamp(end));
         let [time_constant, damping_ratio] = softness.reference;

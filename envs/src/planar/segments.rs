@@ -26,8 +26,10 @@ pub fn nearest_points<const N: usize, const L: usize>(
 ) -> Option<[Touch<L>; 2]> {
     let first = place(kinematics, &pair.first);
     let second = place(kinematics, &pair.second);
-    let between =
-        [second.centre[0] - first.centre[0], second.centre[1] - first.centre[1]];
+    let between = [
+        second.centre[0] - first.centre[0],
+        second.centre[1] - first.centre[1],
+    ];
     let reach = pair.first.half_length + pair.second.half_length + reach_of_radii(pair);
     let square = between[0] * between[0] + between[1] * between[1];
     if !square.any_below(Lanes::splat(reach * reach)) {
@@ -103,7 +105,10 @@ struct Found {
 const PARALLEL: f64 = 1e-15;
 
 fn touch_segments(first: &Segment, second: &Segment, margin: f64) -> [Option<Found>; 2] {
-    let between = [first.centre[0] - second.centre[0], first.centre[1] - second.centre[1]];
+    let between = [
+        first.centre[0] - second.centre[0],
+        first.centre[1] - second.centre[1],
+    ];
     let cosine = -dot(first.axis, second.axis);
     let (u, v) = (-dot(first.axis, between), dot(second.axis, between));
     let determinant = 1.0 - cosine * cosine;
@@ -116,19 +121,31 @@ fn touch_segments(first: &Segment, second: &Segment, margin: f64) -> [Option<Fou
         }
         if along_second.abs() > second.half_length {
             along_second = second.half_length.copysign(along_second);
-            along_first =
-                (u - cosine * along_second).clamp(-first.half_length, first.half_length);
+            along_first = (u - cosine * along_second).clamp(-first.half_length, first.half_length);
         }
-        return [touch_spheres(first, second, along_first, along_second, margin), None];
+        return [
+            touch_spheres(first, second, along_first, along_second, margin),
+            None,
+        ];
     }
     // Parallel: the ends of the first against the second, then the ends of the second against the first.
     let mut found = [None, None];
     let mut count = 0;
-    for end in [first.half_length, -first.half_length, second.half_length, -second.half_length]
-        .iter()
-        .enumerate()
-        .map(|(k, &end)| if k < 2 { (end, v - cosine * end) } else { (u - cosine * end, end) })
-    {
+    for end in [
+        first.half_length,
+        -first.half_length,
+        second.half_length,
+        -second.half_length,
+    ]
+    .iter()
+    .enumerate()
+    .map(|(k, &end)| {
+        if k < 2 {
+            (end, v - cosine * end)
+        } else {
+            (u - cosine * end, end)
+        }
+    }) {
         let inside = end.0.abs() <= first.half_length && end.1.abs() <= second.half_length;
         if count < 2 && inside {
             found[count] = touch_spheres(first, second, end.0, end.1, margin);
@@ -146,7 +163,10 @@ fn touch_spheres(
     margin: f64,
 ) -> Option<Found> {
     let at = |segment: &Segment, along: f64| {
-        [segment.centre[0] + along * segment.axis[0], segment.centre[1] + along * segment.axis[1]]
+        [
+            segment.centre[0] + along * segment.axis[0],
+            segment.centre[1] + along * segment.axis[1],
+        ]
     };
     let (a, b) = (at(first, along_first), at(second, along_second));
     let between = [b[0] - a[0], b[1] - a[1]];
@@ -158,7 +178,11 @@ fn touch_spheres(
     let normal = [between[0] / length, between[1] / length];
     let depth = first.radius + 0.5 * distance;
     let point = [a[0] + depth * normal[0], a[1] + depth * normal[1]];
-    Some(Found { distance, normal, point })
+    Some(Found {
+        distance,
+        normal,
+        point,
+    })
 }
 
 fn dot(a: [f64; 2], b: [f64; 2]) -> f64 {

@@ -48,8 +48,11 @@ pub fn minimise<const N: usize, const L: usize>(
         tree.solve(&hessian, &mut direction);
         let mass_direction = tree.multiply(mass, &direction);
         constraints.measure_slopes(tree, &direction);
-        let start =
-            [dot(&pull, &direction), dot(&mass_direction, &direction), dot(&gradient, &direction)];
+        let start = [
+            dot(&pull, &direction),
+            dot(&mass_direction, &direction),
+            dot(&gradient, &direction),
+        ];
         let length = line_search(constraints, start);
         let length = tolerance.select_below(norm, length, Lanes::ZERO);
         for k in 0..N {

@@ -18,7 +18,10 @@ pub struct Chain<const N: usize> {
 impl<const N: usize> Chain<N> {
     /// The chain of a dof that hangs on `parent` (none: on the world).
     pub fn below(parent: Option<&Self>, dof: usize) -> Self {
-        let mut chain = parent.copied().unwrap_or(Self { dofs: [0; N], len: 0 });
+        let mut chain = parent.copied().unwrap_or(Self {
+            dofs: [0; N],
+            len: 0,
+        });
         chain.dofs[chain.len] = dof;
         chain.len += 1;
         chain
@@ -119,7 +122,14 @@ mod tests {
         // 0 ← 1, 0 ← 2 ← 3
         let root = Chain::below(None, 0);
         let third = Chain::below(Some(&root), 2);
-        Tree { chains: [root, Chain::below(Some(&root), 1), third, Chain::below(Some(&third), 3)] }
+        Tree {
+            chains: [
+                root,
+                Chain::below(Some(&root), 1),
+                third,
+                Chain::below(Some(&third), 3),
+            ],
+        }
     }
 
     #[test]

@@ -78,8 +78,16 @@ fn turn<const L: usize>(
         let (swapped_sine, swapped_cosine) = if odd { (c, s) } else { (s, c) };
         let flip_sine = m == -1.0 || m == 2.0 || m == -2.0;
         let flip_cosine = m == 1.0 || m == 2.0 || m == -2.0;
-        out_sine.0[lane] = if flip_sine { -swapped_sine } else { swapped_sine };
-        out_cosine.0[lane] = if flip_cosine { -swapped_cosine } else { swapped_cosine };
+        out_sine.0[lane] = if flip_sine {
+            -swapped_sine
+        } else {
+            swapped_sine
+        };
+        out_cosine.0[lane] = if flip_cosine {
+            -swapped_cosine
+        } else {
+            swapped_cosine
+        };
     }
     (out_sine, out_cosine)
 }
@@ -95,7 +103,9 @@ mod tests {
         while angle < 200.0 {
             let (sine, cosine) = sin_cos(Lanes([angle, -angle]));
             let (want_sine, want_cosine) = libm::sincos(angle);
-            worst = worst.max((sine.0[0] - want_sine).abs()).max((cosine.0[0] - want_cosine).abs());
+            worst = worst
+                .max((sine.0[0] - want_sine).abs())
+                .max((cosine.0[0] - want_cosine).abs());
             assert_eq!(sine.0[1], -sine.0[0], "sine is odd at {angle}");
             assert_eq!(cosine.0[1], cosine.0[0], "cosine is even at {angle}");
             angle += 0.000_917;

@@ -13,7 +13,12 @@ import mujoco
 import numpy as np
 
 LOCOMOTION = ["HalfCheetah-v4", "Hopper-v4", "Hopper-v5", "Walker2d-v4", "Walker2d-v5"]
+BALANCE = [f"{name}-v{v}" for name in ("InvertedPendulum", "InvertedDoublePendulum", "Reacher") for v in (4, 5)]
 CLASSIC = ["Pendulum-v1", "MountainCarContinuous-v0"]
+MAZES = {
+    "umaze": ["#####", "#G..#", "###.#", "#...#", "#####"],
+    "medium": ["########", "#..##..#", "#..#...#", "##...###", "#..#...#", "#.#..#.#", "#...#.G#", "########"],
+}
 
 
 def state_of(env):
@@ -24,38 +29,105 @@ def state_of(env):
     return position, velocity
 
 
+def unit_action(generator, shape, reach):
+    """Multiples of 1/64, so that scaling them to the action's box is exact in f32."""
+    return (np.round(generator.uniform(-reach, reach, size=shape) * 64) / 64).astype(np.float32)
+
+
+def write(folder, name, dims, lines):
+    header = struct.pack("<5q", *dims, len(lines))
+    (folder / f"{name.lower()}.bin").write_bytes(header + b"".join(lines))
+    print(name, len(lines), "steps")
+
+
+def line(fresh, position, velocity, action, observation, reward, terminated):
+    numbers = np.concatenate([[float(fresh)], position, velocity, action, observation, [reward, float(terminated)]])
+    return numbers.astype("<f8").tobytes()
+
+
 def record(env_id, num_steps, folder):
     env = gymnasium.make(env_id)
     generator = np.random.default_rng(20)
-    observation, _ = env.reset(seed=20)
-    position, velocity = state_of(env)
+    env.reset(seed=20)
     high = env.action_space.high
     lines, fresh = [], True
     for _ in range(num_steps):
         position, velocity = state_of(env)
         # A fifth of the actions leave the box: the cost is paid in full, the motor is clamped.
         reach = 1.5 if env_id in LOCOMOTION and generator.uniform() < 0.2 else 1.0
-        action = (generator.uniform(-reach, reach, size=high.shape) * high).astype(np.float32)
-        observation, reward, terminated, truncated, _ = env.step(action)
-        numbers = np.concatenate(
-            [[float(fresh)], position, velocity, action, observation, [reward, float(terminated)]]
-        )
-        lines.append(numbers.astype("<f8").tobytes())
+        action = unit_action(generator, high.shape, reach)
+        observation, reward, terminated, truncated, _ = env.step(action * high)
+        lines.append(line(fresh, position, velocity, action, observation, reward, terminated))
         fresh = terminated or truncated
         if fresh:
             env.reset()
-    header = struct.pack("<5q", len(position), len(velocity), len(high), len(observation), num_steps)
-    (folder / f"{env_id.lower()}.bin").write_bytes(header + b"".join(lines))
-    print(env_id, num_steps, "steps")
+    write(folder, env_id, [len(position), len(velocity), len(high), len(observation)], lines)
+
+
+def maze_model(rows):
+    walls = "".join(
+        f'<geom type="box" contype="2" conaffinity="1" pos="{row + 1.0} {column + 1.0} 0" size=".5 .5 .2"/>'
+        for row, cells in enumerate(rows)
+        for column, cell in enumerate(cells)
+        if cell == "#"
+    )
+    return mujoco.MjModel.from_xml_string(f"""
+    <mujoco>
+      <compiler inertiafromgeom="true" angle="radian"/>
+      <option timestep="0.01" gravity="0 0 0" iterations="20" integrator="Euler"/>
+      <default>
+        <joint damping="1" limited="false"/>
+        <geom friction=".5 .1 .1" density="1000" margin="0.002" condim="1" contype="2" conaffinity="1"/>
+      </default>
+      <worldbody>
+        <body name="particle" pos="1.2 1.2 0">
+          <geom type="sphere" size="0.1" contype="1"/>
+          <joint type="slide" axis="1 0 0"/>
+          <joint type="slide" axis="0 1 0"/>
+        </body>
+        {walls}
+      </worldbody>
+      <actuator>
+        <motor joint="joint0" ctrlrange="-1 1" ctrllimited="true" gear="100"/>
+        <motor joint="joint1" ctrlrange="-1 1" ctrllimited="true" gear="100"/>
+      </actuator>
+    </mujoco>""".replace('type="slide" axis="1 0 0"', 'name="joint0" type="slide" axis="1 0 0"')
+        .replace('type="slide" axis="0 1 0"', 'name="joint1" type="slide" axis="0 1 0"'))
+
+
+def record_maze(name, rows, num_steps, folder):
+    """D4RL's MazeEnv.step in its own order: clip the velocity, set the state, simulate one step, sparse reward."""
+    model = maze_model(rows)
+    data = mujoco.MjData(model)
+    generator = np.random.default_rng(20)
+    [goal] = [(r, c) for r, cells in enumerate(rows) for c, cell in enumerate(cells) if cell == "G"]
+    data.qpos[:] = np.array(goal) + generator.uniform(-0.1, 0.1, size=2)
+    lines = []
+    for step in range(num_steps):
+        if step % 15 == 0:
+            action = unit_action(generator, 2, 1.0)
+        position, velocity = data.qpos.copy(), data.qvel.copy()
+        data.qvel[:] = np.clip(data.qvel, -5, 5)
+        mujoco.mj_forward(model, data)
+        data.ctrl[:] = action
+        mujoco.mj_step(model, data)
+        reward = float(np.linalg.norm(data.qpos - goal) <= 0.5)
+        observation = np.concatenate([data.qpos, data.qvel])
+        lines.append(line(step == 0, position, velocity, action, observation, reward, False))
+    write(folder, f"pointmaze-{name}-v1", [2, 2, 2, 4], lines)
 
 
 def main():
     folder = pathlib.Path(sys.argv[1])
     print("gymnasium", gymnasium.__version__, "mujoco", mujoco.__version__)
     for env_id in LOCOMOTION:
-        record(env_id, 150, folder)
+        record(env_id, 110, folder)
+    for env_id in BALANCE:
+        record(env_id, 60, folder)
     for env_id in CLASSIC:
         record(env_id, 220, folder)
+    for name, rows in MAZES.items():
+        record_maze(name, rows, 200, folder)
 
 
 if __name__ == "__main__":

@@ -27,12 +27,16 @@ pub enum Layout {
 
 /// The folder of committed recordings.
 pub fn golden(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(file)
 }
 
 /// A file of the developers' shared material, or `None`, said aloud.
 pub fn shared(file: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared")
+        .join(file);
     if path.exists() {
         return Some(path);
     }
@@ -47,7 +51,9 @@ pub fn read(path: &Path, layout: Layout) -> Vec<Record> {
         .chunks_exact(8)
         .map(|x| i64::from_le_bytes(x.try_into().unwrap()) as usize)
         .collect();
-    let [nq, nv, nu, width, count] = header[..] else { panic!("five header fields") };
+    let [nq, nv, nu, width, count] = header[..] else {
+        panic!("five header fields")
+    };
     let numbers: Vec<f64> = bytes[40..]
         .chunks_exact(8)
         .map(|x| f64::from_le_bytes(x.try_into().unwrap()))
@@ -132,5 +138,12 @@ fn compare(env: &mut dyn Stateful, record: &Record, deviation: &mut Deviation) {
 
 /// The environment under a margin rule.
 pub fn make(id: &str, margin: Option<Margin>) -> Box<dyn Stateful> {
-    make_stateful(id, &EnvOptions { margin, ..EnvOptions::default() }).unwrap()
+    make_stateful(
+        id,
+        &EnvOptions {
+            margin,
+            ..EnvOptions::default()
+        },
+    )
+    .unwrap()
 }

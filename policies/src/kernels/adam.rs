@@ -32,7 +32,12 @@ pub struct Adam {
 impl Adam {
     /// Returns an optimizer that has done nothing yet.
     pub fn new(config: AdamConfig, num_parameters: usize) -> Self {
-        Self { config, first: vec![0.0; num_parameters], second: vec![0.0; num_parameters], count: 0 }
+        Self {
+            config,
+            first: vec![0.0; num_parameters],
+            second: vec![0.0; num_parameters],
+            count: 0,
+        }
     }
 
     /// Updates `parameters` in place and returns the gradient's norm before clipping.
@@ -45,8 +50,15 @@ impl Adam {
         self.count += 1;
         let norm = squared_norm(gradient).sqrt();
         let limit = f64::from(self.config.max_gradient_norm);
-        let scale = if limit > 0.0 && norm > limit { (limit / norm) as f32 } else { 1.0 };
-        let correction = [1.0 - 0.9f64.powf(self.count as f64), 1.0 - 0.999f64.powf(self.count as f64)];
+        let scale = if limit > 0.0 && norm > limit {
+            (limit / norm) as f32
+        } else {
+            1.0
+        };
+        let correction = [
+            1.0 - 0.9f64.powf(self.count as f64),
+            1.0 - 0.999f64.powf(self.count as f64),
+        ];
         let rate = f64::from(self.config.learning_rate) / correction[0];
         let factors = [
             scale,
@@ -54,14 +66,23 @@ impl Adam {
             (1.0 / correction[1].sqrt()) as f32,
             1.0 - self.config.learning_rate * self.config.weight_decay,
         ];
-        sweep(parameters, gradient, &mut self.first, &mut self.second, factors);
+        sweep(
+            parameters,
+            gradient,
+            &mut self.first,
+            &mut self.second,
+            factors,
+        );
         norm
     }
 }
 
 /// Returns Σ g², summed in f64 over fixed blocks.
 pub fn squared_norm(values: &[f32]) -> f64 {
-    values.chunks(4096).map(|block| f64::from(block_norm(block))).sum()
+    values
+        .chunks(4096)
+        .map(|block| f64::from(block_norm(block)))
+        .sum()
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
@@ -78,7 +99,13 @@ fn block_norm(values: &[f32]) -> f32 {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
-fn sweep(parameters: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], factors: [f32; 4]) {
+fn sweep(
+    parameters: &mut [f32],
+    gradient: &[f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    factors: [f32; 4],
+) {
     let [scale, rate, correction, decay] = factors;
     for (((p, &g), m), v) in parameters.iter_mut().zip(gradient).zip(first).zip(second) {
         let g = g * scale;
@@ -102,7 +129,11 @@ mod tests {
 
     #[test]
     fn first_step_moves_by_the_learning_rate_against_the_gradient() {
-        let config = AdamConfig { learning_rate: 0.1, weight_decay: 0.0, max_gradient_norm: 0.0 };
+        let config = AdamConfig {
+            learning_rate: 0.1,
+            weight_decay: 0.0,
+            max_gradient_norm: 0.0,
+        };
         let mut adam = Adam::new(config, 2);
         let mut parameters = [1.0, -1.0];
         let norm = adam.step(&mut parameters, &[3.0, -4.0]);
@@ -112,7 +143,11 @@ mod tests {
 
     #[test]
     fn clipping_scales_all_parameters_by_one_factor() {
-        let config = AdamConfig { learning_rate: 0.1, weight_decay: 0.0, max_gradient_norm: 1.0 };
+        let config = AdamConfig {
+            learning_rate: 0.1,
+            weight_decay: 0.0,
+            max_gradient_norm: 1.0,
+        };
         let mut adam = Adam::new(config, 2);
         adam.step(&mut [0.0, 0.0], &[30.0, -40.0]);
         assert!((adam.first[0] - 0.06).abs() < 1e-6 && (adam.first[1] + 0.08).abs() < 1e-6);

@@ -19,7 +19,11 @@ use super::mlp::{Kept, MlpSpec, backward, forward};
 #[backend_extension(Flex, Autodiff)]
 pub trait FusedBackend: Backend {
     /// Returns the network's output [rows, outputs] for `input` [rows, inputs] and flat `parameters`.
-    fn fused_mlp(input: FloatTensor<Self>, parameters: FloatTensor<Self>, spec: Arc<MlpSpec>) -> FloatTensor<Self>;
+    fn fused_mlp(
+        input: FloatTensor<Self>,
+        parameters: FloatTensor<Self>,
+        spec: Arc<MlpSpec>,
+    ) -> FloatTensor<Self>;
 }
 
 type CpuTensor = FloatTensor<Flex>;
@@ -29,18 +33,35 @@ fn cpu_tensor(values: Vec<f32>, shape: Vec<usize>) -> CpuTensor {
 }
 
 fn values(tensor: &CpuTensor) -> &[f32] {
-    tensor.as_slice::<f32>().expect("made contiguous before use")
+    tensor
+        .as_slice::<f32>()
+        .expect("made contiguous before use")
 }
 
-fn run(input: &CpuTensor, parameters: &CpuTensor, spec: &MlpSpec, keep: bool) -> (CpuTensor, Option<Kept>) {
+fn run(
+    input: &CpuTensor,
+    parameters: &CpuTensor,
+    spec: &MlpSpec,
+    keep: bool,
+) -> (CpuTensor, Option<Kept>) {
     let (output, kept) = forward(spec, values(parameters), values(input), keep);
     let rows = output.len() / spec.outputs();
     (cpu_tensor(output, vec![rows, spec.outputs()]), kept)
 }
 
 impl FusedBackend for Flex {
-    fn fused_mlp(input: FloatTensor<Self>, parameters: FloatTensor<Self>, spec: Arc<MlpSpec>) -> FloatTensor<Self> {
-        run(&input.to_contiguous(), &parameters.to_contiguous(), &spec, false).0
+    fn fused_mlp(
+        input: FloatTensor<Self>,
+        parameters: FloatTensor<Self>,
+        spec: Arc<MlpSpec>,
+    ) -> FloatTensor<Self> {
+        run(
+            &input.to_contiguous(),
+            &parameters.to_contiguous(),
+            &spec,
+            false,
+        )
+        .0
     }
 }
 
@@ -82,7 +103,11 @@ impl Backward<Flex, 2> for FusedMlp {
 }
 
 impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
-    fn fused_mlp(input: FloatTensor<Self>, parameters: FloatTensor<Self>, spec: Arc<MlpSpec>) -> FloatTensor<Self> {
+    fn fused_mlp(
+        input: FloatTensor<Self>,
+        parameters: FloatTensor<Self>,
+        spec: Arc<MlpSpec>,
+    ) -> FloatTensor<Self> {
         let guards = [input.node(), parameters.node()];
         let x = input.into_primitive().to_contiguous();
         let p = parameters.into_primitive().to_contiguous();
@@ -90,7 +115,15 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
             OpsKind::Tracked(prep) => {
                 let (output, kept) = run(&x, &p, &spec, true);
                 let kept = Arc::new(kept.expect("asked to keep activations"));
-                prep.finish(FusedState { input: x, parameters: p, kept, spec }, output)
+                prep.finish(
+                    FusedState {
+                        input: x,
+                        parameters: p,
+                        kept,
+                        spec,
+                    },
+                    output,
+                )
             }
             OpsKind::UnTracked(prep) => prep.finish(run(&x, &p, &spec, false).0),
         }
@@ -103,8 +136,11 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
 /// `input` [rows, inputs], `parameters` [num_parameters] → [rows, outputs].
 pub fn mlp_forward(spec: &Arc<MlpSpec>, parameters: &Tensor<1>, input: Tensor<2>) -> Tensor<2> {
     if input.device().inner() == Device::flex() {
-        let output =
-            <Dispatch as FusedBackend>::fused_mlp(input.into_dispatch(), parameters.clone().into_dispatch(), spec.clone());
+        let output = <Dispatch as FusedBackend>::fused_mlp(
+            input.into_dispatch(),
+            parameters.clone().into_dispatch(),
+            spec.clone(),
+        );
         return Tensor::from_dispatch(output);
     }
     mlp_portable(spec, parameters, input)
@@ -116,15 +152,27 @@ pub fn mlp_portable(spec: &MlpSpec, parameters: &Tensor<1>, input: Tensor<2>) ->
     let mut current = input;
     for (i, layer) in layers.iter().enumerate() {
         let [inputs, outputs] = layer.shape;
-        let weight = parameters.clone().slice([layer.weight..layer.bias]).reshape([inputs, outputs]);
-        let bias = parameters.clone().slice([layer.bias..layer.bias + outputs]).reshape([1, outputs]);
+        let weight = parameters
+            .clone()
+            .slice(layer.weight..layer.bias)
+            .reshape([inputs, outputs]);
+        let bias = parameters
+            .clone()
+            .slice(layer.bias..layer.bias + outputs)
+            .reshape([1, outputs]);
         current = current.matmul(weight) + bias;
         if i + 1 == layers.len() {
             break;
         }
         if let Some(norm) = layer.norm {
-            let gain = parameters.clone().slice([norm..norm + outputs]).reshape([1, outputs]);
-            let shift = parameters.clone().slice([norm + outputs..layer.end]).reshape([1, outputs]);
+            let gain = parameters
+                .clone()
+                .slice(norm..norm + outputs)
+                .reshape([1, outputs]);
+            let shift = parameters
+                .clone()
+                .slice(norm + outputs..layer.end)
+                .reshape([1, outputs]);
             let centred = current.clone() - current.mean_dim(1);
             let variance = (centred.clone() * centred.clone()).mean_dim(1);
             current = centred / (variance + 1e-5).sqrt() * gain + shift;

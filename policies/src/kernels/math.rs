@@ -142,7 +142,11 @@ mod tests {
                 activate(activation, &[z - h], &mut down);
                 activate_backward(activation, &[z], &mut slope);
                 let numeric = (up[0] - down[0]) / (2.0 * h);
-                assert!((numeric - slope[0]).abs() < 2e-3, "{activation:?} at {z}: {numeric} {}", slope[0]);
+                assert!(
+                    (numeric - slope[0]).abs() < 2e-3,
+                    "{activation:?} at {z}: {numeric} {}",
+                    slope[0]
+                );
             }
         }
     }

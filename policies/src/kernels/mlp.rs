@@ -51,7 +51,13 @@ impl MlpSpec {
                 let bias = start + inputs * outputs;
                 let norm = (self.layer_norm && i < last).then_some(bias + outputs);
                 let end = bias + outputs + if norm.is_some() { 2 * outputs } else { 0 };
-                let layer = LayerOffsets { shape: [inputs, outputs], weight: start, bias, norm, end };
+                let layer = LayerOffsets {
+                    shape: [inputs, outputs],
+                    weight: start,
+                    bias,
+                    norm,
+                    end,
+                };
                 start = end;
                 layer
             })
@@ -99,21 +105,38 @@ fn rows_per_shard(rows: usize) -> usize {
 ///
 /// # Panics
 /// When `input` is not [rows, inputs] or `parameters` has the wrong length.
-pub fn forward(spec: &MlpSpec, parameters: &[f32], input: &[f32], keep: bool) -> (Vec<f32>, Option<Kept>) {
-    assert_eq!(parameters.len(), spec.num_parameters(), "parameters of {spec:?}");
+pub fn forward(
+    spec: &MlpSpec,
+    parameters: &[f32],
+    input: &[f32],
+    keep: bool,
+) -> (Vec<f32>, Option<Kept>) {
+    assert_eq!(
+        parameters.len(),
+        spec.num_parameters(),
+        "parameters of {spec:?}"
+    );
     assert_eq!(input.len() % spec.inputs(), 0, "input of {spec:?}");
     let rows = input.len() / spec.inputs();
     let per_shard = rows_per_shard(rows);
     let mut output = vec![0.0; rows * spec.outputs()];
-    let jobs: Vec<(&[f32], &mut [f32])> =
-        input.chunks(per_shard * spec.inputs()).zip(output.chunks_mut(per_shard * spec.outputs())).collect();
+    let jobs: Vec<(&[f32], &mut [f32])> = input
+        .chunks(per_shard * spec.inputs())
+        .zip(output.chunks_mut(per_shard * spec.outputs()))
+        .collect();
     let run = |(x, y): (&[f32], &mut [f32])| forward_shard(spec, parameters, x, y, keep);
     let shards: Vec<Shard> = if jobs.len() > 1 {
         jobs.into_par_iter().map(run).collect()
     } else {
         jobs.into_iter().map(run).collect()
     };
-    (output, keep.then_some(Kept { rows_per_shard: per_shard, shards }))
+    (
+        output,
+        keep.then_some(Kept {
+            rows_per_shard: per_shard,
+            shards,
+        }),
+    )
 }
 
 fn filled(bias: &[f32], rows: usize) -> Vec<f32> {
@@ -124,7 +147,13 @@ fn filled(bias: &[f32], rows: usize) -> Vec<f32> {
     values
 }
 
-fn forward_shard(spec: &MlpSpec, parameters: &[f32], input: &[f32], output: &mut [f32], keep: bool) -> Shard {
+fn forward_shard(
+    spec: &MlpSpec,
+    parameters: &[f32],
+    input: &[f32],
+    output: &mut [f32],
+    keep: bool,
+) -> Shard {
     let rows = input.len() / spec.inputs();
     let mut shard = Shard::default();
     let mut current: Vec<f32> = Vec::new();
@@ -138,10 +167,22 @@ fn forward_shard(spec: &MlpSpec, parameters: &[f32], input: &[f32], output: &mut
             for row in output.chunks_exact_mut(outputs) {
                 row.copy_from_slice(bias);
             }
-            matmul([rows, inputs, outputs], (source, Layout::Plain), (weight, Layout::Plain), output, true);
+            matmul(
+                [rows, inputs, outputs],
+                (source, Layout::Plain),
+                (weight, Layout::Plain),
+                output,
+                true,
+            );
         } else {
             let mut pre = filled(bias, rows);
-            matmul([rows, inputs, outputs], (source, Layout::Plain), (weight, Layout::Plain), &mut pre, true);
+            matmul(
+                [rows, inputs, outputs],
+                (source, Layout::Plain),
+                (weight, Layout::Plain),
+                &mut pre,
+                true,
+            );
             if let Some(norm) = layer.norm {
                 let (normalized, inverse) = normalize(&mut pre, &parameters[norm..layer.end], keep);
                 shard.normalized.push(normalized);
@@ -179,9 +220,14 @@ pub fn backward(
     let per_shard = kept.rows_per_shard;
     let mut input_gradient = vec![0.0; if wants_input { input.len() } else { 0 }];
     let mut inputs_out: Vec<&mut [f32]> = if wants_input {
-        input_gradient.chunks_mut(per_shard * spec.inputs()).collect()
+        input_gradient
+            .chunks_mut(per_shard * spec.inputs())
+            .collect()
     } else {
-        kept.shards.iter().map(|_| <&mut [f32]>::default()).collect()
+        kept.shards
+            .iter()
+            .map(|_| <&mut [f32]>::default())
+            .collect()
     };
     let run = |((index, shard), dx): ((usize, &Shard), &mut &mut [f32])| {
         let slice = |values: &'_ [f32], width: usize| {
@@ -194,12 +240,19 @@ pub fn backward(
     };
     let jobs = kept.shards.iter().enumerate();
     let partial: Vec<Vec<f32>> = if kept.shards.len() > 1 {
-        kept.shards.par_iter().enumerate().zip(inputs_out.par_iter_mut()).map(run).collect()
+        kept.shards
+            .par_iter()
+            .enumerate()
+            .zip(inputs_out.par_iter_mut())
+            .map(run)
+            .collect()
     } else {
         jobs.zip(inputs_out.iter_mut()).map(run).collect()
     };
     let mut partial = partial.into_iter();
-    let mut total = partial.next().unwrap_or_else(|| vec![0.0; spec.num_parameters()]);
+    let mut total = partial
+        .next()
+        .unwrap_or_else(|| vec![0.0; spec.num_parameters()]);
     for other in partial {
         for (t, o) in total.iter_mut().zip(&other) {
             *t += o;
@@ -225,13 +278,25 @@ fn backward_shard(
             if let Some(norm) = layer.norm {
                 let gain = &parameters[norm..norm + outputs];
                 let own = &mut gradient[norm..layer.end];
-                normalize_backward(&mut delta, &shard.normalized[i], &shard.inverse_std[i], gain, own);
+                normalize_backward(
+                    &mut delta,
+                    &shard.normalized[i],
+                    &shard.inverse_std[i],
+                    gain,
+                    own,
+                );
             }
         }
         let source: &[f32] = if i == 0 { input } else { &shard.hidden[i - 1] };
         let shape = [inputs, rows, outputs];
         let weight_gradient = &mut gradient[layer.weight..layer.bias];
-        matmul(shape, (source, Layout::Transposed), (&delta, Layout::Plain), weight_gradient, false);
+        matmul(
+            shape,
+            (source, Layout::Transposed),
+            (&delta, Layout::Plain),
+            weight_gradient,
+            false,
+        );
         let bias_gradient = &mut gradient[layer.bias..layer.bias + outputs];
         for row in delta.chunks_exact(outputs) {
             for (b, d) in bias_gradient.iter_mut().zip(row) {
@@ -242,10 +307,22 @@ fn backward_shard(
         let shape = [rows, outputs, inputs];
         if i > 0 {
             let mut next = vec![0.0; rows * inputs];
-            matmul(shape, (&delta, Layout::Plain), (weight, Layout::Transposed), &mut next, false);
+            matmul(
+                shape,
+                (&delta, Layout::Plain),
+                (weight, Layout::Transposed),
+                &mut next,
+                false,
+            );
             delta = next;
         } else if !input_gradient.is_empty() {
-            matmul(shape, (&delta, Layout::Plain), (weight, Layout::Transposed), input_gradient, false);
+            matmul(
+                shape,
+                (&delta, Layout::Plain),
+                (weight, Layout::Transposed),
+                input_gradient,
+                false,
+            );
         }
     }
     gradient

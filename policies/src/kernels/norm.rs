@@ -14,7 +14,11 @@ fn sum(values: &[f32], term: impl Fn(usize, f32) -> f32) -> f32 {
             *lane += term(chunk * LANES + i, block[i]);
         }
     }
-    let rest: f32 = values[whole..].iter().enumerate().map(|(i, &v)| term(whole + i, v)).sum();
+    let rest: f32 = values[whole..]
+        .iter()
+        .enumerate()
+        .map(|(i, &v)| term(whole + i, v))
+        .sum();
     lanes.iter().sum::<f32>() + rest
 }
 
@@ -66,9 +70,17 @@ pub fn normalize_backward(
 ) {
     let width = gain.len();
     let (gain_gradient, shift_gradient) = gradient.split_at_mut(width);
-    let rows = delta.chunks_exact_mut(width).zip(normalized.chunks_exact(width)).zip(inverse);
+    let rows = delta
+        .chunks_exact_mut(width)
+        .zip(normalized.chunks_exact(width))
+        .zip(inverse);
     for ((row, normalized), scale) in rows {
-        for (((g, b), d), n) in gain_gradient.iter_mut().zip(shift_gradient.iter_mut()).zip(row.iter()).zip(normalized) {
+        for (((g, b), d), n) in gain_gradient
+            .iter_mut()
+            .zip(shift_gradient.iter_mut())
+            .zip(row.iter())
+            .zip(normalized)
+        {
             *g += d * n;
             *b += d;
         }

@@ -8,12 +8,18 @@ use crate::planar::description::{
     MotorDescription, Placement, RobotDescription, Softness,
 };
 
-const fn leg_joint(name: &'static str, range: [f64; 2], stiffness: f64, damping: f64) -> JointDescription {
+const fn leg_joint(
+    name: &'static str,
+    range: [f64; 2],
+    stiffness: f64,
+    damping: f64,
+) -> JointDescription {
     JointDescription {
         name,
         kind: JointKind::Hinge(1.0),
         anchor: [0.0, 0.0],
         range: Some(range),
+        limit_margin: 0.0,
         stiffness,
         damping,
         armature: 0.1,
@@ -21,10 +27,19 @@ const fn leg_joint(name: &'static str, range: [f64; 2], stiffness: f64, damping:
     }
 }
 
-const fn capsule(name: &'static str, centre: [f64; 2], angle: f64, half_length: f64) -> CapsuleDescription {
+const fn capsule(
+    name: &'static str,
+    centre: [f64; 2],
+    angle: f64,
+    half_length: f64,
+) -> CapsuleDescription {
     CapsuleDescription {
         name,
-        placement: Placement::Centred { centre, angle, half_length },
+        placement: Placement::Centred {
+            centre,
+            angle,
+            half_length,
+        },
         radius: 0.046,
         friction: 0.4,
         margin: 0.0,
@@ -32,7 +47,11 @@ const fn capsule(name: &'static str, centre: [f64; 2], angle: f64, half_length: 
 }
 
 const fn motor(joint: &'static str, gear: f64) -> MotorDescription {
-    MotorDescription { joint, gear, control_limit: 1.0 }
+    MotorDescription {
+        joint,
+        gear,
+        control_limit: 1.0,
+    }
 }
 
 /// The robot of HalfCheetah-v2, -v4 and -v5.
@@ -46,7 +65,10 @@ pub const HALF_CHEETAH: RobotDescription = RobotDescription {
     total_mass: Some(14.0),
     limit_softness: Softness::with_impedance(0.0, 0.8, 0.03),
     contact_softness: Softness::with_impedance(0.0, 0.8, 0.01),
-    floor: Some(FloorDescription { friction: 0.4, margin: 0.0 }),
+    floor: Some(FloorDescription {
+        friction: 0.4,
+        margin: 0.0,
+    }),
     self_contact: false,
     bodies: &[
         BodyDescription {

@@ -19,6 +19,7 @@ const fn joint(name: &'static str, anchor: [f64; 2], range: [f64; 2]) -> JointDe
         kind: JointKind::Hinge(-1.0),
         anchor,
         range: Some(range),
+        limit_margin: 0.0,
         stiffness: 0.0,
         damping: 1.0,
         armature: 1.0,
@@ -26,10 +27,19 @@ const fn joint(name: &'static str, anchor: [f64; 2], range: [f64; 2]) -> JointDe
     }
 }
 
-const fn upright(name: &'static str, centre_z: f64, radius: f64, half_length: f64) -> CapsuleDescription {
+const fn upright(
+    name: &'static str,
+    centre_z: f64,
+    radius: f64,
+    half_length: f64,
+) -> CapsuleDescription {
     CapsuleDescription {
         name,
-        placement: Placement::Centred { centre: [0.0, centre_z], angle: 0.0, half_length },
+        placement: Placement::Centred {
+            centre: [0.0, centre_z],
+            angle: 0.0,
+            half_length,
+        },
         radius,
         friction: 0.9,
         margin: FLOOR_MARGIN,
@@ -37,7 +47,11 @@ const fn upright(name: &'static str, centre_z: f64, radius: f64, half_length: f6
 }
 
 const fn motor(joint: &'static str) -> MotorDescription {
-    MotorDescription { joint, gear: 200.0, control_limit: 1.0 }
+    MotorDescription {
+        joint,
+        gear: 200.0,
+        control_limit: 1.0,
+    }
 }
 
 /// The robot of Hopper-v4 and -v5.
@@ -51,7 +65,10 @@ pub const HOPPER: RobotDescription = RobotDescription {
     total_mass: None,
     limit_softness: Softness::DEFAULT,
     contact_softness: Softness::with_impedance(0.8, 0.8, 0.01),
-    floor: Some(FloorDescription { friction: 1.0, margin: FLOOR_MARGIN }),
+    floor: Some(FloorDescription {
+        friction: 1.0,
+        margin: FLOOR_MARGIN,
+    }),
     self_contact: true,
     bodies: &[
         BodyDescription {
@@ -73,7 +90,12 @@ pub const HOPPER: RobotDescription = RobotDescription {
             parent: Some("torso"),
             position: [0.0, -0.199_999_999_999_999_96],
             joints: &[joint("thigh_joint", [0.0, 0.0], [-FOLDED, 0.0])],
-            capsules: &[upright("thigh_geom", -0.225_000_000_000_000_09, 0.05, 0.225_000_000_000_000_03)],
+            capsules: &[upright(
+                "thigh_geom",
+                -0.225_000_000_000_000_09,
+                0.05,
+                0.225_000_000_000_000_03,
+            )],
         },
         BodyDescription {
             name: "leg",
@@ -100,5 +122,9 @@ pub const HOPPER: RobotDescription = RobotDescription {
             }],
         },
     ],
-    motors: &[motor("thigh_joint"), motor("leg_joint"), motor("foot_joint")],
+    motors: &[
+        motor("thigh_joint"),
+        motor("leg_joint"),
+        motor("foot_joint"),
+    ],
 };

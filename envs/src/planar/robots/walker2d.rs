@@ -19,6 +19,7 @@ const fn joint(name: &'static str, anchor: [f64; 2], range: [f64; 2]) -> JointDe
         kind: JointKind::Hinge(-1.0),
         anchor,
         range: Some(range),
+        limit_margin: 0.0,
         stiffness: 0.0,
         damping: 0.1,
         armature: 0.01,
@@ -26,10 +27,19 @@ const fn joint(name: &'static str, anchor: [f64; 2], range: [f64; 2]) -> JointDe
     }
 }
 
-const fn upright(name: &'static str, centre_z: f64, radius: f64, half_length: f64) -> CapsuleDescription {
+const fn upright(
+    name: &'static str,
+    centre_z: f64,
+    radius: f64,
+    half_length: f64,
+) -> CapsuleDescription {
     CapsuleDescription {
         name,
-        placement: Placement::Centred { centre: [0.0, centre_z], angle: 0.0, half_length },
+        placement: Placement::Centred {
+            centre: [0.0, centre_z],
+            angle: 0.0,
+            half_length,
+        },
         radius,
         friction: 0.9,
         margin: 0.0,
@@ -39,7 +49,11 @@ const fn upright(name: &'static str, centre_z: f64, radius: f64, half_length: f6
 const fn foot(name: &'static str, friction: f64) -> CapsuleDescription {
     CapsuleDescription {
         name,
-        placement: Placement::Centred { centre: [-0.1, 0.1], angle: -FRAC_PI_2, half_length: 0.1 },
+        placement: Placement::Centred {
+            centre: [-0.1, 0.1],
+            angle: -FRAC_PI_2,
+            half_length: 0.1,
+        },
         radius: 0.06,
         friction,
         margin: 0.0,
@@ -47,7 +61,11 @@ const fn foot(name: &'static str, friction: f64) -> CapsuleDescription {
 }
 
 const fn motor(joint: &'static str) -> MotorDescription {
-    MotorDescription { joint, gear: 100.0, control_limit: 1.0 }
+    MotorDescription {
+        joint,
+        gear: 100.0,
+        control_limit: 1.0,
+    }
 }
 
 const TORSO: BodyDescription = BodyDescription {
@@ -70,7 +88,12 @@ const THIGH_RIGHT: BodyDescription = BodyDescription {
     parent: Some("torso"),
     position: [0.0, -0.199_999_999_999_999_96],
     joints: &[joint("thigh_joint", [0.0, 0.0], [-FOLDED, 0.0])],
-    capsules: &[upright("thigh_geom", -0.225_000_000_000_000_09, 0.05, 0.225_000_000_000_000_03)],
+    capsules: &[upright(
+        "thigh_geom",
+        -0.225_000_000_000_000_09,
+        0.05,
+        0.225_000_000_000_000_03,
+    )],
 };
 
 const LEG_RIGHT: BodyDescription = BodyDescription {
@@ -102,7 +125,12 @@ const THIGH_LEFT: BodyDescription = BodyDescription {
     parent: Some("torso"),
     position: [0.0, -0.199_999_999_999_999_96],
     joints: &[joint("thigh_left_joint", [0.0, 0.0], [-FOLDED, 0.0])],
-    capsules: &[upright("thigh_left_geom", -0.225_000_000_000_000_09, 0.05, 0.225_000_000_000_000_03)],
+    capsules: &[upright(
+        "thigh_left_geom",
+        -0.225_000_000_000_000_09,
+        0.05,
+        0.225_000_000_000_000_03,
+    )],
 };
 
 const LEG_LEFT: BodyDescription = BodyDescription {
@@ -117,7 +145,11 @@ const FOOT_LEFT: BodyDescription = BodyDescription {
     name: "foot_left",
     parent: Some("leg_left"),
     position: [0.2, -0.35],
-    joints: &[joint("foot_left_joint", [-0.2, 0.1], [-FRAC_PI_4, FRAC_PI_4])],
+    joints: &[joint(
+        "foot_left_joint",
+        [-0.2, 0.1],
+        [-FRAC_PI_4, FRAC_PI_4],
+    )],
     capsules: &[foot("foot_left_geom", 1.9)],
 };
 
@@ -132,9 +164,20 @@ pub const WALKER2D: RobotDescription = RobotDescription {
     total_mass: None,
     limit_softness: Softness::DEFAULT,
     contact_softness: Softness::DEFAULT,
-    floor: Some(FloorDescription { friction: 0.7, margin: 0.0 }),
+    floor: Some(FloorDescription {
+        friction: 0.7,
+        margin: 0.0,
+    }),
     self_contact: false,
-    bodies: &[TORSO, THIGH_RIGHT, LEG_RIGHT, FOOT_RIGHT, THIGH_LEFT, LEG_LEFT, FOOT_LEFT],
+    bodies: &[
+        TORSO,
+        THIGH_RIGHT,
+        LEG_RIGHT,
+        FOOT_RIGHT,
+        THIGH_LEFT,
+        LEG_LEFT,
+        FOOT_LEFT,
+    ],
     motors: &[
         motor("thigh_joint"),
         motor("leg_joint"),
@@ -149,6 +192,14 @@ pub const WALKER2D: RobotDescription = RobotDescription {
 pub const WALKER2D_V5: RobotDescription = RobotDescription {
     name: "walker2d_v5",
     source: "gymnasium/envs/mujoco/assets/walker2d_v5.xml (MIT)",
-    bodies: &[TORSO, THIGH_RIGHT, LEG_RIGHT, FOOT_RIGHT_V5, THIGH_LEFT, LEG_LEFT, FOOT_LEFT],
+    bodies: &[
+        TORSO,
+        THIGH_RIGHT,
+        LEG_RIGHT,
+        FOOT_RIGHT_V5,
+        THIGH_LEFT,
+        LEG_LEFT,
+        FOOT_LEFT,
+    ],
     ..WALKER2D
 };

@@ -1,0 +1,118 @@
+//! InvertedDoublePendulum: keep two poles, one on the other, upright by pushing their cart.
+
+use super::environment::{Balance, Rule, Snapshot, Words};
+use crate::env::{Component, Rules, Step};
+use crate::locomotion::Variant;
+use crate::planar::robots::INVERTED_DOUBLE_PENDULUM;
+use crate::random::Stream;
+
+/// Length of each pole, m.
+const POLE: f64 = 0.6;
+
+/// Alive while the tip is higher than a metre.
+pub struct DoublePendulumRule(Variant);
+
+impl Rule<3> for DoublePendulumRule {
+    fn start(&self, stream: &mut Stream, first: &mut Snapshot<3>) {
+        for position in &mut first.position {
+            *position += stream.uniform(-0.1, 0.1);
+        }
+        for velocity in &mut first.velocity {
+            *velocity += 0.1 * stream.normal();
+        }
+    }
+
+    fn observe(&self, now: &Snapshot<3>, observation: &mut [f64]) {
+        let clip = |x: f64| x.clamp(-10.0, 10.0);
+        observation[0] = now.position[0];
+        for pole in 0..2 {
+            let (sine, cosine) = libm::sincos(now.position[1 + pole]);
+            observation[1 + pole] = sine;
+            observation[3 + pole] = cosine;
+        }
+        for (slot, &velocity) in observation[5..8].iter_mut().zip(&now.velocity) {
+            *slot = clip(velocity);
+        }
+        for (slot, &force) in observation[8..].iter_mut().zip(&now.constraint_force) {
+            *slot = clip(force);
+        }
+    }
+
+    fn judge(&self, _: &Snapshot<3>, now: &Snapshot<3>, _: &[f32]) -> Step {
+        let [cart, lower, upper] = now.pose;
+        let (lower_sine, lower_cosine) = libm::sincos(lower);
+        let (upper_sine, upper_cosine) = libm::sincos(lower + upper);
+        let x = cart + POLE * (lower_sine + upper_sine);
+        let height = POLE * (lower_cosine + upper_cosine);
+        let terminated = height <= 1.0;
+        let alive = if self.0 == Variant::V4 || !terminated {
+            10.0
+        } else {
+            0.0
+        };
+        let distance = 0.01 * x * x + (height - 2.0) * (height - 2.0);
+        let [_, v1, v2] = now.velocity;
+        Step {
+            reward: alive - distance - (1e-3 * v1 * v1 + 5e-3 * v2 * v2),
+            terminated,
+        }
+    }
+}
+
+/// InvertedDoublePendulum-v4 or -v5.
+pub fn inverted_double_pendulum(variant: Variant) -> Balance<3, DoublePendulumRule> {
+    let mut observation = vec![Component::unbounded("position of the cart", "m")];
+    for part in ["sine", "cosine"] {
+        for pole in ["lower pole", "upper pole against the lower"] {
+            observation.push(Component::bounded(
+                format!("{part} of the angle of the {pole}"),
+                "",
+                [-1.0, 1.0],
+            ));
+        }
+    }
+    observation.push(Component::bounded(
+        "velocity of the cart",
+        "m/s",
+        [-10.0, 10.0],
+    ));
+    for pole in ["lower", "upper"] {
+        observation.push(Component::bounded(
+            format!("angular velocity of the {pole} pole"),
+            "rad/s",
+            [-10.0, 10.0],
+        ));
+    }
+    observation.push(Component::bounded(
+        "force of the rail's end on the cart",
+        "N",
+        [-10.0, 10.0],
+    ));
+    if variant == Variant::V4 {
+        for pole in ["lower", "upper"] {
+            let name = format!("constraint torque on the {pole} pole (zero)");
+            observation.push(Component::bounded(name, "N·m", [-10.0, 10.0]));
+        }
+    }
+    let words = Words {
+        name: "inverteddoublependulum",
+        variant,
+        horizon: 1000,
+        observation,
+        rules: Rules {
+            summary: "Keep two poles, one on the other, upright by pushing their cart.".into(),
+            reward: "10 − 0.01·x² − (z − 2)² − 1e-3·ω₁² − 5e-3·ω₂², (x, z) the upper pole's tip".into(),
+            start: "upright; positions moved by a uniform number within ±0.1, velocities normal with deviation 0.1".into(),
+            termination: "the tip is at 1 m or lower".into(),
+            versions: "v5 pays no 10 on the step that terminates and observes one constraint force instead of three."
+                .into(),
+            source: String::new(),
+        },
+    };
+    Balance::new(
+        &INVERTED_DOUBLE_PENDULUM,
+        DoublePendulumRule(variant),
+        5,
+        words,
+    )
+}

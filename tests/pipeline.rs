@@ -1,0 +1,198 @@
+//! The whole pipeline on a small budget: reproducible, resumable, kind to bad input.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const SMALL: [&str; 7] = [
+    "prior.updates=200",
+    "critic.updates=200",
+    "finetune.updates=40",
+    "evaluation.episodes=6",
+    "evaluation.episodes_in_training=4",
+    "evaluation.evaluations_in_training=4",
+    "evaluation.best_of=[4]",
+];
+
+fn tiltrl(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tiltrl"))
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .expect("the binary runs")
+}
+
+fn quickstart(folder: &Path, threads: &str) -> Output {
+    let mut arguments = vec!["--threads", threads, "quickstart", "--out", "run"];
+    for entry in SMALL {
+        arguments.extend(["--set", entry]);
+    }
+    tiltrl(folder, &arguments)
+}
+
+fn read(folder: &Path, name: &str) -> Vec<u8> {
+    std::fs::read(folder.join("run/seed-1").join(name)).expect("written by the run")
+}
+
+const COMPARED: [&str; 6] = [
+    "eval.csv",
+    "prior.csv",
+    "critic.csv",
+    "finetune.csv",
+    "checkpoints/critic.safetensors",
+    "checkpoints/posterior.safetensors",
+];
+
+#[test]
+fn threads_and_a_killed_run_change_no_byte() {
+    let [one, two, killed] = [(); 3].map(|()| tempfile::tempdir().expect("temporary folder"));
+    let output = quickstart(one.path(), "1");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(String::from_utf8_lossy(&output.stdout).contains("posterior"));
+    assert!(quickstart(two.path(), "2").status.success());
+    // Kill again and again until a run gets through: every stage is hit by some kill.
+    let mut patience = std::time::Duration::from_millis(300);
+    let mut kills = 0;
+    loop {
+        let mut arguments = vec!["quickstart", "--out", "run"];
+        for entry in SMALL {
+            arguments.extend(["--set", entry]);
+        }
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tiltrl"))
+            .current_dir(killed.path())
+            .args(arguments)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        std::thread::sleep(patience);
+        if child.try_wait().expect("waitable").is_some() {
+            break;
+        }
+        child.kill().expect("killable");
+        child.wait().expect("waitable");
+        kills += 1;
+        patience = patience * 5 / 4;
+        assert!(kills < 40, "the run never finished");
+    }
+    for name in COMPARED {
+        assert!(
+            read(one.path(), name) == read(two.path(), name),
+            "{name} differs between 1 and 2 threads"
+        );
+        assert!(
+            read(one.path(), name) == read(killed.path(), name),
+            "{name} differs after {kills} kills"
+        );
+    }
+    for picture in [
+        "returns.svg",
+        "returns.png",
+        "returns.csv",
+        "final.svg",
+        "training.svg",
+        "summary.json",
+    ] {
+        assert!(one.path().join("run").join(picture).exists(), "{picture}");
+    }
+    another_config_is_refused_and_another_seed_is_another_run(one.path());
+}
+
+fn another_config_is_refused_and_another_seed_is_another_run(folder: &Path) {
+    let output = tiltrl(
+        folder,
+        &["quickstart", "--out", "run", "--set", "prior.updates=201"],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another config"));
+    let mut arguments = vec!["quickstart", "--out", "run", "--seeds", "2"];
+    for entry in SMALL {
+        arguments.extend(["--set", entry]);
+    }
+    assert!(tiltrl(folder, &arguments).status.success());
+    // Silent failure 26: a seed changes prior, critic and posterior.
+    for name in ["prior", "critic", "posterior"] {
+        let file = |seed: u64| {
+            std::fs::read(folder.join(format!("run/seed-{seed}/checkpoints/{name}.safetensors")))
+                .expect("written")
+        };
+        assert!(file(1) != file(2), "{name}");
+    }
+    let certified = tiltrl(folder, &["certify", "run"]);
+    assert!(certified.status.success());
+    assert!(String::from_utf8_lossy(&certified.stdout).contains("ess_posterior"));
+}
+
+#[test]
+fn bad_input_is_named_and_exit_codes_are_kept() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let cases: [(&[&str], i32, &str); 7] = [
+        (
+            &["run", "--preset", "hoper-medium"],
+            2,
+            "did you mean `hopper-medium`",
+        ),
+        (
+            &["run", "--preset", "hopper-medium"],
+            1,
+            "hopper-medium.hdf5",
+        ),
+        (
+            &["quickstart", "--set", "prior.update=3"],
+            2,
+            "did you mean `updates`",
+        ),
+        (&["data", "missing.hdf5"], 1, "missing.hdf5"),
+        (
+            &["collect", "--env", "hoper-v4", "--out", "x.hdf5"],
+            1,
+            "hopper-v4",
+        ),
+        (&["evaluate", "nothing"], 1, "summary.json"),
+        (&["--nonsense"], 2, "nonsense"),
+    ];
+    for (arguments, code, text) in cases {
+        let output = tiltrl(folder.path(), arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+        assert!(error.contains(text), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn collected_data_can_be_read_again_and_is_not_overwritten() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let collect = [
+        "collect",
+        "--env",
+        "hopper-v4",
+        "--policy",
+        "uniform",
+        "--episodes",
+        "3",
+        "--out",
+        "random.hdf5",
+    ];
+    assert!(tiltrl(folder.path(), &collect).status.success());
+    assert_eq!(tiltrl(folder.path(), &collect).status.code(), Some(1));
+    let shown = tiltrl(
+        folder.path(),
+        &[
+            "data",
+            "random.hdf5",
+            "--env",
+            "hopper-v4",
+            "--plot",
+            "returns",
+        ],
+    );
+    assert!(
+        shown.status.success(),
+        "{}",
+        String::from_utf8_lossy(&shown.stderr)
+    );
+    assert!(folder.path().join("returns.svg").exists());
+}
