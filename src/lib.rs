@@ -16,3 +16,7 @@ pub mod train;
 pub use tiltrl_envs as envs;
 pub use tiltrl_plots as plots;
 pub use tiltrl_policies as policies;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -11,6 +11,7 @@ mod dataset;
 mod error;
 mod file;
 mod read;
+mod signature;
 mod summary;
 mod table;
 mod transitions;
