@@ -17,33 +17,7 @@ impl Summary {
     }
 
     fn write_table(&self, out: &mut String) -> fmt::Result {
-        for source in &self.sources {
-            writeln!(out, "{:<22}{}", "file", source.display())?;
-        }
-        writeln!(out, "{:<22}{}", "sha256", self.sha256)?;
-        writeln!(out, "{:<22}{}", "transitions", self.transitions)?;
-        writeln!(
-            out,
-            "{:<22}{} → {}{}",
-            "observation → action",
-            self.observation_dim,
-            self.action_dim,
-            if self.has_next_observations {
-                ", successors on record"
-            } else {
-                ""
-            }
-        )?;
-        writeln!(
-            out,
-            "{:<22}{} complete, {} rows after them",
-            "episodes", self.episodes, self.trailing_transitions
-        )?;
-        writeln!(
-            out,
-            "{:<22}{} terminals, {} timeouts",
-            "ends", self.terminals, self.timeouts
-        )?;
+        self.write_counts(out)?;
         writeln!(
             out,
             "\n{:<22}{:>11}{:>11}{:>11}{:>11}{:>11}",
@@ -78,6 +52,36 @@ impl Summary {
             )?;
         }
         self.write_histogram(out)
+    }
+
+    fn write_counts(&self, out: &mut String) -> fmt::Result {
+        for source in &self.sources {
+            writeln!(out, "{:<22}{}", "file", source.display())?;
+        }
+        writeln!(out, "{:<22}{}", "sha256", self.sha256)?;
+        writeln!(out, "{:<22}{}", "transitions", self.transitions)?;
+        writeln!(
+            out,
+            "{:<22}{} → {}{}",
+            "observation → action",
+            self.observation_dim,
+            self.action_dim,
+            if self.has_next_observations {
+                ", successors on record"
+            } else {
+                ""
+            }
+        )?;
+        writeln!(
+            out,
+            "{:<22}{} complete, {} rows after them",
+            "episodes", self.episodes, self.trailing_transitions
+        )?;
+        writeln!(
+            out,
+            "{:<22}{} terminals, {} timeouts",
+            "ends", self.terminals, self.timeouts
+        )
     }
 
     fn write_actions(&self, out: &mut String) -> fmt::Result {
