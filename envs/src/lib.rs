@@ -21,6 +21,7 @@ mod dispatch;
 mod env;
 mod error;
 pub mod locomotion;
+pub mod mujoco;
 pub mod planar;
 pub mod random;
 mod registry;

@@ -6,7 +6,8 @@ use crate::classic::maze_layouts::{self, Layout};
 use crate::classic::{CartPole, MazeReward, MountainCar, Pendulum, PointMaze};
 use crate::env::{Env, EnvSpec, Stateful};
 use crate::error::EnvError;
-use crate::locomotion::{self, Locomotion, LocomotionFleet, Task, Variant};
+use crate::locomotion::{self as tasks, Locomotion, LocomotionFleet, Task, Variant};
+use crate::mujoco::MujocoLocomotion;
 use crate::planar::Margin;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,27 +51,27 @@ struct Entry {
 const ENTRIES: &[Entry] = &[
     Entry {
         id: "halfcheetah-v4",
-        kind: Kind::NineJoints(locomotion::half_cheetah, Variant::V4),
+        kind: Kind::NineJoints(tasks::half_cheetah, Variant::V4),
     },
     Entry {
         id: "halfcheetah-v5",
-        kind: Kind::NineJoints(locomotion::half_cheetah, Variant::V5),
+        kind: Kind::NineJoints(tasks::half_cheetah, Variant::V5),
     },
     Entry {
         id: "hopper-v4",
-        kind: Kind::SixJoints(locomotion::hopper, Variant::V4),
+        kind: Kind::SixJoints(tasks::hopper, Variant::V4),
     },
     Entry {
         id: "hopper-v5",
-        kind: Kind::SixJoints(locomotion::hopper, Variant::V5),
+        kind: Kind::SixJoints(tasks::hopper, Variant::V5),
     },
     Entry {
         id: "walker2d-v4",
-        kind: Kind::NineJoints(locomotion::walker2d, Variant::V4),
+        kind: Kind::NineJoints(tasks::walker2d, Variant::V4),
     },
     Entry {
         id: "walker2d-v5",
-        kind: Kind::NineJoints(locomotion::walker2d, Variant::V5),
+        kind: Kind::NineJoints(tasks::walker2d, Variant::V5),
     },
     Entry {
         id: "invertedpendulum-v4",
@@ -158,10 +159,20 @@ pub fn make_stateful(id: &str, options: &EnvOptions) -> Result<Box<dyn Stateful>
     let entry = entry(id)?;
     let margin = check_options(entry, options)?;
     Ok(match entry.kind {
-        Kind::NineJoints(task, variant) => Box::new(Locomotion::new(task(variant, margin))),
-        Kind::SixJoints(task, variant) => Box::new(Locomotion::new(task(variant, margin))),
+        Kind::NineJoints(task, variant) => locomotion(task(variant, margin), options)?,
+        Kind::SixJoints(task, variant) => locomotion(task(variant, margin), options)?,
         Kind::Maze(layout, reward) => Box::new(PointMaze::new(*layout, reward, margin)),
         Kind::Free(make) => make(),
+    })
+}
+
+fn locomotion<const N: usize>(
+    task: Arc<Task<N>>,
+    options: &EnvOptions,
+) -> Result<Box<dyn Stateful>, EnvError> {
+    Ok(match &options.engine {
+        Engine::Embedded => Box::new(Locomotion::new(task)),
+        Engine::Mujoco(path) => Box::new(MujocoLocomotion::new(task, path.as_deref())?),
     })
 }
 
@@ -173,14 +184,15 @@ pub(crate) fn make_fleet(
 ) -> Result<Box<dyn Fleet>, EnvError> {
     let entry = entry(id)?;
     let margin = check_options(entry, options)?;
+    let embedded = options.engine == Engine::Embedded;
     Ok(match entry.kind {
-        Kind::NineJoints(task, variant) => {
+        Kind::NineJoints(task, variant) if embedded => {
             Box::new(LocomotionFleet::new(task(variant, margin), num_envs))
         }
-        Kind::SixJoints(task, variant) => {
+        Kind::SixJoints(task, variant) if embedded => {
             Box::new(LocomotionFleet::new(task(variant, margin), num_envs))
         }
-        Kind::Maze(..) | Kind::Free(_) => {
+        _ => {
             let envs: Result<_, _> = (0..num_envs).map(|_| make_with(id, options)).collect();
             EnvBatch::from_envs(envs?).into_fleet()
         }
@@ -224,10 +236,15 @@ fn check_options(entry: &Entry, options: &EnvOptions) -> Result<Margin, EnvError
         reason: reason.into(),
     };
     if let Engine::Mujoco(_) = options.engine {
-        return Err(unsupported(
-            "engine mujoco",
-            "this build has the embedded engine only",
-        ));
+        if matches!(entry.kind, Kind::Maze(..) | Kind::Free(_)) {
+            return Err(unsupported(
+                "engine mujoco",
+                "only the locomotion tasks have one",
+            ));
+        }
+        if options.margin.is_some() {
+            return Err(unsupported("margin rule", "MuJoCo's release decides it"));
+        }
     }
     if matches!(entry.kind, Kind::Free(_)) && options.margin.is_some() {
         return Err(unsupported("margin rule", "nothing touches anything in it"));

@@ -129,7 +129,13 @@ fn the_small_tasks_follow_their_recordings() {
     for (id, tolerance) in tolerances {
         let file = id.replace("mountaincar-continuous", "mountaincarcontinuous");
         let records = read(&golden(&format!("{file}.bin")), Layout::Golden);
-        let deviation = replay_each_step(&mut *make(id, None), &records);
+        // A Reacher-v4 reward looks at where the step before left the arm, so its episodes are played through.
+        let mut env = make(id, None);
+        let deviation = if id == "reacher-v4" {
+            replay_freely(&mut *env, &records, 60)
+        } else {
+            replay_each_step(&mut *env, &records)
+        };
         eprintln!("{id}: {deviation:?}");
         assert!(deviation.observation < tolerance, "{id}: {deviation:?}");
         assert!(deviation.reward < 1e-6, "{id}: {deviation:?}");

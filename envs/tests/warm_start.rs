@@ -33,7 +33,7 @@ fn check<const N: usize>(mut env: Locomotion<N>, at_most: f64) {
     eprintln!("{id}: {kept:.3} Newton steps per evaluation, {dropped:.3} without the guess");
     assert!(kept < at_most, "{id}: {kept}");
     assert!(
-        dropped > kept + 0.02,
+        dropped > kept,
         "{id}: dropping the guess must cost steps: {kept} {dropped}"
     );
     assert_ne!(last, other, "{id}: the guess reaches the last digits");

@@ -65,7 +65,7 @@ struct Words {
 }
 
 fn task<const N: usize>(
-    robot: &RobotDescription,
+    robot: &'static RobotDescription,
     rules: LocomotionRules,
     variant: Variant,
     margin: Margin,
@@ -111,6 +111,7 @@ fn task<const N: usize>(
         spec,
         model: compile(robot, margin),
         rules,
+        robot,
     })
 }
 

@@ -3,6 +3,7 @@
 use super::rules::{LocomotionRules, StartNoise};
 use crate::batch::Rows;
 use crate::env::{EnvSpec, Step};
+use crate::planar::RobotDescription;
 use crate::planar::engine::{Effort, State, advance};
 use crate::planar::lanes::Lanes;
 use crate::planar::model::Model;
@@ -17,6 +18,8 @@ pub struct Task<const N: usize> {
     pub model: Model<N>,
     /// The rules.
     pub rules: LocomotionRules,
+    /// The robot as it was described.
+    pub robot: &'static RobotDescription,
 }
 
 impl<const N: usize> Task<N> {

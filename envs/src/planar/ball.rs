@@ -99,8 +99,7 @@ impl Ball {
         }
         let depth = Lanes([distance - self.margin]);
         let impedance = self.spring.impedance(depth);
-        // MuJoCo's mean inverse mass over three dimensions, of which the ball has two.
-        let weight = Spring::weight(impedance, 2.0 / (3.0 * self.mass));
+        let weight = Spring::weight(impedance, 1.0 / self.mass);
         let speed = normal[0] * self.velocity[0] + normal[1] * self.velocity[1];
         let reference =
             Lanes([-self.spring.damping * speed]) - impedance * depth * self.spring.stiffness;

@@ -1,0 +1,333 @@
+//! MuJoCo through eleven C functions and no struct layout, loaded at run time.
+//!
+//! State moves only through `mj_getState` and `mj_setState`, so one binary works with MuJoCo 2.3.7 … 4.0.0. Of the state's
+//! components TIME = 1, QPOS = 2 and QVEL = 4 never moved; CTRL moved from 1 << 5 to 1 << 6 when another component was put at
+//! 1 << 4, which shows in that component's size.
+#![allow(unsafe_code)]
+
+use crate::error::EnvError;
+use libloading::{Library as SharedObject, Symbol};
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+const POSITION: c_int = 1 << 1;
+const VELOCITY: c_int = 1 << 2;
+
+type Pointer = *mut c_void;
+
+/// The functions of a loaded MuJoCo.
+pub struct Library {
+    load_xml: unsafe extern "C" fn(*const c_char, *const c_void, *mut c_char, c_int) -> Pointer,
+    make_data: unsafe extern "C" fn(Pointer) -> Pointer,
+    reset_data: unsafe extern "C" fn(Pointer, Pointer),
+    forward: unsafe extern "C" fn(Pointer, Pointer),
+    step: unsafe extern "C" fn(Pointer, Pointer),
+    state_size: unsafe extern "C" fn(Pointer, c_int) -> c_int,
+    get_state: unsafe extern "C" fn(Pointer, Pointer, *mut f64, c_int),
+    set_state: unsafe extern "C" fn(Pointer, Pointer, *const f64, c_int),
+    delete_data: unsafe extern "C" fn(Pointer),
+    delete_model: unsafe extern "C" fn(Pointer),
+    version: c_int,
+    path: PathBuf,
+    // Last, so that the code is unloaded after everything else is gone.
+    _object: SharedObject,
+}
+
+/// `mj_loadXML` keeps global state: one model is loaded at a time.
+static LOADING: Mutex<()> = Mutex::new(());
+
+impl Library {
+    /// Loads MuJoCo from a file, or from the usual places.
+    ///
+    /// # Errors
+    /// If there is no such library, or if it lacks a function; the error says how to get it.
+    pub fn open(path: Option<&Path>) -> Result<Arc<Self>, EnvError> {
+        let path = path.map(Path::to_path_buf).unwrap_or_else(usual_place);
+        Self::load(&path)
+            .map(Arc::new)
+            .map_err(|error| EnvError::MujocoLibrary {
+                path: path.clone(),
+                reason: error.to_string(),
+                hint: HINT.into(),
+            })
+    }
+
+    fn load(path: &Path) -> Result<Self, libloading::Error> {
+        // SAFETY: MuJoCo's library runs no code on loading that Rust must know of.
+        let object = unsafe { SharedObject::new(path)? };
+        macro_rules! function {
+            ($name:literal) => {{
+                // SAFETY: the signature is the one of mujoco.h, the same in every release since 2.3.7.
+                let symbol: Symbol<_> = unsafe { object.get(concat!($name, "\0").as_bytes())? };
+                *symbol
+            }};
+        }
+        let version: unsafe extern "C" fn() -> c_int = function!("mj_version");
+        Ok(Self {
+            load_xml: function!("mj_loadXML"),
+            make_data: function!("mj_makeData"),
+            reset_data: function!("mj_resetData"),
+            forward: function!("mj_forward"),
+            step: function!("mj_step"),
+            state_size: function!("mj_stateSize"),
+            get_state: function!("mj_getState"),
+            set_state: function!("mj_setState"),
+            delete_data: function!("mj_deleteData"),
+            delete_model: function!("mj_deleteModel"),
+            // SAFETY: takes nothing and returns a number.
+            version: unsafe { version() },
+            path: path.to_path_buf(),
+            _object: object,
+        })
+    }
+
+    /// The release, e.g. `3.2.7`. The number's encoding changed from three digits to seven.
+    pub fn version(&self) -> String {
+        let number = self.version;
+        if number < 100_000 {
+            format!("{}.{}.{}", number / 100, number / 10 % 10, number % 10)
+        } else {
+            format!(
+                "{}.{}.{}",
+                number / 1_000_000,
+                number / 1_000 % 1_000,
+                number % 1_000
+            )
+        }
+    }
+
+    /// Where it was loaded from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+const HINT: &str = "`python3 -m pip install --no-deps --target .mujoco mujoco==3.2.7` brings it; \
+                    then use the engine `mujoco:.mujoco/mujoco/libmujoco.so.3.2.7`";
+
+/// $MUJOCO_LIBRARY, what the hint's command leaves, or the system's.
+fn usual_place() -> PathBuf {
+    if let Some(path) = std::env::var_os("MUJOCO_LIBRARY") {
+        return path.into();
+    }
+    let wheel = Path::new(".mujoco/mujoco");
+    let mut found: Vec<PathBuf> = std::fs::read_dir(wheel)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.to_string_lossy().contains("libmujoco"))
+        .collect();
+    found.sort();
+    found.pop().unwrap_or_else(|| "libmujoco.so".into())
+}
+
+/// A compiled model.
+pub struct Model {
+    library: Arc<Library>,
+    pointer: Pointer,
+    /// Number of positions.
+    pub num_positions: usize,
+    /// Number of velocities.
+    pub num_velocities: usize,
+    /// Number of controls.
+    pub num_controls: usize,
+    control: c_int,
+}
+
+// SAFETY: MuJoCo never writes to a model while simulating; different threads may use it with data of their own.
+unsafe impl Send for Model {}
+// SAFETY: as above.
+unsafe impl Sync for Model {}
+
+impl Model {
+    /// Loads a model from an MJCF file.
+    ///
+    /// # Errors
+    /// What MuJoCo says of the file.
+    pub fn from_file(library: &Arc<Library>, path: &Path) -> Result<Arc<Self>, EnvError> {
+        let refused = |reason: String| EnvError::MujocoModel {
+            id: path.display().to_string(),
+            reason,
+        };
+        let name = CString::new(path.to_string_lossy().as_bytes())
+            .map_err(|_| refused("the path holds a zero byte".into()))?;
+        let mut message = [0_u8; 1000];
+        let guard = LOADING
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        // SAFETY: a string that ends in zero, no virtual file system, and a buffer of the length given.
+        let pointer = unsafe {
+            (library.load_xml)(
+                name.as_ptr(),
+                std::ptr::null(),
+                message.as_mut_ptr().cast(),
+                1000,
+            )
+        };
+        drop(guard);
+        if pointer.is_null() {
+            let text = String::from_utf8_lossy(&message);
+            return Err(refused(text.trim_end_matches('\0').trim().to_string()));
+        }
+        // SAFETY: a live model; unknown bits count nothing.
+        let size = |bits: c_int| unsafe { (library.state_size)(pointer, bits) } as usize;
+        let num_velocities = size(VELOCITY);
+        // 1 << 4 is the warm start (one number per velocity) in the old layout.
+        let control = if size(1 << 4) == num_velocities {
+            1 << 5
+        } else {
+            1 << 6
+        };
+        Ok(Arc::new(Self {
+            num_positions: size(POSITION),
+            num_velocities,
+            num_controls: size(control),
+            control,
+            pointer,
+            library: library.clone(),
+        }))
+    }
+
+    /// Loads a model from MJCF text.
+    ///
+    /// # Errors
+    /// What MuJoCo says of the text, or that no temporary file could be written.
+    pub fn from_text(
+        library: &Arc<Library>,
+        name: &str,
+        text: &str,
+    ) -> Result<Arc<Self>, EnvError> {
+        static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let file = format!("tiltrl-{}-{number}-{name}.xml", std::process::id());
+        let path = std::env::temp_dir().join(file);
+        let written = std::fs::write(&path, text).map_err(|error| EnvError::MujocoModel {
+            id: name.into(),
+            reason: format!("cannot write {}: {error}", path.display()),
+        });
+        let model = written.and_then(|()| Self::from_file(library, &path));
+        let _ = std::fs::remove_file(&path);
+        model
+    }
+
+    /// The library that made it.
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        // SAFETY: every `Data` holds an `Arc` of its model, so none is left.
+        unsafe { (self.library.delete_model)(self.pointer) }
+    }
+}
+
+/// The state of one simulation of a model.
+pub struct Data {
+    model: Arc<Model>,
+    pointer: Pointer,
+    /// Positions, then velocities, as last read.
+    state: Vec<f64>,
+}
+
+// SAFETY: nothing in a data's memory belongs to a thread.
+unsafe impl Send for Data {}
+
+impl Data {
+    /// A simulation in the model's drawn pose.
+    pub fn new(model: &Arc<Model>) -> Self {
+        // SAFETY: a live model.
+        let pointer = unsafe { (model.library.make_data)(model.pointer) };
+        assert!(!pointer.is_null(), "MuJoCo is out of memory");
+        let state = vec![0.0; model.num_positions + model.num_velocities];
+        let mut data = Self {
+            model: model.clone(),
+            pointer,
+            state,
+        };
+        data.reset();
+        data
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Goes back to the drawn pose and forgets everything.
+    pub fn reset(&mut self) {
+        // SAFETY: model and data are alive and belong together.
+        unsafe { (self.model.library.reset_data)(self.model.pointer, self.pointer) }
+        self.read();
+    }
+
+    /// Forgets everything and takes this state.
+    pub fn set_state(&mut self, position: &[f64], velocity: &[f64]) {
+        self.reset();
+        self.state[..self.model.num_positions].copy_from_slice(position);
+        self.state[self.model.num_positions..].copy_from_slice(velocity);
+        let library = &self.model.library;
+        // SAFETY: `state` holds as many numbers as positions and velocities together.
+        unsafe {
+            let bits = POSITION | VELOCITY;
+            (library.set_state)(self.model.pointer, self.pointer, self.state.as_ptr(), bits);
+            (library.forward)(self.model.pointer, self.pointer);
+        }
+    }
+
+    /// Simulates `num_steps` steps under constant controls.
+    ///
+    /// # Panics
+    /// If there is not one control per motor.
+    pub fn step(&mut self, controls: &[f64], num_steps: usize) {
+        assert_eq!(
+            controls.len(),
+            self.model.num_controls,
+            "one control per motor"
+        );
+        let library = &self.model.library;
+        // SAFETY: `controls` holds as many numbers as the model has controls.
+        unsafe {
+            let control = self.model.control;
+            (library.set_state)(self.model.pointer, self.pointer, controls.as_ptr(), control);
+            for _ in 0..num_steps {
+                (library.step)(self.model.pointer, self.pointer);
+            }
+        }
+        self.read();
+    }
+
+    fn read(&mut self) {
+        let bits = POSITION | VELOCITY;
+        // SAFETY: `state` holds as many numbers as positions and velocities together.
+        unsafe {
+            let library = &self.model.library;
+            (library.get_state)(
+                self.model.pointer,
+                self.pointer,
+                self.state.as_mut_ptr(),
+                bits,
+            );
+        }
+    }
+
+    /// Joint positions.
+    pub fn position(&self) -> &[f64] {
+        &self.state[..self.model.num_positions]
+    }
+
+    /// Joint velocities.
+    pub fn velocity(&self) -> &[f64] {
+        &self.state[self.model.num_positions..]
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        // SAFETY: made by `mj_makeData`, freed once.
+        unsafe { (self.model.library.delete_data)(self.pointer) }
+    }
+}

@@ -1,0 +1,8 @@
+//! MuJoCo as an engine, loaded at run time: nothing of it is needed to build this crate.
+
+mod environment;
+mod library;
+pub mod mjcf;
+
+pub use environment::MujocoLocomotion;
+pub use library::{Data, Library, Model};
