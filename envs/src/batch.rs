@@ -103,7 +103,7 @@ impl EnvBatch {
     /// Starts the episode of `seeds[k]` in environment `indices[k]` and writes row k of `observations`.
     ///
     /// # Shapes
-    /// seeds: [indices]; observations: [indices, observation_dim].
+    /// seeds: `[indices]`; observations: [indices, observation_dim].
     ///
     /// # Panics
     /// If a shape or an index is wrong.
@@ -125,7 +125,7 @@ impl EnvBatch {
     ///
     /// # Shapes
     /// indices strictly increasing; actions: [indices, action_dim]; observations: [indices, observation_dim];
-    /// steps: [indices].
+    /// steps: `[indices]`.
     ///
     /// # Panics
     /// If a shape or an index is wrong.

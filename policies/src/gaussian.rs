@@ -22,7 +22,7 @@ pub const EMBEDDING: usize = 16;
 /// A diffusion model of `dim` values given `condition_dim` values.
 #[derive(Clone)]
 pub struct GaussianDiffusion {
-    /// The network: [x, step embedding, condition] → [dim].
+    /// The network: [x, step embedding, condition] → `[dim]`.
     pub net: Mlp,
     /// Noise levels.
     pub schedule: Arc<Schedule>,

@@ -45,11 +45,11 @@ pub struct Transitions<'a> {
     pub observations: &'a [f32],
     /// [rows, action_dim]
     pub actions: &'a [f32],
-    /// [rows], already scaled
+    /// `[rows]`, already scaled
     pub rewards: &'a [f32],
     /// [rows, observation_dim]
     pub next_observations: &'a [f32],
-    /// [rows], 1 where the episode ended for good
+    /// `[rows]`, 1 where the episode ended for good
     pub terminals: &'a [f32],
 }
 
@@ -146,7 +146,7 @@ impl Iql {
     /// Returns the conservative Q of each row from the target networks: their minimum, or mean − lcb · std.
     ///
     /// # Shapes
-    /// `observations` [rows, observation_dim] normalised, `actions` [rows, action_dim] in [-1, 1] → [rows].
+    /// `observations` [rows, observation_dim] normalised, `actions` [rows, action_dim] in [-1, 1] → `[rows]`.
     pub fn value_of(&self, observations: &[f32], actions: &[f32]) -> Vec<f64> {
         let input = self.inputs(observations, actions);
         let members: Vec<Vec<f32>> = self

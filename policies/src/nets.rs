@@ -14,7 +14,7 @@ pub fn matrix(values: Vec<f32>, columns: usize, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, [rows, columns]), device)
 }
 
-/// Makes a [length] tensor out of host values.
+/// Makes a `[length]` tensor out of host values.
 pub fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
     let length = values.len();
     Tensor::from_data(TensorData::new(values, [length]), device)
@@ -38,7 +38,7 @@ pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 pub struct Mlp {
     /// Shape.
     pub spec: Arc<MlpSpec>,
-    /// Flat parameters [num_parameters]; tracked while training.
+    /// Flat parameters `[num_parameters]`; tracked while training.
     pub parameters: Tensor<1>,
 }
 

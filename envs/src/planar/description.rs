@@ -1,7 +1,7 @@
 //! A planar robot as its author wrote it: links, joints, capsules, motors, in MJCF's terms.
 //!
-//! One description feeds both engines: [`super::compile`] turns it into the embedded engine's model and
-//! [`super::mjcf`] writes it as MJCF for MuJoCo. The plane is (x, z); the hinge axis ±1 stands for (0, ±1, 0). Lengths
+//! One description feeds both engines: [`super::compile()`] turns it into the embedded engine's model and
+//! `mujoco::mjcf` writes it as MJCF for MuJoCo. The plane is (x, z); the hinge axis ±1 stands for (0, ±1, 0). Lengths
 //! are metres, angles radians, masses kilograms, densities kg/m³, torques N·m, forces N.
 
 /// How time advances inside one simulation step.

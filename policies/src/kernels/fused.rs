@@ -133,7 +133,7 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
 /// Returns the network's output, fused where the backend allows it.
 ///
 /// # Shapes
-/// `input` [rows, inputs], `parameters` [num_parameters] → [rows, outputs].
+/// `input` [rows, inputs], `parameters` `[num_parameters]` → [rows, outputs].
 pub fn mlp_forward(spec: &Arc<MlpSpec>, parameters: &Tensor<1>, input: Tensor<2>) -> Tensor<2> {
     if input.device().inner() == Device::flex() {
         let output = <Dispatch as FusedBackend>::fused_mlp(

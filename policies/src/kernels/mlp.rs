@@ -13,8 +13,8 @@ use super::norm::{normalize, normalize_backward};
 
 /// Shape of a multilayer perceptron whose parameters lie in one flat vector.
 ///
-/// Per layer: W [inputs, outputs] row-major, b [outputs], then, on hidden layers with layer
-/// normalisation, gain [outputs] and shift [outputs].
+/// Per layer: W [inputs, outputs] row-major, b `[outputs]`, then, on hidden layers with layer
+/// normalisation, gain `[outputs]` and shift `[outputs]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MlpSpec {
     /// Width of the input, of every hidden layer, and of the output.

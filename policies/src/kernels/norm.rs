@@ -59,7 +59,7 @@ fn sweep(rows: &mut [f32], gain_shift: &[f32], kept: &mut [f32], inverse: &mut [
 /// Turns gradients of the normalised output into gradients of its input, in place, and adds those of gain and shift.
 ///
 /// # Shapes
-/// `delta` and `normalized` [rows, width], `inverse` [rows], `gain` [width], `gradient` [2 · width].
+/// `delta` and `normalized` [rows, width], `inverse` `[rows]`, `gain` `[width]`, `gradient` [2 · width].
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
 pub fn normalize_backward(
     delta: &mut [f32],
