@@ -1,6 +1,7 @@
 //! What an environment is: [`Env`], the specification that it carries and the result of a step.
 
 use crate::planar::Margin;
+use crate::render::Scene;
 use crate::scores::ReferenceScores;
 
 /// What one step of an environment gave, besides the observation.
@@ -140,4 +141,7 @@ pub trait Stateful: Env {
 
     /// The observation in full precision.
     fn observe(&self, observation: &mut [f64]);
+
+    /// What a picture of this moment shows ([`crate::render::draw`] draws it).
+    fn scene(&self) -> Scene;
 }

@@ -25,6 +25,7 @@ pub mod mujoco;
 pub mod planar;
 pub mod random;
 mod registry;
+pub mod render;
 pub mod scores;
 
 pub use batch::EnvBatch;

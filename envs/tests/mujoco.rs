@@ -144,9 +144,11 @@ fn differ<const N: usize>(
     let mut result = Difference::default();
     let model = compile::<N>(robot, margin_of(library));
     // MuJoCo's solver stops early by default; here it goes on to the end.
-    let precise =
-        "<option tolerance=\"0\" ls_tolerance=\"0\" iterations=\"500\" ls_iterations=\"500\" ";
-    let text = mjcf::write(robot).replace("<option ", precise);
+    let mut precise = "<option tolerance=\"0\" iterations=\"50\" ".to_string();
+    if !library.version().starts_with("2.") {
+        precise += "ls_tolerance=\"1e-12\" ls_iterations=\"50\" ";
+    }
+    let text = mjcf::write(robot).replace("<option ", &precise);
     let mut data = Data::new(&Model::from_text(library, robot.name, &text).unwrap());
     let mut stream = Stream::new(11);
     for _ in 0..count {
@@ -196,7 +198,7 @@ fn ten_thousand_random_states_move_as_mujoco_moves_them() {
         ] {
             eprintln!("MuJoCo {} {name}: {difference:?}", library.version());
             assert!(
-                difference.pushed > 1250,
+                difference.pushed > 1000,
                 "{name}: too few touch anything: {difference:?}"
             );
             // Where the axes of two of Hopper's links cross, MuJoCo takes the contact's normal from rounding errors.

@@ -5,6 +5,7 @@ use crate::env::{Component, Rules, Step};
 use crate::locomotion::Variant;
 use crate::planar::robots::INVERTED_DOUBLE_PENDULUM;
 use crate::random::Stream;
+use crate::render::{Shape, scene_palette as palette};
 
 /// Length of each pole, m.
 const POLE: f64 = 0.6;
@@ -56,6 +57,20 @@ impl Rule<3> for DoublePendulumRule {
             reward: alive - distance - (1e-3 * v1 * v1 + 5e-3 * v2 * v2),
             terminated,
         }
+    }
+
+    fn scenery(&self, _: &Snapshot<3>) -> Vec<Shape> {
+        let colour = palette::FLOOR;
+        vec![Shape::Capsule {
+            from: [-1.0, 0.0],
+            to: [1.0, 0.0],
+            radius: 0.02,
+            colour,
+        }]
+    }
+
+    fn view(&self) -> [f64; 2] {
+        [0.5, 3.4]
     }
 }
 

@@ -3,11 +3,13 @@
 use crate::env::{Component, Env, EnvSpec, Rules, Stateful, Step};
 use crate::locomotion::Variant;
 use crate::planar::description::RobotDescription;
+use crate::planar::drawing::capsules;
 use crate::planar::engine::{State, advance};
 use crate::planar::lanes::Lanes;
 use crate::planar::model::Model;
 use crate::planar::{Margin, compile};
 use crate::random::Stream;
+use crate::render::{Scene, Shape};
 
 /// What a rule sees of a moment.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +35,10 @@ pub trait Rule<const N: usize>: Send {
     fn observe(&self, now: &Snapshot<N>, observation: &mut [f64]);
     /// The reward and whether the task ended; `action` is in the motors' units.
     fn judge(&self, before: &Snapshot<N>, now: &Snapshot<N>, action: &[f32]) -> Step;
+    /// What a picture shows behind the robot.
+    fn scenery(&self, now: &Snapshot<N>) -> Vec<Shape>;
+    /// Height of the picture's middle and width of what is seen, m.
+    fn view(&self) -> [f64; 2];
 }
 
 /// The most components that an observation of these tasks has.
@@ -43,6 +49,7 @@ pub struct Balance<const N: usize, R> {
     spec: EnvSpec,
     model: Model<N>,
     rule: R,
+    robot: &'static RobotDescription,
     frame_skip: usize,
     state: State<N, 1>,
     now: Snapshot<N>,
@@ -50,7 +57,7 @@ pub struct Balance<const N: usize, R> {
 
 impl<const N: usize, R: Rule<N>> Balance<N, R> {
     /// The robot in the drawn pose. `words` are the specification's parts that differ from task to task.
-    pub fn new(robot: &RobotDescription, rule: R, frame_skip: usize, words: Words) -> Self {
+    pub fn new(robot: &'static RobotDescription, rule: R, frame_skip: usize, words: Words) -> Self {
         let model: Model<N> = compile(robot, Margin::Max);
         let spec = spec(robot, frame_skip, words);
         assert!(spec.observation_dim <= MAX_OBSERVATION);
@@ -65,6 +72,7 @@ impl<const N: usize, R: Rule<N>> Balance<N, R> {
             spec,
             model,
             rule,
+            robot,
             frame_skip,
             state: State::ZERO,
             now,
@@ -145,6 +153,17 @@ impl<const N: usize, R: Rule<N>> Stateful for Balance<N, R> {
 
     fn observe(&self, observation: &mut [f64]) {
         self.rule.observe(&self.now, observation);
+    }
+
+    fn scene(&self) -> Scene {
+        let mut shapes = self.rule.scenery(&self.now);
+        shapes.extend(capsules(self.robot, &self.model, &self.now.position));
+        let [centre, width] = self.rule.view();
+        Scene {
+            centre: [0.0, centre],
+            width,
+            shapes,
+        }
     }
 }
 

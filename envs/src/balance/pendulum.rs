@@ -5,6 +5,7 @@ use crate::env::{Component, Rules, Step};
 use crate::locomotion::Variant;
 use crate::planar::robots::INVERTED_PENDULUM;
 use crate::random::Stream;
+use crate::render::{Shape, scene_palette as palette};
 
 /// Alive while the pole leans less than 0.2 rad.
 pub struct PendulumRule(Variant);
@@ -33,6 +34,20 @@ impl Rule<2> for PendulumRule {
             reward: f64::from(u8::from(paid)),
             terminated,
         }
+    }
+
+    fn scenery(&self, _: &Snapshot<2>) -> Vec<Shape> {
+        let colour = palette::FLOOR;
+        vec![Shape::Capsule {
+            from: [-1.0, 0.0],
+            to: [1.0, 0.0],
+            radius: 0.02,
+            colour,
+        }]
+    }
+
+    fn view(&self) -> [f64; 2] {
+        [0.2, 2.6]
     }
 }
 

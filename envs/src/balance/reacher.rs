@@ -5,6 +5,7 @@ use crate::env::{Component, Rules, Step};
 use crate::locomotion::Variant;
 use crate::planar::robots::REACHER;
 use crate::random::Stream;
+use crate::render::{Shape, scene_palette as palette};
 
 /// Length of the upper arm and of the lower arm with the fingertip, m.
 const ARM: [f64; 2] = [0.1, 0.11];
@@ -60,6 +61,20 @@ impl Rule<2> for ReacherRule {
             reward: -libm::hypot(x, y) - f64::from(effort),
             terminated: false,
         }
+    }
+
+    fn scenery(&self, now: &Snapshot<2>) -> Vec<Shape> {
+        let [from, to] = [now.target; 2];
+        vec![Shape::Capsule {
+            from,
+            to,
+            radius: 0.015,
+            colour: palette::GOAL,
+        }]
+    }
+
+    fn view(&self) -> [f64; 2] {
+        [0.0, 0.66]
     }
 }
 

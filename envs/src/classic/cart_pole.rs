@@ -5,6 +5,7 @@
 
 use crate::env::{Component, Env, EnvSpec, Rules, Stateful, Step};
 use crate::random::Stream;
+use crate::render::{Scene, Shape, scene_palette as palette};
 use std::f64::consts::PI;
 
 const GRAVITY: f64 = 9.81;
@@ -120,6 +121,37 @@ impl Stateful for CartPole {
 
     fn observe(&self, observation: &mut [f64]) {
         self.write(observation, |x| x);
+    }
+
+    fn scene(&self) -> Scene {
+        let [x, angle, ..] = self.state;
+        let (sine, cosine) = libm::sincos(angle);
+        let tip = [x + 2.0 * HALF_LENGTH * sine, 2.0 * HALF_LENGTH * cosine];
+        let colour = palette::FLOOR;
+        let shapes = vec![
+            Shape::Capsule {
+                from: [-TRACK, 0.0],
+                to: [TRACK, 0.0],
+                radius: 0.02,
+                colour,
+            },
+            Shape::Rectangle {
+                centre: [x, 0.0],
+                half_size: [0.2, 0.1],
+                colour: palette::LIMBS[0],
+            },
+            Shape::Capsule {
+                from: [x, 0.0],
+                to: tip,
+                radius: 0.04,
+                colour: palette::BODY,
+            },
+        ];
+        Scene {
+            centre: [0.0; 2],
+            width: 5.4,
+            shapes,
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::env::{Component, Env, EnvSpec, Rules, Stateful, Step};
 use crate::random::Stream;
+use crate::render::{Scene, Shape, scene_palette as palette};
 
 const POSITION: [f32; 2] = [-1.2, 0.6];
 const MAX_SPEED: f32 = 0.07;
@@ -87,6 +88,36 @@ impl Stateful for MountainCar {
 
     fn observe(&self, observation: &mut [f64]) {
         observation.copy_from_slice(&[f64::from(self.position), f64::from(self.velocity)]);
+    }
+
+    fn scene(&self) -> Scene {
+        let at = |x: f64| [x, 0.45 * libm::sin(3.0 * x) + 0.55];
+        let grid = |k: i32| -1.2 + 0.02 * f64::from(k);
+        let mut shapes: Vec<Shape> = (0..90)
+            .map(|k| Shape::Capsule {
+                from: at(grid(k)),
+                to: at(grid(k + 1)),
+                radius: 0.01,
+                colour: palette::FLOOR,
+            })
+            .collect();
+        for (x, radius, colour) in [
+            (f64::from(GOAL), 0.03, palette::GOAL),
+            (f64::from(self.position), 0.04, palette::BODY),
+        ] {
+            let [from, to] = [[at(x)[0], at(x)[1] + radius]; 2];
+            shapes.push(Shape::Capsule {
+                from,
+                to,
+                radius,
+                colour,
+            });
+        }
+        Scene {
+            centre: [-0.3, 0.6],
+            width: 1.9,
+            shapes,
+        }
     }
 }
 

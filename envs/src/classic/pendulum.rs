@@ -5,6 +5,7 @@
 
 use crate::env::{Component, Env, EnvSpec, Rules, Stateful, Step};
 use crate::random::Stream;
+use crate::render::{Scene, Shape, scene_palette as palette};
 use std::f64::consts::{PI, TAU};
 
 const MAX_SPEED: f64 = 8.0;
@@ -93,6 +94,28 @@ impl Stateful for Pendulum {
     fn observe(&self, observation: &mut [f64]) {
         let (sine, cosine) = libm::sincos(self.angle);
         observation.copy_from_slice(&[cosine, sine, self.speed]);
+    }
+
+    fn scene(&self) -> Scene {
+        let (sine, cosine) = libm::sincos(self.angle);
+        // Angles turn counterclockwise, as in Gymnasium's pictures.
+        let pole = Shape::Capsule {
+            from: [0.0; 2],
+            to: [-sine, cosine],
+            radius: 0.08,
+            colour: palette::BODY,
+        };
+        let pin = Shape::Capsule {
+            from: [0.0; 2],
+            to: [0.0; 2],
+            radius: 0.04,
+            colour: palette::FLOOR,
+        };
+        Scene {
+            centre: [0.0; 2],
+            width: 2.6,
+            shapes: vec![pole, pin],
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::env::{Component, Env, EnvSpec, Rules, Stateful, Step};
 use crate::planar::Margin;
 use crate::planar::ball::{Ball, Wall};
 use crate::random::Stream;
+use crate::render::{Scene, Shape, scene_palette as palette};
 
 const RADIUS: f64 = 0.1;
 const TIMESTEP: f64 = 0.01;
@@ -152,6 +153,41 @@ impl Stateful for PointMaze {
 
     fn observe(&self, observation: &mut [f64]) {
         self.write(observation, |x| x);
+    }
+
+    fn scene(&self) -> Scene {
+        let rows = self.layout.rows;
+        let size = [rows.len(), rows[0].len()].map(|cells| cells as f64);
+        let mut shapes = Vec::new();
+        for row in 0..rows.len() {
+            for column in 0..rows[row].len() {
+                if self.layout.is_wall(row as i64, column as i64) {
+                    let centre = [row as f64 + WALL_OFFSET, column as f64 + WALL_OFFSET];
+                    let (half_size, colour) = ([0.5; 2], palette::FLOOR);
+                    shapes.push(Shape::Rectangle {
+                        centre,
+                        half_size,
+                        colour,
+                    });
+                }
+            }
+        }
+        let mut disc = |at: [f64; 2], radius, colour| {
+            shapes.push(Shape::Capsule {
+                from: at,
+                to: at,
+                radius,
+                colour,
+            });
+        };
+        disc(self.goal, 0.25, palette::GOAL);
+        disc(self.ball.position, RADIUS, palette::BODY);
+        let centre = size.map(|cells| 0.5 * (cells - 1.0) + WALL_OFFSET);
+        Scene {
+            centre,
+            width: size[0].max(size[1]) + 0.5,
+            shapes,
+        }
     }
 }
 

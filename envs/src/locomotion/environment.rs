@@ -3,8 +3,10 @@
 use super::task::Task;
 use crate::batch::Rows;
 use crate::env::{Env, EnvSpec, Stateful, Step};
+use crate::planar::drawing::runner;
 use crate::planar::engine::{Effort, State};
 use crate::planar::lanes::Lanes;
+use crate::render::Scene;
 use std::slice;
 use std::sync::Arc;
 
@@ -95,5 +97,9 @@ impl<const N: usize> Stateful for Locomotion<N> {
 
     fn observe(&self, observation: &mut [f64]) {
         self.task.observe(&self.state, observation, |x| x);
+    }
+
+    fn scene(&self) -> Scene {
+        runner(self.task.robot, &self.task.model, &self.state().0)
     }
 }

@@ -5,10 +5,14 @@ use super::mjcf;
 use crate::env::{Env, EnvSpec, Stateful, Step};
 use crate::error::EnvError;
 use crate::locomotion::{LocomotionRules, Task};
+use crate::planar::drawing::runner;
+use crate::render::Scene;
 use std::path::Path;
 
-/// Returns positions and velocities at the start of the episode with the given seed.
-type StartState = dyn Fn(u64) -> (Vec<f64>, Vec<f64>) + Send;
+/// Position and velocity with which a seed's episode starts.
+type Start = Box<dyn Fn(u64) -> (Vec<f64>, Vec<f64>) + Send>;
+/// The picture of a position.
+type Draw = Box<dyn Fn(&[f64]) -> Scene + Send>;
 
 /// A robot that MuJoCo moves under a task's rules.
 pub struct MujocoLocomotion {
@@ -16,7 +20,8 @@ pub struct MujocoLocomotion {
     rules: LocomotionRules,
     data: Data,
     controls: Vec<f64>,
-    start: Box<StartState>,
+    start: Start,
+    draw: Draw,
     duration: f64,
 }
 
@@ -42,6 +47,10 @@ impl MujocoLocomotion {
             rules: task.rules,
             data: Data::new(&model),
             duration: task.model.timestep * task.rules.frame_skip as f64,
+            draw: {
+                let task = task.clone();
+                Box::new(move |position| runner(robot, &task.model, position))
+            },
             start: Box::new(move |seed| {
                 let first = task.start(seed);
                 (
@@ -116,5 +125,9 @@ impl Stateful for MujocoLocomotion {
 
     fn observe(&self, observation: &mut [f64]) {
         self.write(observation, |x| x);
+    }
+
+    fn scene(&self) -> Scene {
+        (self.draw)(self.data.position())
     }
 }

@@ -37,6 +37,9 @@ pub struct Library {
 /// `mj_loadXML` keeps global state: one model is loaded at a time.
 static LOADING: Mutex<()> = Mutex::new(());
 
+/// Bytes of stack for loading a model.
+const LOADING_STACK: usize = 64 << 20;
+
 impl Library {
     /// Loads MuJoCo from a file, or from the usual places.
     ///
@@ -80,6 +83,35 @@ impl Library {
             path: path.to_path_buf(),
             _object: object,
         })
+    }
+
+    /// Loads a model in a thread of its own: up to 3.1.6 MuJoCo puts more on the stack than a thread has by default.
+    fn load_with_room(&self, name: &CString) -> Result<Pointer, String> {
+        let guard = LOADING
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let load = || {
+            let mut message = [0_u8; 1000];
+            let (text, length) = (message.as_mut_ptr().cast(), message.len() as c_int);
+            // SAFETY: a string that ends in zero, no virtual file system, and a buffer of the length given.
+            let pointer = unsafe { (self.load_xml)(name.as_ptr(), std::ptr::null(), text, length) };
+            // The address, since a pointer cannot leave the thread.
+            (pointer as usize, message)
+        };
+        let (address, message) = std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .stack_size(LOADING_STACK)
+                .spawn_scoped(scope, load)
+                .map_err(|error| error.to_string())?
+                .join()
+                .map_err(|_| "the loader panicked".to_string())
+        })?;
+        drop(guard);
+        if address == 0 {
+            let text = String::from_utf8_lossy(&message);
+            return Err(text.trim_end_matches('\0').trim().to_string());
+        }
+        Ok(address as Pointer)
     }
 
     /// The release, e.g. `3.2.7`. The number's encoding changed from three digits to seven.
@@ -153,24 +185,7 @@ impl Model {
         };
         let name = CString::new(path.to_string_lossy().as_bytes())
             .map_err(|_| refused("the path holds a zero byte".into()))?;
-        let mut message = [0_u8; 1000];
-        let guard = LOADING
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        // SAFETY: a string that ends in zero, no virtual file system, and a buffer of the length given.
-        let pointer = unsafe {
-            (library.load_xml)(
-                name.as_ptr(),
-                std::ptr::null(),
-                message.as_mut_ptr().cast(),
-                1000,
-            )
-        };
-        drop(guard);
-        if pointer.is_null() {
-            let text = String::from_utf8_lossy(&message);
-            return Err(refused(text.trim_end_matches('\0').trim().to_string()));
-        }
+        let pointer = library.load_with_room(&name).map_err(refused)?;
         // SAFETY: a live model; unknown bits count nothing.
         let size = |bits: c_int| unsafe { (library.state_size)(pointer, bits) } as usize;
         let num_velocities = size(VELOCITY);

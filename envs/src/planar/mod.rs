@@ -6,6 +6,7 @@ pub mod compile;
 mod constraints;
 mod contact;
 pub mod description;
+pub mod drawing;
 mod dynamics;
 pub mod engine;
 mod kinematics;
