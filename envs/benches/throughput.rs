@@ -93,11 +93,20 @@ fn batched(id: &str, num_envs: usize, threads: usize) -> f64 {
     })
 }
 
+const COLUMNS: [&str; 4] = ["one env", "64 envs × 1", "64 envs × 2", "1024 envs × 2"];
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let json = arguments
+        .iter()
+        .position(|word| word == "--json")
+        .map(|at| &arguments[at + 1]);
     println!(
-        "{:<16} {:>12} {:>14} {:>14} {:>14}",
-        "steps/s", "one env", "64 envs × 1", "64 envs × 2", "1024 envs × 2"
+        "{:<16} {}",
+        "steps/s",
+        COLUMNS.map(|column| format!("{column:>14}")).join(" ")
     );
+    let mut entries = Vec::new();
     for id in IDS {
         let rates = [
             single(id),
@@ -106,8 +115,19 @@ fn main() {
             batched(id, 1024, 2),
         ];
         println!(
-            "{id:<16} {:>12.0} {:>14.0} {:>14.0} {:>14.0}",
-            rates[0], rates[1], rates[2], rates[3]
+            "{id:<16} {}",
+            rates.map(|rate| format!("{rate:>14.0}")).join(" ")
         );
+        let pairs = COLUMNS
+            .iter()
+            .zip(rates)
+            .map(|(column, rate)| format!("\"{column}\": {rate:.0}"));
+        entries.push(format!(
+            "\"{id}\": {{{}}}",
+            pairs.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    if let Some(path) = json {
+        std::fs::write(path, format!("{{{}}}\n", entries.join(",\n "))).expect("writable file");
     }
 }

@@ -51,7 +51,11 @@ impl EnvBatch {
     ///
     /// # Errors
     /// As [`crate::make_with`].
+    ///
+    /// # Panics
+    /// If `num_envs` is zero.
     pub fn new(id: &str, options: &EnvOptions, num_envs: usize) -> Result<Self, EnvError> {
+        assert!(num_envs > 0, "a batch needs at least one environment");
         Ok(Self {
             fleet: registry::make_fleet(id, options, num_envs)?,
         })

@@ -24,6 +24,16 @@ pub enum EnvError {
         /// Why.
         reason: String,
     },
+    /// A word that is none of the choices.
+    #[error("unknown {what} `{given}`; choose one of: {choices}")]
+    UnknownChoice {
+        /// What is chosen.
+        what: &'static str,
+        /// What was given.
+        given: String,
+        /// What there is.
+        choices: &'static str,
+    },
     /// The MuJoCo library could not be loaded.
     #[error("cannot load MuJoCo from {}: {reason}\nhint: {hint}", .path.display())]
     MujocoLibrary {
@@ -40,6 +50,16 @@ pub enum EnvError {
         /// The environment or file.
         id: String,
         /// What MuJoCo said.
+        reason: String,
+    },
+    /// A Python environment could not be started.
+    #[error("cannot start `{id}` with {}: {reason}\nhint: `pip install gymnasium` for that Python", .python.display())]
+    Python {
+        /// The Python program.
+        python: PathBuf,
+        /// The Gymnasium id.
+        id: String,
+        /// What went wrong.
         reason: String,
     },
 }

@@ -22,6 +22,41 @@ pub enum Engine {
     Mujoco(Option<PathBuf>),
 }
 
+impl std::str::FromStr for Engine {
+    type Err = EnvError;
+
+    /// `embedded`, `mujoco` or `mujoco:PATH`.
+    fn from_str(text: &str) -> Result<Self, EnvError> {
+        match text.split_once(':') {
+            None if text == "embedded" => Ok(Self::Embedded),
+            None if text == "mujoco" => Ok(Self::Mujoco(None)),
+            Some(("mujoco", path)) if !path.is_empty() => Ok(Self::Mujoco(Some(path.into()))),
+            _ => Err(EnvError::UnknownChoice {
+                what: "engine",
+                given: text.into(),
+                choices: "embedded, mujoco, mujoco:PATH",
+            }),
+        }
+    }
+}
+
+impl std::str::FromStr for Margin {
+    type Err = EnvError;
+
+    /// `max` or `sum`.
+    fn from_str(text: &str) -> Result<Self, EnvError> {
+        match text {
+            "max" => Ok(Self::Max),
+            "sum" => Ok(Self::Sum),
+            _ => Err(EnvError::UnknownChoice {
+                what: "margin rule",
+                given: text.into(),
+                choices: "max, sum",
+            }),
+        }
+    }
+}
+
 /// How to make an environment. [`Default`] is the embedded engine under the margin rule of D4RL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EnvOptions {
@@ -292,5 +327,21 @@ mod tests {
             make_with("hopper-v4", &options).expect("ok").spec().margin,
             Some(Margin::Sum)
         );
+    }
+
+    #[test]
+    fn engines_and_margin_rules_are_read_from_text() {
+        assert_eq!("embedded".parse::<Engine>().expect("ok"), Engine::Embedded);
+        assert_eq!(
+            "mujoco".parse::<Engine>().expect("ok"),
+            Engine::Mujoco(None)
+        );
+        let at_path = "mujoco:/opt/a:b.so".parse::<Engine>().expect("ok");
+        assert_eq!(at_path, Engine::Mujoco(Some("/opt/a:b.so".into())));
+        assert_eq!("sum".parse::<Margin>().expect("ok"), Margin::Sum);
+        for wrong in ["", "mujoco:", "bullet"] {
+            let error = wrong.parse::<Engine>().expect_err("must fail").to_string();
+            assert!(error.contains("mujoco:PATH"), "{error}");
+        }
     }
 }

@@ -152,3 +152,12 @@ fn a_maze_recording_holds_contacts_and_the_margin_rule_shows() {
     );
     assert!(deviation.observation > 1e-4, "{deviation:?}");
 }
+
+#[test]
+fn a_folded_hoppers_own_links_push_one_another() {
+    let records = read(&golden("hopper-folded.bin"), Layout::Golden);
+    let deviation = replay_each_step(&mut *make("hopper-v4", Some(Margin::Max)), &records);
+    eprintln!("hopper-folded: {deviation:?}");
+    assert!(deviation.observation < 1e-9, "{deviation:?}");
+    assert_eq!(deviation.wrong_terminations, 0);
+}

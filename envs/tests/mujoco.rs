@@ -9,7 +9,7 @@ mod support;
 use std::path::PathBuf;
 use std::sync::Arc;
 use support::{Layout, golden, read, replay_freely, shared};
-use tiltrl_envs::mujoco::{Data, Library, Model, mjcf};
+use tiltrl_envs::mujoco::{Data, Library, MjcfEnv, MjcfRules, Model, mjcf};
 use tiltrl_envs::planar::robots::{HALF_CHEETAH, HOPPER, WALKER2D, WALKER2D_V5};
 use tiltrl_envs::planar::{Margin, RobotDescription, compile, engine, lanes::Lanes};
 use tiltrl_envs::random::Stream;
@@ -205,6 +205,47 @@ fn ten_thousand_random_states_move_as_mujoco_moves_them() {
             let allowed = if name == "hopper" { 25 } else { 0 };
             assert!(difference.strays <= allowed, "{name}: {difference:?}");
             assert!(difference.worst < 1e-8, "{name}: {difference:?}");
+        }
+    }
+}
+
+#[test]
+fn a_users_own_model_becomes_an_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("runner.xml");
+    std::fs::write(&file, mjcf::write(&HALF_CHEETAH)).unwrap();
+    let rules = || MjcfRules {
+        id: "runner".into(),
+        hidden_positions: 1,
+        healthy: None,
+        alive_bonus: 0.0,
+        control_cost: 0.1,
+        ..MjcfRules::ant()
+    };
+    for path in libraries() {
+        let make = || MjcfEnv::new(&file, Some(&path), rules()).unwrap();
+        tiltrl_envs::conformity::check(&|| Box::new(make())).unwrap();
+        let env = make();
+        let spec = tiltrl_envs::Env::spec(&env);
+        assert_eq!((spec.observation_dim, spec.action_dim), (17, 6));
+        assert!((spec.timestep - 0.05).abs() < 1e-12);
+        let missing = MjcfEnv::new(&folder.path().join("none.xml"), Some(&path), rules());
+        assert!(matches!(
+            missing.err().unwrap(),
+            EnvError::MujocoModel { .. }
+        ));
+    }
+}
+
+#[test]
+fn the_mujoco_engine_conforms() {
+    for path in libraries() {
+        let options = EnvOptions {
+            engine: Engine::Mujoco(Some(path.clone())),
+            ..EnvOptions::default()
+        };
+        for id in ["halfcheetah-v4", "hopper-v5", "walker2d-v4"] {
+            tiltrl_envs::conformity::check(&|| make_with(id, &options).unwrap()).unwrap();
         }
     }
 }

@@ -69,8 +69,8 @@ impl Rule<3> for DoublePendulumRule {
         }]
     }
 
-    fn view(&self) -> [f64; 2] {
-        [0.5, 3.4]
+    fn view(&self) -> [f64; 3] {
+        [0.3, 2.6, 2.6]
     }
 }
 

@@ -37,8 +37,8 @@ pub trait Rule<const N: usize>: Send {
     fn judge(&self, before: &Snapshot<N>, now: &Snapshot<N>, action: &[f32]) -> Step;
     /// What a picture shows behind the robot.
     fn scenery(&self, now: &Snapshot<N>) -> Vec<Shape>;
-    /// Height of the picture's middle and width of what is seen, m.
-    fn view(&self) -> [f64; 2];
+    /// Height of the picture's middle, and width and height of what is seen, m.
+    fn view(&self) -> [f64; 3];
 }
 
 /// The most components that an observation of these tasks has.
@@ -158,10 +158,10 @@ impl<const N: usize, R: Rule<N>> Stateful for Balance<N, R> {
     fn scene(&self) -> Scene {
         let mut shapes = self.rule.scenery(&self.now);
         shapes.extend(capsules(self.robot, &self.model, &self.now.position));
-        let [centre, width] = self.rule.view();
+        let [centre, width, height] = self.rule.view();
         Scene {
             centre: [0.0, centre],
-            width,
+            size: [width, height],
             shapes,
         }
     }

@@ -46,8 +46,8 @@ impl Rule<2> for PendulumRule {
         }]
     }
 
-    fn view(&self) -> [f64; 2] {
-        [0.2, 2.6]
+    fn view(&self) -> [f64; 3] {
+        [0.2, 2.6, 1.6]
     }
 }
 

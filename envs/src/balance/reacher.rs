@@ -73,8 +73,8 @@ impl Rule<2> for ReacherRule {
         }]
     }
 
-    fn view(&self) -> [f64; 2] {
-        [0.0, 0.66]
+    fn view(&self) -> [f64; 3] {
+        [0.0, 0.66, 0.66]
     }
 }
 

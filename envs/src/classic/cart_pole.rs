@@ -149,7 +149,7 @@ impl Stateful for CartPole {
         ];
         Scene {
             centre: [0.0; 2],
-            width: 5.4,
+            size: [5.4, 2.6],
             shapes,
         }
     }

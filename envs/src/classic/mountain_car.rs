@@ -115,7 +115,7 @@ impl Stateful for MountainCar {
         }
         Scene {
             centre: [-0.3, 0.6],
-            width: 1.9,
+            size: [1.9, 1.2],
             shapes,
         }
     }

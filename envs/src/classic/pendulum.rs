@@ -113,7 +113,7 @@ impl Stateful for Pendulum {
         };
         Scene {
             centre: [0.0; 2],
-            width: 2.6,
+            size: [2.6; 2],
             shapes: vec![pole, pin],
         }
     }

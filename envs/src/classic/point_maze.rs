@@ -185,7 +185,7 @@ impl Stateful for PointMaze {
         let centre = size.map(|cells| 0.5 * (cells - 1.0) + WALL_OFFSET);
         Scene {
             centre,
-            width: size[0].max(size[1]) + 0.5,
+            size: size.map(|cells| cells + 0.2),
             shapes,
         }
     }

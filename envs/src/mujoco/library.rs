@@ -11,6 +11,7 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+const TIME: c_int = 1;
 const POSITION: c_int = 1 << 1;
 const VELOCITY: c_int = 1 << 2;
 
@@ -327,6 +328,16 @@ impl Data {
                 bits,
             );
         }
+    }
+
+    /// Simulated time since the reset, s.
+    pub fn time(&self) -> f64 {
+        let mut time = 0.0;
+        // SAFETY: the component TIME is one number.
+        unsafe {
+            (self.model.library.get_state)(self.model.pointer, self.pointer, &mut time, TIME);
+        }
+        time
     }
 
     /// Joint positions.

@@ -3,6 +3,8 @@
 mod environment;
 mod library;
 pub mod mjcf;
+mod mjcf_env;
 
 pub use environment::MujocoLocomotion;
 pub use library::{Data, Library, Model};
+pub use mjcf_env::{MjcfEnv, MjcfRules};

@@ -78,7 +78,7 @@ pub fn runner<const N: usize>(
     shapes.extend(capsules(robot, model, position));
     Scene {
         centre,
-        width: 4.0,
+        size: [4.0, 1.9],
         shapes,
     }
 }

@@ -12,6 +12,8 @@ pub mod engine;
 mod kinematics;
 pub mod lanes;
 pub mod model;
+#[cfg(test)]
+mod phases;
 pub mod robots;
 mod segments;
 mod solver;

@@ -1,8 +1,8 @@
 //! Sine and cosine of many angles at once, without branches.
 //!
 //! Cody–Waite reduction to [−π/4, π/4] and the kernel polynomials of FreeBSD's msun (`k_sin.c`, `k_cos.c`). The result
-//! is within one unit in the last place of the exact value for |angle| < 1e5 rad, which no joint ever reaches, and does not depend on the
-//! system's libm. Measured against `libm::sincos` per lane it makes one step of eight HalfCheetahs 1.2× faster.
+//! is within 2.3e-16 of libm's for the angles that joints reach (|angle| < 200 rad is tested; the reduction holds to
+//! 1e5), does not depend on the system's libm, and takes eight angles at once.
 
 use super::lanes::Lanes;
 

@@ -20,7 +20,7 @@ pub fn draw(scene: &Scene, width: usize, height: usize) -> Frame {
         height,
         rgb: palette::BACKGROUND.repeat(width * height),
     };
-    let metres_per_pixel = scene.width / width as f64;
+    let metres_per_pixel = (scene.size[0] / width as f64).max(scene.size[1] / height as f64);
     for shape in &scene.shapes {
         draw_shape(&mut frame, scene, shape, metres_per_pixel);
     }
@@ -119,7 +119,7 @@ mod tests {
         };
         let scene = Scene {
             centre: [1.0, 2.0],
-            width: 1.0,
+            size: [1.0; 2],
             shapes: vec![disc],
         };
         let frame = draw(&scene, 21, 21);
@@ -143,7 +143,7 @@ mod tests {
         let frame = draw(
             &Scene {
                 centre: [0.0, 0.0],
-                width: 2.0,
+                size: [2.0; 2],
                 shapes: vec![roof],
             },
             8,

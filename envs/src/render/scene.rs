@@ -33,8 +33,8 @@ pub enum Shape {
 pub struct Scene {
     /// The point in the middle of the picture, m.
     pub centre: [f64; 2],
-    /// Width of what is seen, m.
-    pub width: f64,
+    /// Width and height that are seen at least, m.
+    pub size: [f64; 2],
     /// The shapes, back to front.
     pub shapes: Vec<Shape>,
 }

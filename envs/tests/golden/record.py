@@ -64,6 +64,25 @@ def record(env_id, num_steps, folder):
     write(folder, env_id, [len(position), len(velocity), len(high), len(observation)], lines)
 
 
+def record_folded_hopper(count, folder):
+    """Single steps of Hopper from folded poses in which its own links touch (and no two links' axes cross)."""
+    env = gymnasium.make("Hopper-v4").unwrapped
+    env.reset(seed=20)
+    generator = np.random.default_rng(21)
+    lines = []
+    while len(lines) < count:
+        position = generator.uniform([0, 0.6, -3, -2.7, -2.7, -0.8], [0, 1.6, 3, 0, 0, 0.8])
+        velocity = generator.normal(size=6)
+        env.set_state(position, velocity)
+        touching = [c.dist for c in env.data.contact if 0 not in (c.geom1, c.geom2)]
+        if not touching or min(touching) < -0.05:
+            continue
+        action = unit_action(generator, 3, 1.0)
+        observation, reward, terminated, _, _ = env.step(action)
+        lines.append(line(True, position, velocity, action, observation, reward, terminated))
+    write(folder, "hopper-folded", [6, 6, 3, 11], lines)
+
+
 def maze_model(rows):
     walls = "".join(
         f'<geom type="box" contype="2" conaffinity="1" pos="{row + 1.0} {column + 1.0} 0" size=".5 .5 .2"/>'
@@ -121,7 +140,8 @@ def main():
     folder = pathlib.Path(sys.argv[1])
     print("gymnasium", gymnasium.__version__, "mujoco", mujoco.__version__)
     for env_id in LOCOMOTION:
-        record(env_id, 110, folder)
+        record(env_id, 100, folder)
+    record_folded_hopper(40, folder)
     for env_id in BALANCE:
         record(env_id, 60, folder)
     for env_id in CLASSIC:
