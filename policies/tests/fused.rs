@@ -10,8 +10,12 @@ use tiltrl_policies::kernels::mlp::{MlpSpec, forward};
 use tiltrl_policies::nets::{Mlp, host, matrix};
 use tiltrl_policies::noise::Noise;
 
-fn close(a: &[f32], b: &[f32], tolerance: f32) -> bool {
-    let scale = b.iter().fold(1.0f32, |s, v| s.max(v.abs()));
+fn largest(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |m, v| m.max(v.abs()))
+}
+
+/// Agreement up to `tolerance` of `scale`.
+fn close(a: &[f32], b: &[f32], scale: f32, tolerance: f32) -> bool {
     a.len() == b.len()
         && a.iter()
             .zip(b)
@@ -36,7 +40,13 @@ fn run(net: &Mlp, input: &Tensor<2>, fused: bool) -> [Vec<f32>; 3] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    // A fixed seed: two roundings may fall on either side of ReLU's kink, rarely and harmlessly, and a gate must not flicker.
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
     #[test]
     fn fused_agrees_with_plain_operations(
         rows in 1usize..300, inputs in 1usize..20, hidden in 1usize..40, outputs in 1usize..7,
@@ -53,8 +63,13 @@ proptest! {
         let net = Mlp::new(spec, 1.0, &mut noise, &device);
         let input = matrix(noise.normals(rows, inputs), inputs, &device);
         let (fused, plain) = (run(&net, &input, true), run(&net, &input, false));
-        for (a, b) in fused.iter().zip(&plain) {
-            prop_assert!(close(a, b, 2e-4));
+        prop_assert!(close(&fused[0], &plain[0], largest(&plain[0]).max(1.0), 2e-5));
+        // Layer normalisation of a row close to zero multiplies by up to 300 and then cancels nearly all of it: its input
+        // gradient is only good to rounding of the largest gradient in the network.
+        let joint = largest(&plain[1]).max(largest(&plain[2])).max(1.0);
+        for i in [1, 2] {
+            let scale = if net.spec.layer_norm { joint } else { largest(&plain[i]).max(1.0) };
+            prop_assert!(close(&fused[i], &plain[i], scale, 2e-5), "gradient {}", i);
         }
     }
 }
