@@ -5,7 +5,7 @@
     /tmp/peers/bin/python benches/peers/envs.py --json peers.json
 
 Uniform random actions; an episode begins anew when it terminates or reaches its horizon. Each rate is the best of several
-rounds, as in the Rust benchmark. `--threads 1` and `--threads 2` are the columns of the README's table.
+rounds, as in the Rust benchmark. `--threads 1` and `--threads 2` are the peers' columns of docs/throughput.md.
 """
 
 import argparse
