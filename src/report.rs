@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tiltrl_envs::EnvSpec;
 use tiltrl_plots::{Curve, IntervalRow, Intervals, Panels, Series, curve, intervals, panels};
 use tiltrl_policies::checkpoint::write_atomically;
@@ -14,7 +14,7 @@ use crate::run::{Provenance, read_csv};
 use crate::stats::{Aggregate, aggregate};
 
 /// One line of the table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Line {
     /// "data", "prior", "best-of-16", "posterior" …
     pub policy: String,
@@ -25,7 +25,7 @@ pub struct Line {
 }
 
 /// Contents of summary.json.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Preset.
     pub preset: String,

@@ -76,6 +76,18 @@ impl RunDir {
         })
     }
 
+    /// Returns the resolved config of an existing run.
+    ///
+    /// # Errors
+    /// When run.toml is missing or cannot be read.
+    pub fn config(&self) -> Result<Config, Error> {
+        let file = self.path.join("run.toml");
+        let text = std::fs::read_to_string(&file).map_err(Error::io(&file))?;
+        let found: RunFile = toml::from_str(&text)
+            .map_err(|e| Error::Run(format!("{}: cannot be read: {e}", file.display())))?;
+        Ok(found.config)
+    }
+
     /// Returns the path of a checkpoint.
     pub fn checkpoint(&self, name: &str) -> PathBuf {
         self.path

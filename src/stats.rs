@@ -6,7 +6,7 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Resamples of a bootstrap.
 const RESAMPLES: usize = 2_000;
@@ -27,7 +27,7 @@ pub struct Interval {
 /// Scores of several training seeds, put together.
 ///
 /// All fields are NaN where there are no episodes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Aggregate {
     /// Mean over all episodes of all seeds.
     pub mean: f64,

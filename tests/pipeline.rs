@@ -121,6 +121,11 @@ fn another_config_is_refused_and_another_seed_is_another_run(folder: &Path) {
         };
         assert!(file(1) != file(2), "{name}");
     }
+    let picture = std::fs::read(folder.join("run/returns.svg")).expect("drawn");
+    std::fs::remove_file(folder.join("run/returns.svg")).expect("removable");
+    assert!(tiltrl(folder, &["plot", "run"]).status.success());
+    let again = std::fs::read(folder.join("run/returns.svg")).expect("drawn again");
+    assert!(picture == again, "the same numbers give the same picture");
     let certified = tiltrl(folder, &["certify", "run"]);
     assert!(certified.status.success());
     assert!(String::from_utf8_lossy(&certified.stdout).contains("ess_posterior"));

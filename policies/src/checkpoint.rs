@@ -7,6 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::error::PolicyError;
+use crate::kernels::adam::Adam;
 
 /// Version of the format; a checkpoint of another version is refused.
 pub const FORMAT_VERSION: u32 = 1;
@@ -84,6 +85,31 @@ impl Checkpoint {
                 hint: "the network sizes or the environment differ from those of the run that wrote it; use that run's config".into(),
             }),
         }
+    }
+
+    /// Stores an optimizer's moments as `first{suffix}` and `second{suffix}`.
+    pub fn put_optimizer(&mut self, suffix: &str, optimizer: &Adam) {
+        self.tensors
+            .insert(format!("first{suffix}"), optimizer.first.clone());
+        self.tensors
+            .insert(format!("second{suffix}"), optimizer.second.clone());
+    }
+
+    /// Restores what [`Self::put_optimizer`] stored; its count becomes the checkpoint's update.
+    ///
+    /// # Errors
+    /// [`PolicyError::Checkpoint`] when a moment is missing or has another length.
+    pub fn get_optimizer(
+        &self,
+        path: &Path,
+        suffix: &str,
+        optimizer: &mut Adam,
+    ) -> Result<(), PolicyError> {
+        let length = optimizer.first.len();
+        optimizer.first = self.tensor(path, &format!("first{suffix}"), length)?;
+        optimizer.second = self.tensor(path, &format!("second{suffix}"), length)?;
+        optimizer.count = self.update;
+        Ok(())
     }
 
     /// Writes the checkpoint atomically.

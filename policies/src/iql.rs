@@ -176,17 +176,7 @@ impl Iql {
         let device = self.device();
         let rows = batch.rewards.len();
         let observations = matrix(batch.observations.to_vec(), self.observation_dim, &device);
-        let next_value = host(self.v.forward(matrix(
-            batch.next_observations.to_vec(),
-            self.observation_dim,
-            &device,
-        )));
-        let backup: Vec<f32> = (0..rows)
-            .map(|i| {
-                batch.rewards[i]
-                    + self.config.discount as f32 * (1.0 - batch.terminals[i]) * next_value[i]
-            })
-            .collect();
+        let backup = matrix(self.backup(batch), 1, &device);
         let input = self.inputs(batch.observations, batch.actions);
         let lowest = self
             .target
@@ -214,7 +204,6 @@ impl Iql {
         report.value = current.iter().map(|&x| f64::from(x)).sum::<f64>() / rows as f64;
         report.v_loss = f64::from(host(v_loss.clone())[0]);
         let mut pending = vec![(self.q.len(), v, v_loss)];
-        let backup = matrix(backup, 1, &device);
         for (i, net) in self.q.iter().enumerate() {
             let net = net.tracked();
             let error = net.forward(input.clone()) - backup.clone();
@@ -230,27 +219,44 @@ impl Iql {
             });
         }
         for (i, net, loss) in pending {
-            let gradients = loss.backward();
-            let gradient = host(net.parameters.grad(&gradients).expect("tracked"));
-            let slot = if i < self.q.len() {
-                &mut self.q[i]
-            } else {
-                &mut self.v
-            };
-            let mut parameters = host(slot.parameters.clone());
-            self.optimizers[i].step(&mut parameters, &gradient);
-            slot.parameters = vector(parameters, &device);
+            self.descend(i, &net, &loss);
         }
+        self.move_targets();
+        Ok(report)
+    }
+
+    /// r + γ (1 − terminal) V(s') of each row.
+    fn backup(&self, batch: &Transitions<'_>) -> Vec<f32> {
+        let next = batch.next_observations.to_vec();
+        let next_value = host(
+            self.v
+                .forward(matrix(next, self.observation_dim, &self.device())),
+        );
+        (0..batch.rewards.len())
+            .map(|i| {
+                batch.rewards[i]
+                    + self.config.discount as f32 * (1.0 - batch.terminals[i]) * next_value[i]
+            })
+            .collect()
+    }
+
+    /// One optimizer step of network `i` (V comes after the Q networks).
+    fn descend(&mut self, i: usize, tracked: &Mlp, loss: &Tensor<1>) {
+        let gradient = host(tracked.parameters.grad(&loss.backward()).expect("tracked"));
+        let device = self.device();
+        let slot = self.q.get_mut(i).unwrap_or(&mut self.v);
+        let mut parameters = host(slot.parameters.clone());
+        self.optimizers[i].step(&mut parameters, &gradient);
+        slot.parameters = vector(parameters, &device);
+    }
+
+    fn move_targets(&mut self) {
+        let (device, rate) = (self.device(), self.config.target_rate);
         for (target, online) in self.target.iter_mut().zip(&self.q) {
             let mut average = host(target.parameters.clone());
-            moving_average(
-                &mut average,
-                &host(online.parameters.clone()),
-                1.0 - self.config.target_rate,
-            );
+            moving_average(&mut average, &host(online.parameters.clone()), 1.0 - rate);
             target.parameters = vector(average, &device);
         }
-        Ok(report)
     }
 }
 

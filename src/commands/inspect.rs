@@ -15,7 +15,9 @@ use crate::actor::FlatActor;
 use crate::data::{self, Dataset, summarize};
 use crate::error::Error;
 use crate::quickstart::{SwingUp, Uniform};
+use crate::report::{Summary, draw};
 use crate::rollout::rollout;
+use crate::run::RunDir;
 
 /// Arguments of `tiltrl data`.
 #[derive(Args)]
@@ -324,12 +326,20 @@ pub fn certificate(folder: &Path, json: Option<&Path>) -> Result<(), Error> {
 /// `tiltrl plot`: draws the pictures of a finished run again.
 ///
 /// # Errors
-/// When the run is not finished.
+/// When the run is not finished or a picture cannot be written.
 pub fn plot(folder: &Path) -> Result<(), Error> {
-    let summary = load(folder, "summary.json")?;
-    Err(Error::Usage(format!(
-        "the pictures of {} are drawn by the command that made it: repeat `tiltrl run --preset {}`",
-        folder.display(),
-        summary["preset"].as_str().unwrap_or("?")
-    )))
+    let path = folder.join("summary.json");
+    let summary: Summary = serde_json::from_value(load(folder, "summary.json")?)
+        .map_err(|e| Error::Run(format!("{}: {e}", path.display())))?;
+    let seed = summary
+        .seeds
+        .first()
+        .ok_or_else(|| Error::Run(format!("{}: names no seed", path.display())))?;
+    let first = RunDir {
+        path: folder.join(format!("seed-{seed}")),
+    };
+    for file in draw(&summary, &first.config()?, folder)? {
+        print(&format!("wrote {}", file.display()));
+    }
+    Ok(())
 }

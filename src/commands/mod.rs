@@ -6,4 +6,4 @@ mod pipeline;
 mod verify;
 
 pub use cli::main;
-pub use pipeline::{RunRequest, run};
+pub use pipeline::{RunRequest, Stage, run};

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use tiltrl_policies::checkpoint::Checkpoint;
-use tiltrl_policies::iql::{Iql, Transitions};
+use tiltrl_policies::iql::{Iql, IqlReport, Transitions};
 use tiltrl_policies::nets::{Mlp, host, vector};
 use tiltrl_policies::noise::Noise;
 
@@ -32,12 +32,7 @@ fn networks(critic: &mut Iql) -> Vec<(String, &mut Mlp)> {
 fn save(critic: &mut Iql, update: u64, path: &std::path::Path) -> Result<(), Error> {
     let mut checkpoint = Checkpoint::new("critic", update);
     for (i, optimizer) in critic.optimizers.iter().enumerate() {
-        checkpoint
-            .tensors
-            .insert(format!("first{i}"), optimizer.first.clone());
-        checkpoint
-            .tensors
-            .insert(format!("second{i}"), optimizer.second.clone());
+        checkpoint.put_optimizer(&i.to_string(), optimizer);
     }
     for (name, net) in networks(critic) {
         checkpoint
@@ -57,10 +52,7 @@ fn load(critic: &mut Iql, path: &std::path::Path) -> Result<u64, Error> {
         );
     }
     for (i, optimizer) in critic.optimizers.iter_mut().enumerate() {
-        let length = optimizer.first.len();
-        optimizer.first = checkpoint.tensor(path, &format!("first{i}"), length)?;
-        optimizer.second = checkpoint.tensor(path, &format!("second{i}"), length)?;
-        optimizer.count = checkpoint.update;
+        checkpoint.get_optimizer(path, &i.to_string(), optimizer)?;
     }
     Ok(checkpoint.update)
 }
@@ -102,20 +94,7 @@ pub fn train(
     let progress = bar("critic", total, update);
     let mut clock = std::time::Instant::now();
     while update < total {
-        let mut noise = Noise::keyed(seed, "critic-update", update);
-        let rows = noise.indices(config.critic.batch_size, material.len());
-        let report = critic.update(&Transitions {
-            observations: &gather(&material.observations, material.observation_dim, &rows, 1),
-            actions: &gather(&material.actions, material.action_dim, &rows, 1),
-            rewards: &gather(&material.rewards, 1, &rows, 1),
-            next_observations: &gather(
-                &material.next_observations,
-                material.observation_dim,
-                &rows,
-                1,
-            ),
-            terminals: &gather(&material.terminals, 1, &rows, 1),
-        })?;
+        let report = step(&mut critic, material, seed, update)?;
         update += 1;
         progress.inc(1);
         if update % every == 0 || update == total {
@@ -134,4 +113,17 @@ pub fn train(
     }
     progress.finish();
     Ok(critic)
+}
+
+fn step(critic: &mut Iql, material: &Material, seed: u64, update: u64) -> Result<IqlReport, Error> {
+    let mut noise = Noise::keyed(seed, "critic-update", update);
+    let rows = noise.indices(critic.config.batch_size, material.len());
+    let width = material.observation_dim;
+    Ok(critic.update(&Transitions {
+        observations: &gather(&material.observations, width, &rows, 1),
+        actions: &gather(&material.actions, material.action_dim, &rows, 1),
+        rewards: &gather(&material.rewards, 1, &rows, 1),
+        next_observations: &gather(&material.next_observations, width, &rows, 1),
+        terminals: &gather(&material.terminals, 1, &rows, 1),
+    })?)
 }

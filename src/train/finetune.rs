@@ -1,5 +1,7 @@
 //! RTB fine-tuning of the prior to the posterior, with evaluations on the way and the certificate at the end.
 
+use std::path::Path;
+
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::certificate::{ConditionCertificate, PathScores, certify};
 use tiltrl_policies::checkpoint::Checkpoint;
@@ -77,28 +79,13 @@ pub fn train(
 ) -> Result<Posterior, Error> {
     let path = dir.checkpoint("posterior");
     let settings = &config.finetune;
-    let device = prior.model.net.parameters.device();
     let adam = AdamConfig {
         learning_rate: settings.learning_rate,
         weight_decay: 0.0,
         max_gradient_norm: settings.max_gradient_norm,
     };
     let mut tuner = Finetuner::new(prior.model.clone(), adam, settings.paths, settings.shaping);
-    let count = prior.model.net.spec.num_parameters();
-    let (mut update, mut alpha) = (0, None);
-    if path.exists() {
-        let checkpoint = Checkpoint::load(&path, "posterior")?;
-        update = checkpoint.update;
-        alpha = checkpoint
-            .settings
-            .get("alpha")
-            .and_then(serde_json::Value::as_f64);
-        let parameters = checkpoint.tensor(&path, "parameters", count)?;
-        tuner.posterior = tuner.posterior.with_parameters(vector(parameters, &device));
-        tuner.optimizer.first = checkpoint.tensor(&path, "first", count)?;
-        tuner.optimizer.second = checkpoint.tensor(&path, "second", count)?;
-        tuner.optimizer.count = update;
-    }
+    let (mut update, alpha) = resume(&mut tuner, &path)?;
     let alpha = alpha.unwrap_or_else(|| resolve_alpha(config, material, prior, critic, seed));
     if update >= settings.updates {
         return Ok(Posterior {
@@ -140,14 +127,7 @@ pub fn train(
         update += 1;
         progress.inc(1);
         if update % segment == 0 || update == settings.updates {
-            let r = mean.take();
-            log.push(
-                update,
-                &format!(
-                    "{:.6},{:.6},{:.6},{:.6},{:.6},{:.6},{alpha:.6}",
-                    r.loss, r.log_z, r.path_kl, r.ess, r.log_reward, r.gradient_norm
-                ),
-            );
+            log.push(update, &columns(&mean.take(), alpha));
             dir.add_seconds("finetune", clock.elapsed().as_secs_f64())?;
             clock = std::time::Instant::now();
             evaluate(
@@ -160,21 +140,9 @@ pub fn train(
             )?;
             dir.add_seconds("evaluation", clock.elapsed().as_secs_f64())?;
             clock = std::time::Instant::now();
-            let mut checkpoint = Checkpoint::new("posterior", update);
-            describe(&mut checkpoint, &tuner.posterior, &prior.coordinates);
-            checkpoint.settings.insert("alpha".into(), alpha.into());
-            checkpoint
-                .tensors
-                .insert("parameters".into(), host(tuner.posterior.parameters()));
-            checkpoint
-                .tensors
-                .insert("first".into(), tuner.optimizer.first.clone());
-            checkpoint
-                .tensors
-                .insert("second".into(), tuner.optimizer.second.clone());
             log.save()?;
             evaluations.save()?;
-            checkpoint.save(&path)?;
+            save(&tuner, &prior.coordinates, alpha, &path)?;
         }
     }
     progress.finish();
@@ -182,6 +150,47 @@ pub fn train(
         model: tuner.posterior,
         alpha,
     })
+}
+
+/// Restores a fine-tuner from its checkpoint, if there is one; returns the update and the temperature stored with it.
+fn resume(
+    tuner: &mut Finetuner<GaussianDiffusion>,
+    path: &Path,
+) -> Result<(u64, Option<f64>), Error> {
+    if !path.exists() {
+        return Ok((0, None));
+    }
+    let checkpoint = Checkpoint::load(path, "posterior")?;
+    let parameters = tuner.posterior.parameters();
+    let values = checkpoint.tensor(path, "parameters", parameters.dims()[0])?;
+    let values = vector(values, &parameters.device());
+    tuner.posterior = tuner.posterior.with_parameters(values);
+    checkpoint.get_optimizer(path, "", &mut tuner.optimizer)?;
+    let alpha = checkpoint.settings.get("alpha");
+    Ok((checkpoint.update, alpha.and_then(serde_json::Value::as_f64)))
+}
+
+fn save(
+    tuner: &Finetuner<GaussianDiffusion>,
+    coordinates: &Coordinates,
+    alpha: f64,
+    path: &Path,
+) -> Result<(), Error> {
+    let mut checkpoint = Checkpoint::new("posterior", tuner.optimizer.count);
+    describe(&mut checkpoint, &tuner.posterior, coordinates);
+    checkpoint.settings.insert("alpha".into(), alpha.into());
+    let parameters = host(tuner.posterior.parameters());
+    checkpoint.tensors.insert("parameters".into(), parameters);
+    checkpoint.put_optimizer("", &tuner.optimizer);
+    Ok(checkpoint.save(path)?)
+}
+
+/// A row of finetune.csv after its update.
+fn columns(r: &Report, alpha: f64) -> String {
+    format!(
+        "{:.6},{:.6},{:.6},{:.6},{:.6},{:.6},{alpha:.6}",
+        r.loss, r.log_z, r.path_kl, r.ess, r.log_reward, r.gradient_norm
+    )
 }
 
 /// Cosine decay of the step size from 1 to 0.02: late updates average the residual's noise away.

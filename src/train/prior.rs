@@ -160,9 +160,7 @@ pub fn train(
         update = checkpoint.update;
         model.net.parameters = vector(checkpoint.tensor(&path, "parameters", count)?, device);
         average = checkpoint.tensor(&path, "average", count)?;
-        optimizer.first = checkpoint.tensor(&path, "first", count)?;
-        optimizer.second = checkpoint.tensor(&path, "second", count)?;
-        optimizer.count = update;
+        checkpoint.get_optimizer(&path, "", &mut optimizer)?;
     }
     let mut log = CsvLog::resume(dir.path.join("prior.csv"), "update,loss", update);
     let every = (settings.updates / 20).max(1);
@@ -189,23 +187,17 @@ pub fn train(
         if update % every == 0 || update == settings.updates {
             log.push(update, &format!("{:.6}", running / f64::from(counted)));
             (running, counted) = (0.0, 0);
-            let mut checkpoint = Checkpoint::new("prior", update);
             let mut averaged = model.clone();
             averaged.net.parameters = vector(average.clone(), device);
             if update == settings.updates {
                 fit_variance(&mut averaged, material, seed, device);
             }
+            let mut checkpoint = Checkpoint::new("prior", update);
             describe(&mut checkpoint, &averaged, &material.coordinates);
-            checkpoint
-                .tensors
-                .insert("parameters".into(), host(model.net.parameters.clone()));
+            let parameters = host(model.net.parameters.clone());
+            checkpoint.tensors.insert("parameters".into(), parameters);
             checkpoint.tensors.insert("average".into(), average.clone());
-            checkpoint
-                .tensors
-                .insert("first".into(), optimizer.first.clone());
-            checkpoint
-                .tensors
-                .insert("second".into(), optimizer.second.clone());
+            checkpoint.put_optimizer("", &optimizer);
             log.save()?;
             checkpoint.save(&path)?;
             dir.add_seconds("prior", clock.elapsed().as_secs_f64())?;
