@@ -128,6 +128,7 @@ fn base(preset: &str, env: &str) -> Config {
             learning_rate: 3e-4,
             expectile: 0.7,
             discount: 0.99,
+            num_steps: 5,
             target_rate: 0.005,
             ensemble: 2,
             lcb: 0.0,
@@ -254,6 +255,10 @@ impl Config {
         demand(
             self.critic.expectile > 0.0 && self.critic.expectile < 1.0,
             "critic.expectile: expected a number in (0, 1)",
+        )?;
+        demand(
+            self.critic.num_steps >= 1,
+            "critic.num_steps: expected at least 1",
         )?;
         demand(
             self.critic.discount > 0.0 && self.critic.discount < 1.0,

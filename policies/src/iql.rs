@@ -1,7 +1,7 @@
 //! Implicit Q-learning (Kostrikov et al. 2021, arXiv:2110.06169): a critic that never queries unseen actions.
 //!
-//! V regresses to the lower of two target Q by expectile; Q regresses to r + γ (1 − terminal) V(s'). Terminals cut the
-//! bootstrap, timeouts do not. Leaves out policy extraction: that is what the posterior is for.
+//! V regresses to the lower of two target Q by expectile; Q regresses to r + γ (1 − terminal) V(s'), or to the
+//! n-step return of the data. Terminals cut the bootstrap, timeouts do not. Leaves out policy extraction: that is what the posterior is for.
 
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,8 @@ pub struct IqlConfig {
     pub expectile: f64,
     /// Discount γ.
     pub discount: f64,
+    /// Rewards summed before the bootstrap (n-step return of the data's policy); 1 is plain IQL.
+    pub num_steps: usize,
     /// Share of the online parameters that enters the targets per update.
     pub target_rate: f32,
     /// Q networks (≥ 2).
@@ -45,12 +47,12 @@ pub struct Transitions<'a> {
     pub observations: &'a [f32],
     /// [rows, action_dim]
     pub actions: &'a [f32],
-    /// `[rows]`, already scaled
+    /// `[rows]`, scaled: Σ γ^j r over the steps up to the bootstrap
     pub rewards: &'a [f32],
-    /// [rows, observation_dim]
+    /// [rows, observation_dim], where the bootstrap looks
     pub next_observations: &'a [f32],
-    /// `[rows]`, 1 where the episode ended for good
-    pub terminals: &'a [f32],
+    /// `[rows]`, weight of the bootstrap: γ^steps, or 0 where the episode ended for good
+    pub discounts: &'a [f32],
 }
 
 /// Losses of one update.
@@ -233,10 +235,7 @@ impl Iql {
                 .forward(matrix(next, self.observation_dim, &self.device())),
         );
         (0..batch.rewards.len())
-            .map(|i| {
-                batch.rewards[i]
-                    + self.config.discount as f32 * (1.0 - batch.terminals[i]) * next_value[i]
-            })
+            .map(|i| batch.rewards[i] + batch.discounts[i] * next_value[i])
             .collect()
     }
 
@@ -273,6 +272,7 @@ mod tests {
             learning_rate: 3e-3,
             expectile: 0.5,
             discount: 0.9,
+            num_steps: 1,
             target_rate: 0.02,
             ensemble: 2,
             lcb: 0.0,
@@ -283,13 +283,13 @@ mod tests {
     fn fixed_point(terminal: f32) -> f64 {
         let mut critic = Iql::new(config(), 1, 1, 1, &Device::flex());
         let (ones, zeros) = (vec![1.0; 64], vec![0.0; 64]);
-        let terminals = vec![terminal; 64];
+        let discounts = vec![0.9 * (1.0 - terminal); 64];
         let batch = Transitions {
             observations: &ones,
             actions: &zeros,
             rewards: &ones,
             next_observations: &ones,
-            terminals: &terminals,
+            discounts: &discounts,
         };
         for _ in 0..2500 {
             critic.update(&batch).expect("finite");

@@ -118,12 +118,19 @@ pub fn train(
 fn step(critic: &mut Iql, material: &Material, seed: u64, update: u64) -> Result<IqlReport, Error> {
     let mut noise = Noise::keyed(seed, "critic-update", update);
     let rows = noise.indices(critic.config.batch_size, material.len());
-    let width = material.observation_dim;
+    let (width, config) = (material.observation_dim, critic.config.clone());
+    let (mut rewards, mut last, mut discounts) = (Vec::new(), Vec::new(), Vec::new());
+    for &row in &rows {
+        let (reward, end, discount) = material.multi_step(row, config.num_steps, config.discount);
+        rewards.push(reward);
+        last.push(end);
+        discounts.push(discount);
+    }
     Ok(critic.update(&Transitions {
         observations: &gather(&material.observations, width, &rows, 1),
         actions: &gather(&material.actions, material.action_dim, &rows, 1),
-        rewards: &gather(&material.rewards, 1, &rows, 1),
-        next_observations: &gather(&material.next_observations, width, &rows, 1),
-        terminals: &gather(&material.terminals, 1, &rows, 1),
+        rewards: &rewards,
+        next_observations: &gather(&material.next_observations, width, &last, 1),
+        discounts: &discounts,
     })?)
 }

@@ -24,6 +24,8 @@ pub struct Material {
     pub rewards: Vec<f32>,
     /// 1 where the episode ended for good.
     pub terminals: Vec<f32>,
+    /// Whether the next row goes on with the same episode.
+    pub continues: Vec<bool>,
     /// Fitted normalisation.
     pub coordinates: Coordinates,
 }
@@ -48,6 +50,7 @@ impl Material {
         let mut observations: Vec<f32> = transitions.observations.into_iter().collect();
         let mut next_observations: Vec<f32> = transitions.next_observations.into_iter().collect();
         let actions: Vec<f32> = transitions.actions.into_iter().collect();
+        let continues = continues(&observations, &next_observations, observation_dim);
         let mut latents = latent_actions(&actions);
         let coordinates = Coordinates {
             observation: Normalizer::fit(&observations, observation_dim),
@@ -83,8 +86,27 @@ impl Material {
                 .iter()
                 .map(|&t| f32::from(u8::from(t)))
                 .collect(),
+            continues,
             coordinates,
         })
+    }
+
+    /// Returns (Σ γ^j r, row whose successor is the bootstrap, γ^steps or 0 after a terminal) of the
+    /// return over at most `steps` steps from `row`; it ends early where the episode ends.
+    pub fn multi_step(&self, row: usize, steps: usize, discount: f64) -> (f32, usize, f32) {
+        let (mut sum, mut weight, mut last) = (0.0, 1.0, row);
+        for j in 0..steps {
+            last = row + j;
+            sum += weight * f64::from(self.rewards[last]);
+            weight *= discount;
+            if self.terminals[last] > 0.0 {
+                return (sum as f32, last, 0.0);
+            }
+            if !self.continues[last] {
+                break;
+            }
+        }
+        (sum as f32, last, weight as f32)
     }
 
     /// Returns the number of transitions.
@@ -96,6 +118,15 @@ impl Material {
     pub fn is_empty(&self) -> bool {
         self.rewards.is_empty()
     }
+}
+
+/// Tells for each row whether its successor is the next row: exact equality of the recorded observations.
+fn continues(observations: &[f32], next_observations: &[f32], width: usize) -> Vec<bool> {
+    let successors = next_observations.chunks_exact(width);
+    let mut following = observations.chunks_exact(width).skip(1);
+    successors
+        .map(|next| following.next().is_some_and(|o| o == next))
+        .collect()
 }
 
 /// Gathers rows of `width` values, each `repeat` times.
