@@ -1,6 +1,7 @@
 //! TiltRL: diffusion policies as priors, tilted by a critic into the posterior π(a|s) ∝ μ(a|s) exp(Q(s, a)/α).
 
 pub mod actor;
+pub mod agent;
 pub mod commands;
 pub mod config;
 pub mod data;

@@ -56,37 +56,45 @@ pub fn line(policy: &str, returns: &[Vec<f64>], spec: &EnvSpec) -> Line {
     }
 }
 
-/// Returns the table as text.
+/// Returns the table as text: lines, provenance and the seconds of each stage.
 pub fn table(summary: &Summary) -> String {
-    let scored = summary.lines.iter().any(|l| l.score.is_some());
-    let mut out = format!(
-        "{:<14} {:>10} {:>10} {:>10}   {:<22} {:>9}\n",
-        if scored {
-            "policy (score)"
-        } else {
-            "policy (return)"
-        },
-        "mean",
-        "median",
-        "IQM",
-        "95 % interval of mean",
-        "episodes"
-    );
-    for l in &summary.lines {
-        let a = l.score.as_ref().unwrap_or(&l.returns);
-        out += &format!(
-            "{:<14} {:>10.1} {:>10.1} {:>10.1}   [{:>8.1}, {:>8.1}]  {:>9}\n",
-            l.policy, a.mean, a.median, a.iqm, a.mean_low, a.mean_high, a.episodes
-        );
-    }
     let p = &summary.provenance;
-    out += &format!(
-        "engine {} {}, margin rule {}, data {}\n",
+    let seconds: Vec<String> = summary
+        .seconds
+        .iter()
+        .map(|(stage, value)| format!("{stage} {value:.1}"))
+        .collect();
+    format!(
+        "{}engine {} {}, margin rule {}, data {}, seeds {:?}\nseconds per seed: {}\n",
+        lines_table(&summary.lines),
         p.engine,
         p.engine_version,
         p.margin_rule,
-        &p.data_sha256[..12.min(p.data_sha256.len())]
+        &p.data_sha256[..12.min(p.data_sha256.len())],
+        summary.seeds,
+        seconds.join(", ")
+    )
+}
+
+/// Returns lines as a table: scores where the environment has reference returns, returns elsewhere.
+pub fn lines_table(lines: &[Line]) -> String {
+    let scored = lines.iter().any(|l| l.score.is_some());
+    let title = if scored {
+        "policy (score)"
+    } else {
+        "policy (return)"
+    };
+    let mut out = format!(
+        "{title:<16} {:>10} {:>10} {:>10}   {:<22} {:>9}\n",
+        "mean", "median", "IQM", "95 % interval of mean", "episodes"
     );
+    for l in lines {
+        let a = l.score.as_ref().unwrap_or(&l.returns);
+        out += &format!(
+            "{:<16} {:>10.1} {:>10.1} {:>10.1}   [{:>8.1}, {:>8.1}]  {:>9}\n",
+            l.policy, a.mean, a.median, a.iqm, a.mean_low, a.mean_high, a.episodes
+        );
+    }
     out
 }
 

@@ -76,6 +76,13 @@ impl RunDir {
         })
     }
 
+    /// Returns the directory of a seed, which may not exist.
+    pub fn of_seed(folder: &Path, seed: u64) -> Self {
+        Self {
+            path: folder.join(format!("seed-{seed}")),
+        }
+    }
+
     /// Returns the resolved config of an existing run.
     ///
     /// # Errors
@@ -121,6 +128,29 @@ impl RunDir {
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default()
     }
+}
+
+/// Returns the seeds that a run's folder holds, ascending.
+///
+/// # Errors
+/// When the folder cannot be read or holds none.
+pub fn seeds_in(folder: &Path) -> Result<Vec<u64>, Error> {
+    let entries = std::fs::read_dir(folder).map_err(Error::io(folder))?;
+    let mut seeds: Vec<u64> = entries
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            name.strip_prefix("seed-")?.parse().ok()
+        })
+        .collect();
+    seeds.sort_unstable();
+    if seeds.is_empty() {
+        return Err(Error::Run(format!(
+            "{}: holds no run (no folder seed-N)\n  hint: `tiltrl run --out {}` makes one",
+            folder.display(),
+            folder.display()
+        )));
+    }
+    Ok(seeds)
 }
 
 /// A CSV file whose first column is the update; kept whole in memory and written atomically.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use super::pipeline::{RunRequest, Stage, run};
-use super::{inspect, verify};
+use super::{evaluate, inspect, verify};
 use crate::error::Error;
 
 #[derive(Parser)]
@@ -35,8 +35,8 @@ enum Command {
     TrainCritic(RunArgs),
     /// The stages of `run` up to the posterior, without the final evaluation.
     Finetune(RunArgs),
-    /// Print the summary of a finished run. Example: tiltrl evaluate runs/hopper-medium
-    Evaluate(FolderArgs),
+    /// Print a finished run, or roll out its policies again. Example: tiltrl evaluate runs/hopper-medium --policy posterior,best-of-4
+    Evaluate(evaluate::EvaluateArgs),
     /// Print the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
     Certify(FolderArgs),
     /// Draw the pictures of a finished run again.
@@ -137,7 +137,7 @@ fn dispatch(command: Command) -> Result<(), Error> {
         Command::TrainPrior(args) => run(&request(args, Stage::Prior)),
         Command::TrainCritic(args) => run(&request(args, Stage::Critic)),
         Command::Finetune(args) => run(&request(args, Stage::Finetune)),
-        Command::Evaluate(args) => inspect::summary(&args.folder, args.json.as_deref()),
+        Command::Evaluate(args) => evaluate::evaluate(&args),
         Command::Certify(args) => inspect::certificate(&args.folder, args.json.as_deref()),
         Command::Plot(args) => inspect::plot(&args.folder),
         Command::Verify(args) => verify::verify(args.json.as_deref()),

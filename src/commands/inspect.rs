@@ -264,7 +264,11 @@ pub fn collect(args: &CollectArgs) -> Result<(), Error> {
     Ok(())
 }
 
-fn load(folder: &Path, name: &str) -> Result<serde_json::Value, Error> {
+/// Reads a JSON file of a finished run.
+///
+/// # Errors
+/// When the run is not finished.
+pub fn load(folder: &Path, name: &str) -> Result<serde_json::Value, Error> {
     let path = folder.join(name);
     let text = std::fs::read_to_string(&path).map_err(|e| {
         Error::Run(format!(
@@ -273,28 +277,6 @@ fn load(folder: &Path, name: &str) -> Result<serde_json::Value, Error> {
         ))
     })?;
     serde_json::from_str(&text).map_err(|e| Error::Run(format!("{}: {e}", path.display())))
-}
-
-/// `tiltrl evaluate`: prints the lines of a finished run.
-///
-/// # Errors
-/// When the run is not finished.
-pub fn summary(folder: &Path, json: Option<&Path>) -> Result<(), Error> {
-    let summary = load(folder, "summary.json")?;
-    print("policy          mean return  95 % interval            episodes");
-    for line in summary["lines"].as_array().into_iter().flatten() {
-        let r = &line["returns"];
-        let number = |key: &str| r[key].as_f64().unwrap_or(f64::NAN);
-        print(&format!(
-            "{:<14} {:>12.1}  [{:>9.1}, {:>9.1}] {:>9}",
-            line["policy"].as_str().unwrap_or(""),
-            number("mean"),
-            number("mean_low"),
-            number("mean_high"),
-            number("episodes")
-        ));
-    }
-    write_json(json, &summary)
 }
 
 /// `tiltrl certify`: prints the certificate's quantiles over states.

@@ -19,7 +19,7 @@ use crate::evaluate::{EVAL_HEADER, push_episodes};
 use crate::quickstart::mixed_pendulum;
 use crate::report::{self, Summary, line};
 use crate::rollout::rollout;
-use crate::run::{CsvLog, Provenance, RunDir, read_csv};
+use crate::run::{CsvLog, Provenance, RunDir, read_csv, seeds_in};
 use crate::stats::quantile;
 use crate::train::finetune::{self, Posterior};
 use crate::train::material::Material;
@@ -97,11 +97,11 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         seed,
     };
     let data_returns = dataset.episode_returns();
-    let material = Material::new(&dataset)?;
+    let material = Material::new(&dataset, config.critic.discount)?;
     let device = Device::flex();
     for &seed in &request.seeds {
         let dir = RunDir::open(
-            &request.out.join(format!("seed-{seed}")),
+            &RunDir::of_seed(&request.out, seed).path,
             &config,
             &provenance(seed),
         )?;
@@ -110,10 +110,11 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     if request.stage != Stage::All {
         return Ok(());
     }
+    let seeds = finished_seeds(&request.out, &config)?;
     let summary = summarize(
         &config,
         &request.out,
-        &request.seeds,
+        &seeds,
         provenance(0),
         &data_returns,
     )?;
@@ -139,6 +140,24 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         print("             tiltrl run --preset hopper-medium --data YOUR.hdf5 --seeds 1,2,3");
     }
     Ok(())
+}
+
+/// The seeds of a folder whose final evaluation is there: earlier calls' seeds count too.
+fn finished_seeds(out: &Path, config: &Config) -> Result<Vec<u64>, Error> {
+    let mut seeds = Vec::new();
+    for seed in seeds_in(out)? {
+        let dir = RunDir::of_seed(out, seed);
+        if dir.path.join("final.csv").exists() && dir.path.join("certificate.json").exists() {
+            if dir.config()? != *config {
+                return Err(Error::Run(format!(
+                    "{}: holds a run with another config than the seeds beside it\n  hint: use another --out",
+                    dir.path.display()
+                )));
+            }
+            seeds.push(seed);
+        }
+    }
+    Ok(seeds)
 }
 
 fn dataset(request: &RunRequest, config: &Config) -> Result<Dataset, Error> {
@@ -265,9 +284,7 @@ pub fn summarize(
     let mut seconds: BTreeMap<String, f64> = BTreeMap::new();
     let mut certificates: Vec<ConditionCertificate> = Vec::new();
     for (index, seed) in seeds.iter().enumerate() {
-        let dir = RunDir {
-            path: out.join(format!("seed-{seed}")),
-        };
+        let dir = RunDir::of_seed(out, *seed);
         for row in read_csv(&dir.path.join("final.csv"))?.1 {
             if !order.contains(&row[2]) {
                 order.push(row[2].clone());

@@ -57,6 +57,23 @@ fn load(critic: &mut Iql, path: &std::path::Path) -> Result<u64, Error> {
     Ok(checkpoint.update)
 }
 
+/// Reads a critic from its checkpoint.
+///
+/// # Errors
+/// When it cannot be read or does not fit.
+pub fn restore(
+    config: &Config,
+    [observation_dim, action_dim]: [usize; 2],
+    seed: u64,
+    path: &std::path::Path,
+    device: &Device,
+) -> Result<Iql, Error> {
+    let settings = config.critic.clone();
+    let mut critic = Iql::new(settings, observation_dim, action_dim, seed, device);
+    load(&mut critic, path)?;
+    Ok(critic)
+}
+
 /// Trains the critic, or goes on from its checkpoint, and returns it.
 ///
 /// # Errors

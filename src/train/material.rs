@@ -20,7 +20,7 @@ pub struct Material {
     pub actions: Vec<f32>,
     /// Standardised atanh of the actions.
     pub latents: Vec<f32>,
-    /// Rewards times 1000/(largest − smallest episode return), as IQL scales locomotion.
+    /// Rewards of the standardised problem, see [`Values`].
     pub rewards: Vec<f32>,
     /// 1 where the episode ended for good.
     pub terminals: Vec<f32>,
@@ -28,6 +28,19 @@ pub struct Material {
     pub continues: Vec<bool>,
     /// Fitted normalisation.
     pub coordinates: Coordinates,
+    /// Units of the critic.
+    pub values: Values,
+}
+
+/// Units of the critic: it learns (Q − mean)/std, so that its targets have unit size on any task.
+///
+/// (Q − c)/σ obeys a Bellman equation of its own, with rewards (r − (1 − γ) c)/σ, and (r − c)/σ at terminals.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Values {
+    /// c: mean discounted return to go of the data.
+    pub mean: f64,
+    /// σ: its standard deviation.
+    pub std: f64,
 }
 
 impl Material {
@@ -35,8 +48,7 @@ impl Material {
     ///
     /// # Errors
     /// When it holds no transition.
-    pub fn new(dataset: &Dataset) -> Result<Self, Error> {
-        let returns = dataset.episode_returns();
+    pub fn new(dataset: &Dataset, discount: f64) -> Result<Self, Error> {
         let transitions = dataset.transitions();
         if transitions.is_empty() {
             return Err(Error::Run(
@@ -59,16 +71,13 @@ impl Material {
         coordinates.observation.apply(&mut observations);
         coordinates.observation.apply(&mut next_observations);
         coordinates.action.apply(&mut latents);
-        let (low, high) = returns
-            .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &r| {
-                (l.min(r), h.max(r))
-            });
-        let scale = if high - low > 1e-6 {
-            1000.0 / (high - low)
-        } else {
-            1.0
-        };
+        let terminals = transitions.terminals;
+        let mut rewards: Vec<f64> = transitions.rewards.iter().map(|&r| f64::from(r)).collect();
+        let values = Values::fit(&rewards, &terminals, &continues, discount);
+        for (reward, &terminal) in rewards.iter_mut().zip(&terminals) {
+            let shift = if terminal { 1.0 } else { 1.0 - discount };
+            *reward = (*reward - shift * values.mean) / values.std;
+        }
         Ok(Self {
             observation_dim,
             action_dim,
@@ -76,16 +85,9 @@ impl Material {
             next_observations,
             actions,
             latents,
-            rewards: transitions
-                .rewards
-                .iter()
-                .map(|&r| (f64::from(r) * scale) as f32)
-                .collect(),
-            terminals: transitions
-                .terminals
-                .iter()
-                .map(|&t| f32::from(u8::from(t)))
-                .collect(),
+            rewards: rewards.iter().map(|&r| r as f32).collect(),
+            terminals: terminals.iter().map(|&t| f32::from(u8::from(t))).collect(),
+            values,
             continues,
             coordinates,
         })
@@ -117,6 +119,31 @@ impl Material {
     /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
         self.rewards.is_empty()
+    }
+}
+
+impl Values {
+    /// Fits mean and deviation to the discounted returns to go of rows in recorded order.
+    ///
+    /// Where a recording stops without a terminal its rewards are taken to go on at the data's mean.
+    fn fit(rewards: &[f64], terminals: &[bool], continues: &[bool], discount: f64) -> Self {
+        let count = rewards.len() as f64;
+        let beyond = rewards.iter().sum::<f64>() / count / (1.0 - discount);
+        let mut to_go = vec![0.0; rewards.len()];
+        for row in (0..rewards.len()).rev() {
+            let next = match (terminals[row], continues[row]) {
+                (true, _) => 0.0,
+                (false, true) => to_go[row + 1],
+                (false, false) => beyond,
+            };
+            to_go[row] = rewards[row] + discount * next;
+        }
+        let mean = to_go.iter().sum::<f64>() / count;
+        let variance = to_go.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
+        Self {
+            mean,
+            std: variance.sqrt().max(1e-6),
+        }
     }
 }
 
