@@ -181,7 +181,13 @@ mod tests {
 
     #[test]
     fn names_survive_printing_and_typos_get_the_nearest() {
-        for text in ["prior", "posterior", "posterior-best", "best-of-4", "resample-8"] {
+        for text in [
+            "prior",
+            "posterior",
+            "posterior-best",
+            "best-of-4",
+            "resample-8",
+        ] {
             let name: PolicyName = text.parse().expect("known");
             assert_eq!(name.to_string(), text);
         }

@@ -120,8 +120,11 @@ fn column(rows: &[Vec<String>], index: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Mean return at each update of one seed's training evaluations.
-fn training_curve(seed: &Path) -> Result<BTreeMap<u64, f64>, Error> {
+/// Returns the mean return at each update of one seed's evaluations during training.
+///
+/// # Errors
+/// When eval.csv cannot be read.
+pub fn training_curve(seed: &Path) -> Result<BTreeMap<u64, f64>, Error> {
     let (_, rows) = read_csv(&seed.join("eval.csv"))?;
     let mut sums: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
     for row in rows

@@ -111,13 +111,7 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         return Ok(());
     }
     let seeds = finished_seeds(&request.out, &config)?;
-    let summary = summarize(
-        &config,
-        &request.out,
-        &seeds,
-        provenance(0),
-        &data_returns,
-    )?;
+    let summary = summarize(&config, &request.out, &seeds, provenance(0), &data_returns)?;
     report::save(&summary, &request.out)?;
     write_json(request.json.as_deref(), &summary)?;
     let pictures = report::draw(&summary, &config, &request.out)?;

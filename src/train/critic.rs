@@ -7,7 +7,7 @@ use tiltrl_policies::nets::{Mlp, host, vector};
 use tiltrl_policies::noise::Noise;
 
 use super::material::{Material, gather};
-use super::progress::bar;
+use super::progress::{bar, cosine_decay};
 use crate::config::Config;
 use crate::error::Error;
 use crate::run::{CsvLog, RunDir};
@@ -111,6 +111,10 @@ pub fn train(
     let progress = bar("critic", total, update);
     let mut clock = std::time::Instant::now();
     while update < total {
+        let rate = config.critic.learning_rate * cosine_decay(update, total);
+        for optimizer in &mut critic.optimizers {
+            optimizer.config.learning_rate = rate;
+        }
         let report = step(&mut critic, material, seed, update)?;
         update += 1;
         progress.inc(1);

@@ -16,10 +16,11 @@ use tiltrl_policies::sequential::SequentialModel;
 
 use super::material::{Material, gather};
 use super::prior::{Prior, describe};
-use super::progress::bar;
+use super::progress::{bar, cosine_decay};
 use crate::config::Config;
 use crate::error::Error;
 use crate::evaluate::{EVAL_HEADER, push_episodes};
+use crate::report::training_curve;
 use crate::rollout::rollout;
 use crate::run::{CsvLog, RunDir};
 
@@ -93,56 +94,45 @@ pub fn train(
             alpha,
         });
     }
-    let mut log = CsvLog::resume(
-        dir.path.join("finetune.csv"),
-        "update,loss,log_z,path_kl,ess,log_reward,gradient_norm,alpha",
-        update,
-    );
-    let mut evaluations = CsvLog::resume(dir.path.join("eval.csv"), EVAL_HEADER, update);
+    let header = "update,loss,log_z,path_kl,ess,log_reward,gradient_norm,alpha";
+    let mut log = CsvLog::resume(dir.path.join("finetune.csv"), header, update);
+    let mut watch = Watch::resume(config, &prior.coordinates, seed, dir, update)?;
     let segment = (settings.updates / config.evaluation.evaluations_in_training.max(1)).max(1);
+    let logged = (segment / 5).max(1);
     let progress = bar("finetune", settings.updates, update);
-    let mut clock = std::time::Instant::now();
     if update == 0 {
-        evaluate(
-            config,
-            &tuner.posterior,
-            &prior.coordinates,
-            seed,
-            0,
-            &mut evaluations,
-        )?;
+        watch.evaluate(&tuner, alpha, 0)?;
     }
+    let mut clock = std::time::Instant::now();
     let mut mean = Mean::default();
     while update < settings.updates {
-        tuner.optimizer.config.learning_rate =
-            settings.learning_rate * decay(update, settings.updates);
+        let share = cosine_decay(update, settings.updates);
+        tuner.optimizer.config.learning_rate = settings.learning_rate * share;
+        let critic = (critic, alpha);
+        let key = (seed, update);
+        let coordinates = &prior.coordinates;
         mean.add(step(
             &mut tuner,
             material,
-            &prior.coordinates,
-            (critic, alpha),
+            coordinates,
+            critic,
             settings.states,
-            (seed, update),
+            key,
         )?);
         update += 1;
         progress.inc(1);
-        if update % segment == 0 || update == settings.updates {
-            log.push(update, &columns(&mean.take(), alpha));
+        let ends = update % segment == 0 || update == settings.updates;
+        if ends || (update % segment) % logged == 0 {
+            let report = mean.take();
+            progress.set_message(format!("log Z {:.2} ESS/N {:.2}", report.log_z, report.ess));
+            log.push(update, &columns(&report, alpha));
+        }
+        if ends {
             dir.add_seconds("finetune", clock.elapsed().as_secs_f64())?;
-            clock = std::time::Instant::now();
-            evaluate(
-                config,
-                &tuner.posterior,
-                &prior.coordinates,
-                seed,
-                update,
-                &mut evaluations,
-            )?;
-            dir.add_seconds("evaluation", clock.elapsed().as_secs_f64())?;
-            clock = std::time::Instant::now();
+            watch.evaluate(&tuner, alpha, update)?;
             log.save()?;
-            evaluations.save()?;
             save(&tuner, &prior.coordinates, alpha, &path)?;
+            clock = std::time::Instant::now();
         }
     }
     progress.finish();
@@ -150,6 +140,82 @@ pub fn train(
         model: tuner.posterior,
         alpha,
     })
+}
+
+/// Evaluates the posterior during training and keeps the best one beside the last.
+struct Watch<'a> {
+    config: &'a Config,
+    coordinates: &'a Coordinates,
+    seed: u64,
+    dir: &'a RunDir,
+    log: CsvLog,
+    best: f64,
+}
+
+impl<'a> Watch<'a> {
+    fn resume(
+        config: &'a Config,
+        coordinates: &'a Coordinates,
+        seed: u64,
+        dir: &'a RunDir,
+        update: u64,
+    ) -> Result<Self, Error> {
+        let log = CsvLog::resume(dir.path.join("eval.csv"), EVAL_HEADER, update);
+        let best = if update > 0 {
+            let earlier = training_curve(&dir.path)?.into_iter();
+            earlier
+                .filter(|(u, _)| *u <= update)
+                .fold(f64::NEG_INFINITY, |best, (_, mean)| best.max(mean))
+        } else {
+            f64::NEG_INFINITY
+        };
+        Ok(Self {
+            config,
+            coordinates,
+            seed,
+            dir,
+            log,
+            best,
+        })
+    }
+
+    fn evaluate(
+        &mut self,
+        tuner: &Finetuner<GaussianDiffusion>,
+        alpha: f64,
+        update: u64,
+    ) -> Result<(), Error> {
+        let clock = std::time::Instant::now();
+        let policy = DiffusionPolicy {
+            model: &tuner.posterior,
+            coordinates: self.coordinates,
+            critic: None,
+            choice: Choice::Sample,
+        };
+        let (env, count) = (
+            &self.config.env,
+            self.config.evaluation.episodes_in_training,
+        );
+        let episodes = rollout(&policy, env, count, self.seed ^ 0x7261_696e, None)?;
+        push_episodes(
+            &mut self.log,
+            update,
+            "training",
+            "posterior",
+            env,
+            &episodes,
+        )?;
+        self.log.save()?;
+        let mean = episodes.iter().map(|e| e.episode_return).sum::<f64>() / count as f64;
+        if mean > self.best {
+            self.best = mean;
+            let path = self.dir.checkpoint("posterior-best");
+            save(tuner, self.coordinates, alpha, &path)?;
+        }
+        self.dir
+            .add_seconds("evaluation", clock.elapsed().as_secs_f64())?;
+        Ok(())
+    }
 }
 
 /// Restores a fine-tuner from its checkpoint, if there is one; returns the update and the temperature stored with it.
@@ -191,12 +257,6 @@ fn columns(r: &Report, alpha: f64) -> String {
         "{:.6},{:.6},{:.6},{:.6},{:.6},{:.6},{alpha:.6}",
         r.loss, r.log_z, r.path_kl, r.ess, r.log_reward, r.gradient_norm
     )
-}
-
-/// Cosine decay of the step size from 1 to 0.02: late updates average the residual's noise away.
-fn decay(update: u64, updates: u64) -> f32 {
-    let share = update as f64 / updates.max(1) as f64;
-    (0.02 + 0.98 * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())) as f32
 }
 
 /// Average of reports since the last row of the log.
@@ -261,30 +321,6 @@ fn step(
             .collect()
     };
     Ok(tuner.update(&condition, &data, &log_reward, &mut noise)?)
-}
-
-fn evaluate(
-    config: &Config,
-    model: &GaussianDiffusion,
-    coordinates: &Coordinates,
-    seed: u64,
-    update: u64,
-    log: &mut CsvLog,
-) -> Result<(), Error> {
-    let policy = DiffusionPolicy {
-        model,
-        coordinates,
-        critic: None,
-        choice: Choice::Sample,
-    };
-    let episodes = rollout(
-        &policy,
-        &config.env,
-        config.evaluation.episodes_in_training,
-        seed ^ 0x7261_696e,
-        None,
-    )?;
-    push_episodes(log, update, "training", "posterior", &config.env, &episodes)
 }
 
 /// Returns the certificate of each of `states` states of the data, from `paths` paths each way.
