@@ -98,6 +98,57 @@ pub fn lines_table(lines: &[Line]) -> String {
     out
 }
 
+/// Returns summaries of several runs as Markdown: scores, certificates and seconds, one row per run.
+pub fn markdown(summaries: &[Summary]) -> String {
+    let mut policies: Vec<&str> = Vec::new();
+    for l in summaries.iter().flat_map(|s| &s.lines) {
+        if !policies.contains(&l.policy.as_str()) {
+            policies.push(&l.policy);
+        }
+    }
+    policies.sort_by_key(|p| *p == "posterior");
+    let mut out = format!(
+        "| run | {} |\n|---|{}\n",
+        policies.join(" | "),
+        "---|".repeat(policies.len())
+    );
+    for s in summaries {
+        let cells = policies.iter().map(|name| {
+            s.lines
+                .iter()
+                .find(|l| l.policy == *name)
+                .map_or("-".to_string(), |l| {
+                    let a = l.score.as_ref().unwrap_or(&l.returns);
+                    format!("{:.1} [{:.1}, {:.1}]", a.mean, a.mean_low, a.mean_high)
+                })
+        });
+        out += &format!(
+            "| {} | {} |\n",
+            s.preset,
+            cells.collect::<Vec<_>>().join(" | ")
+        );
+    }
+    out += "\n| run | ESS/N | \\|log Z_q − log Z_p\\| | path-KL (nats) | residual std | seconds per seed |\n|---|---|---|---|---|---|\n";
+    for s in summaries {
+        let median = |name: &str| s.certificate.get(name).map_or(f64::NAN, |q| q[1]);
+        let seconds: Vec<String> = s
+            .seconds
+            .iter()
+            .map(|(stage, value)| format!("{stage} {value:.0}"))
+            .collect();
+        out += &format!(
+            "| {} | {:.2} | {:.3} | {:.2} | {:.2} | {} |\n",
+            s.preset,
+            median("ess_posterior"),
+            median("log_z_difference").abs(),
+            median("path_kl"),
+            median("residual_std"),
+            seconds.join(", ")
+        );
+    }
+    out
+}
+
 /// Writes summary.json.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use super::pipeline::{RunRequest, Stage, run};
-use super::{evaluate, inspect, verify};
+use super::{benchmark, evaluate, inspect, verify};
 use crate::error::Error;
 
 #[derive(Parser)]
@@ -37,6 +37,8 @@ enum Command {
     Finetune(RunArgs),
     /// Print a finished run, or roll out its policies again. Example: tiltrl evaluate runs/hopper-medium --policy posterior,best-of-4
     Evaluate(evaluate::EvaluateArgs),
+    /// Several presets and seeds in one table. Example: tiltrl benchmark --presets hopper-medium,halfcheetah-medium --data-dir data --jobs 2
+    Benchmark(benchmark::BenchmarkArgs),
     /// Print the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
     Certify(FolderArgs),
     /// Draw the pictures of a finished run again.
@@ -110,11 +112,12 @@ struct JsonArgs {
 /// Runs the command line and returns its exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let threads = cli.threads;
     let result = rayon::ThreadPoolBuilder::new()
         .num_threads(cli.threads)
         .build_global()
         .map_err(|e| Error::Usage(format!("--threads: {e}")))
-        .and_then(|()| dispatch(cli.command));
+        .and_then(|()| dispatch(cli.command, threads));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -124,7 +127,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command) -> Result<(), Error> {
+fn dispatch(command: Command, threads: usize) -> Result<(), Error> {
     match command {
         Command::Quickstart(args) => run(&RunRequest {
             preset: "quickstart".into(),
@@ -138,6 +141,7 @@ fn dispatch(command: Command) -> Result<(), Error> {
         Command::TrainCritic(args) => run(&request(args, Stage::Critic)),
         Command::Finetune(args) => run(&request(args, Stage::Finetune)),
         Command::Evaluate(args) => evaluate::evaluate(&args),
+        Command::Benchmark(args) => benchmark::benchmark(&args, threads),
         Command::Certify(args) => inspect::certificate(&args.folder, args.json.as_deref()),
         Command::Plot(args) => inspect::plot(&args.folder),
         Command::Verify(args) => verify::verify(args.json.as_deref()),

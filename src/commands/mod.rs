@@ -1,5 +1,6 @@
 //! The command line: parsing and dispatch. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod benchmark;
 mod cli;
 mod evaluate;
 mod inspect;
