@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use ndarray::{Array2, ArrayView2};
 use tiltrl_envs::spec_of;
 use tiltrl_policies::checkpoint::Checkpoint;
 use tiltrl_policies::gaussian::GaussianDiffusion;
 use tiltrl_policies::iql::Iql;
-use tiltrl_policies::policy::{Choice, Coordinates, DiffusionPolicy};
+use tiltrl_policies::noise::Noise;
+use tiltrl_policies::policy::{Choice, Coordinates, DiffusionPolicy, Policy};
 
 use crate::config::Config;
 use crate::error::{Error, nearest};
@@ -155,6 +157,45 @@ impl Agent {
             critic: self.critic.as_ref(),
             choice,
         })
+    }
+}
+
+/// An agent that acts by one of its policies: what `--policy RUN/seed-1[:NAME]` names.
+pub struct AgentPolicy {
+    agent: Agent,
+    name: PolicyName,
+}
+
+impl AgentPolicy {
+    /// Reads `FOLDER` or `FOLDER:NAME`, the folder of one seed and a policy (posterior unless named).
+    ///
+    /// # Errors
+    /// When the folder holds no run of `env`, or the policy is unknown or not trained.
+    pub fn read(text: &str, env: &str) -> Result<Self, Error> {
+        let (folder, name) = match text.rsplit_once(':') {
+            Some((folder, name)) if !name.contains('/') => (folder, name.parse()?),
+            _ => (text, PolicyName::Posterior),
+        };
+        let dir = RunDir {
+            path: PathBuf::from(folder),
+        };
+        let config = dir.config()?;
+        if config.env != env {
+            return Err(Error::Usage(format!(
+                "{folder}: expected a run on {env}, found one on {}",
+                config.env
+            )));
+        }
+        let agent = Agent::load(&dir, &config, 0, &Device::flex())?;
+        agent.policy(name)?;
+        Ok(Self { agent, name })
+    }
+}
+
+impl Policy for AgentPolicy {
+    fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32> {
+        let policy = self.agent.policy(self.name);
+        policy.expect("checked when read").act(observations, noise)
     }
 }
 

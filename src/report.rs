@@ -1,16 +1,14 @@
-//! Summaries of runs: tables, summary.json and pictures.
+//! Summaries of runs: tables and summary.json.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tiltrl_envs::EnvSpec;
-use tiltrl_plots::{Curve, IntervalRow, Intervals, Panels, Series, curve, intervals, panels};
 use tiltrl_policies::checkpoint::write_atomically;
 
-use crate::config::Config;
 use crate::error::Error;
-use crate::run::{Provenance, read_csv};
+use crate::run::Provenance;
 use crate::stats::{Aggregate, aggregate};
 
 /// One line of the table.
@@ -159,154 +157,4 @@ pub fn save(summary: &Summary, folder: &Path) -> Result<(), Error> {
         &folder.join("summary.json"),
         text.as_bytes(),
     )?)
-}
-
-fn column(rows: &[Vec<String>], index: usize) -> Vec<f64> {
-    rows.iter()
-        .map(|r| {
-            r.get(index)
-                .and_then(|v| v.parse().ok())
-                .unwrap_or(f64::NAN)
-        })
-        .collect()
-}
-
-/// Returns the mean return at each update of one seed's evaluations during training.
-///
-/// # Errors
-/// When eval.csv cannot be read.
-pub fn training_curve(seed: &Path) -> Result<BTreeMap<u64, f64>, Error> {
-    let (_, rows) = read_csv(&seed.join("eval.csv"))?;
-    let mut sums: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
-    for row in rows
-        .iter()
-        .filter(|r| r.get(1).is_some_and(|p| p == "training"))
-    {
-        let entry = sums.entry(row[0].parse().unwrap_or(0)).or_default();
-        entry.0 += row[4].parse().unwrap_or(f64::NAN);
-        entry.1 += 1.0;
-    }
-    Ok(sums.into_iter().map(|(u, (s, n))| (u, s / n)).collect())
-}
-
-/// Draws returns, final intervals and training numbers of a run's seeds into its folder.
-///
-/// # Errors
-/// When a log is missing or a picture cannot be written.
-pub fn draw(
-    summary: &Summary,
-    config: &Config,
-    folder: &Path,
-) -> Result<Vec<std::path::PathBuf>, Error> {
-    let seeds: Vec<_> = summary
-        .seeds
-        .iter()
-        .map(|s| folder.join(format!("seed-{s}")))
-        .collect();
-    let curves: Vec<_> = seeds
-        .iter()
-        .map(|s| training_curve(s))
-        .collect::<Result<_, _>>()?;
-    let updates: Vec<u64> = curves[0].keys().copied().collect();
-    let at = |u: &u64| -> Vec<f64> { curves.iter().filter_map(|c| c.get(u).copied()).collect() };
-    let mean: Vec<f64> = updates.iter().map(|u| crate::stats::mean(&at(u))).collect();
-    let low = updates
-        .iter()
-        .map(|u| at(u).into_iter().fold(f64::INFINITY, f64::min))
-        .collect();
-    let high = updates
-        .iter()
-        .map(|u| at(u).into_iter().fold(f64::NEG_INFINITY, f64::max))
-        .collect();
-    let references = summary
-        .lines
-        .iter()
-        .filter(|l| l.policy != "posterior")
-        .map(|l| (l.policy.clone(), l.returns.mean))
-        .collect();
-    let returns = Curve {
-        title: format!(
-            "{}: return while the posterior is fine-tuned",
-            summary.preset
-        ),
-        subtitle: format!(
-            "mean of {} episodes per evaluation, {}",
-            config.evaluation.episodes_in_training,
-            match seeds.len() {
-                1 => "1 seed".to_string(),
-                n => format!("{n} seeds, band: lowest to highest seed"),
-            }
-        ),
-        x_label: "RTB updates".into(),
-        y_label: "Return".into(),
-        series: vec![Series {
-            label: "posterior".into(),
-            x: updates.iter().map(|&u| u as f64).collect(),
-            y: mean,
-            band: (seeds.len() > 1).then_some((low, high)),
-        }],
-        references,
-        log_y: false,
-    };
-    let mut files = curve(&returns, &folder.join("returns"))?;
-    let final_scores = Intervals {
-        title: format!("{}: final returns", summary.preset),
-        subtitle: "mean with 95 % stratified bootstrap interval".into(),
-        x_label: "Return".into(),
-        rows: summary
-            .lines
-            .iter()
-            .map(|l| IntervalRow {
-                group: summary.preset.clone(),
-                label: l.policy.clone(),
-                point: l.returns.mean,
-                low: l.returns.mean_low,
-                high: l.returns.mean_high,
-            })
-            .collect(),
-    };
-    files.extend(intervals(&final_scores, &folder.join("final"))?);
-    files.extend(training_panels(summary, &seeds, folder)?);
-    Ok(files)
-}
-
-fn training_panels(
-    summary: &Summary,
-    seeds: &[std::path::PathBuf],
-    folder: &Path,
-) -> Result<Vec<std::path::PathBuf>, Error> {
-    let logs: Vec<_> = seeds
-        .iter()
-        .map(|s| read_csv(&s.join("finetune.csv")))
-        .collect::<Result<_, _>>()?;
-    let panel = |name: &str, title: &str, log_y: bool| Curve {
-        title: title.into(),
-        subtitle: String::new(),
-        x_label: "RTB updates".into(),
-        y_label: String::new(),
-        series: logs
-            .iter()
-            .zip(&summary.seeds)
-            .map(|((header, rows), seed)| Series {
-                label: format!("seed {seed}"),
-                x: column(rows, 0),
-                y: column(rows, header.iter().position(|h| h == name).unwrap_or(1)),
-                band: None,
-            })
-            .collect(),
-        references: Vec::new(),
-        log_y,
-    };
-    let figure = Panels {
-        title: format!("{}: RTB fine-tuning", summary.preset),
-        subtitle: "averages between rows of finetune.csv".into(),
-        panels: vec![
-            panel("loss", "Loss ½δ²", true),
-            panel("log_z", "log Z", false),
-            panel("path_kl", "Path-KL to the prior (nats)", false),
-            panel("ess", "ESS / N", false),
-        ],
-        columns: 2,
-    };
-    Ok(panels(&figure, &folder.join("training"))?)
 }

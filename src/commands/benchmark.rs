@@ -10,7 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tiltrl_plots::{IntervalRow, Intervals, intervals};
 use tiltrl_policies::checkpoint::write_atomically;
 
-use super::inspect::{load, print, write_json};
+use super::inspect::{print, write_json};
+use super::plot::summary;
 use crate::config::preset;
 use crate::error::Error;
 use crate::report::{Summary, markdown};
@@ -60,11 +61,7 @@ pub fn benchmark(args: &BenchmarkArgs, threads: usize) -> Result<(), Error> {
     let summaries: Vec<Summary> = args
         .presets
         .iter()
-        .map(|name| {
-            let folder = args.out.join(name);
-            serde_json::from_value(load(&folder, "summary.json")?)
-                .map_err(|e| Error::Run(format!("{}: {e}", folder.display())))
-        })
+        .map(|name| summary(&args.out.join(name)))
         .collect::<Result<_, _>>()?;
     let table = markdown(&summaries);
     write_atomically(&args.out.join("benchmark.md"), table.as_bytes())?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use super::pipeline::{RunRequest, Stage, run};
-use super::{benchmark, evaluate, inspect, verify};
+use super::{benchmark, evaluate, inspect, plot, verify};
 use crate::error::Error;
 
 #[derive(Parser)]
@@ -41,8 +41,8 @@ enum Command {
     Benchmark(benchmark::BenchmarkArgs),
     /// Print the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
     Certify(FolderArgs),
-    /// Draw the pictures of a finished run again.
-    Plot(FolderArgs),
+    /// Draw the pictures of a finished run again, or the curves of several. Example: tiltrl plot runs/a runs/b --out a-and-b
+    Plot(plot::PlotArgs),
     /// Train RTB on closed-form worlds and compare with the exact posterior.
     Verify(JsonArgs),
     /// Record episodes in D4RL's layout. Example: tiltrl collect --env hopper-v4 --policy uniform --episodes 10 --out random.hdf5
@@ -143,7 +143,7 @@ fn dispatch(command: Command, threads: usize) -> Result<(), Error> {
         Command::Evaluate(args) => evaluate::evaluate(&args),
         Command::Benchmark(args) => benchmark::benchmark(&args, threads),
         Command::Certify(args) => inspect::certificate(&args.folder, args.json.as_deref()),
-        Command::Plot(args) => inspect::plot(&args.folder),
+        Command::Plot(args) => plot::plot(&args),
         Command::Verify(args) => verify::verify(args.json.as_deref()),
         Command::Collect(args) => inspect::collect(&args),
         Command::Data(args) => inspect::data(&args),

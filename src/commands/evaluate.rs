@@ -9,10 +9,11 @@ use clap::Args;
 use serde::Serialize;
 use tiltrl_envs::spec_of;
 
-use super::inspect::{load, print, write_json};
+use super::inspect::{print, write_json};
+use super::plot::summary;
 use crate::agent::{Agent, PolicyName};
 use crate::error::Error;
-use crate::report::{self, Line, Summary, line};
+use crate::report::{self, Line, line};
 use crate::rollout::rollout;
 use crate::run::{RunDir, seeds_in};
 
@@ -53,9 +54,7 @@ struct Evaluation {
 /// When the run is not finished, a policy is unknown or a file cannot be read or written.
 pub fn evaluate(args: &EvaluateArgs) -> Result<(), Error> {
     if args.policy.is_empty() {
-        let path = args.folder.join("summary.json");
-        let summary: Summary = serde_json::from_value(load(&args.folder, "summary.json")?)
-            .map_err(|e| Error::Run(format!("{}: {e}", path.display())))?;
+        let summary = summary(&args.folder)?;
         print(&report::table(&summary));
         return write_json(args.json.as_deref(), &summary);
     }

@@ -12,12 +12,11 @@ use tiltrl_policies::noise::Noise;
 use tiltrl_policies::policy::Policy;
 
 use crate::actor::FlatActor;
+use crate::agent::AgentPolicy;
 use crate::data::{self, Dataset, summarize};
 use crate::error::Error;
 use crate::quickstart::{SwingUp, Uniform};
-use crate::report::{Summary, draw};
 use crate::rollout::rollout;
-use crate::run::RunDir;
 
 /// Arguments of `tiltrl data`.
 #[derive(Args)]
@@ -42,7 +41,7 @@ pub struct CollectArgs {
     /// Environment id.
     #[arg(long)]
     env: String,
-    /// "uniform", "swing-up" (Pendulum), or a flat actor file.
+    /// "uniform", "swing-up" (Pendulum), a flat actor file, or the folder of a seed as RUN/seed-1 or RUN/seed-1:prior.
     #[arg(long, default_value = "uniform")]
     policy: String,
     /// Act without noise (flat actors).
@@ -206,6 +205,9 @@ pub fn collect(args: &CollectArgs) -> Result<(), Error> {
                 "--policy swing-up: only for --env pendulum-v1".into(),
             ));
         }
+        run if Path::new(run.rsplit_once(':').map_or(run, |(f, _)| f)).is_dir() => {
+            Box::new(AgentPolicy::read(run, &args.env)?)
+        }
         file => {
             let actor = FlatActor::read(Path::new(file))?;
             if [actor.observation_dim(), actor.action_dim()]
@@ -303,25 +305,4 @@ pub fn certificate(folder: &Path, json: Option<&Path>) -> Result<(), Error> {
         if passed { "PASS" } else { "FAIL" }
     ));
     write_json(json, &summary["certificate"])
-}
-
-/// `tiltrl plot`: draws the pictures of a finished run again.
-///
-/// # Errors
-/// When the run is not finished or a picture cannot be written.
-pub fn plot(folder: &Path) -> Result<(), Error> {
-    let path = folder.join("summary.json");
-    let summary: Summary = serde_json::from_value(load(folder, "summary.json")?)
-        .map_err(|e| Error::Run(format!("{}: {e}", path.display())))?;
-    let seed = summary
-        .seeds
-        .first()
-        .ok_or_else(|| Error::Run(format!("{}: names no seed", path.display())))?;
-    let first = RunDir {
-        path: folder.join(format!("seed-{seed}")),
-    };
-    for file in draw(&summary, &first.config()?, folder)? {
-        print(&format!("wrote {}", file.display()));
-    }
-    Ok(())
 }

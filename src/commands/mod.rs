@@ -5,6 +5,7 @@ mod cli;
 mod evaluate;
 mod inspect;
 mod pipeline;
+mod plot;
 mod verify;
 
 pub use cli::main;

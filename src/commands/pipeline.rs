@@ -16,6 +16,7 @@ use crate::config::{Config, preset};
 use crate::data::{self, Dataset};
 use crate::error::Error;
 use crate::evaluate::{EVAL_HEADER, push_episodes};
+use crate::pictures;
 use crate::quickstart::mixed_pendulum;
 use crate::report::{self, Summary, line};
 use crate::rollout::rollout;
@@ -114,7 +115,7 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     let summary = summarize(&config, &request.out, &seeds, provenance(0), &data_returns)?;
     report::save(&summary, &request.out)?;
     write_json(request.json.as_deref(), &summary)?;
-    let pictures = report::draw(&summary, &config, &request.out)?;
+    let pictures = pictures::draw(&summary, &config, &request.out)?;
     print(&report::table(&summary));
     print(&format!("run folder   {}", request.out.display()));
     for picture in pictures

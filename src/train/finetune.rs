@@ -20,7 +20,7 @@ use super::progress::{bar, cosine_decay};
 use crate::config::Config;
 use crate::error::Error;
 use crate::evaluate::{EVAL_HEADER, push_episodes};
-use crate::report::training_curve;
+use crate::pictures::training_curve;
 use crate::rollout::rollout;
 use crate::run::{CsvLog, RunDir};
 

@@ -1,0 +1,56 @@
+//! `tiltrl plot`: the pictures of a finished run again, or the curves of several runs in one.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::inspect::{load, print};
+use crate::error::Error;
+use crate::pictures::{compare, draw};
+use crate::report::Summary;
+use crate::run::RunDir;
+
+/// Arguments of `tiltrl plot`.
+#[derive(Args)]
+pub struct PlotArgs {
+    /// Folders of finished runs. One: its pictures are drawn again. Several: their return curves in one picture.
+    #[arg(required = true)]
+    folders: Vec<PathBuf>,
+    /// Stem of the picture of several runs.
+    #[arg(long, default_value = "comparison")]
+    out: PathBuf,
+}
+
+/// `tiltrl plot`.
+///
+/// # Errors
+/// When a run is not finished or a picture cannot be written.
+pub fn plot(args: &PlotArgs) -> Result<(), Error> {
+    let runs: Vec<(PathBuf, Summary)> = args
+        .folders
+        .iter()
+        .map(|folder| Ok((folder.clone(), summary(folder)?)))
+        .collect::<Result<_, Error>>()?;
+    let files = if let [(folder, summary)] = runs.as_slice() {
+        let seed = *summary.seeds.first().ok_or_else(|| {
+            Error::Run(format!("{}: summary.json names no seed", folder.display()))
+        })?;
+        let config = RunDir::of_seed(folder, seed).config()?;
+        draw(summary, &config, folder)?
+    } else {
+        compare(&runs, &args.out)?
+    };
+    for file in files {
+        print(&format!("wrote {}", file.display()));
+    }
+    Ok(())
+}
+
+/// Reads the summary of a finished run.
+///
+/// # Errors
+/// When the run is not finished.
+pub fn summary(folder: &Path) -> Result<Summary, Error> {
+    serde_json::from_value(load(folder, "summary.json")?)
+        .map_err(|e| Error::Run(format!("{}: {e}", folder.join("summary.json").display())))
+}

@@ -1,0 +1,191 @@
+//! Pictures of runs: return curves over updates, final scores, training numbers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use tiltrl_plots::{Curve, IntervalRow, Intervals, Panels, Series, curve, intervals, panels};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::report::Summary;
+use crate::run::{RunDir, read_csv};
+
+fn column(rows: &[Vec<String>], index: usize) -> Vec<f64> {
+    let number = |row: &Vec<String>| row.get(index).and_then(|v| v.parse().ok());
+    rows.iter().map(|r| number(r).unwrap_or(f64::NAN)).collect()
+}
+
+/// Returns the mean return at each update of one seed's evaluations during training.
+///
+/// # Errors
+/// When eval.csv cannot be read.
+pub fn training_curve(seed: &Path) -> Result<BTreeMap<u64, f64>, Error> {
+    let (_, rows) = read_csv(&seed.join("eval.csv"))?;
+    let mut sums: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
+    for row in rows
+        .iter()
+        .filter(|r| r.get(1).is_some_and(|p| p == "training"))
+    {
+        let entry = sums.entry(row[0].parse().unwrap_or(0)).or_default();
+        entry.0 += row[4].parse().unwrap_or(f64::NAN);
+        entry.1 += 1.0;
+    }
+    Ok(sums.into_iter().map(|(u, (s, n))| (u, s / n)).collect())
+}
+
+/// Returns the curve of a run's seeds: their mean, with a band from the lowest to the highest seed.
+///
+/// # Errors
+/// When a seed's eval.csv cannot be read.
+pub fn return_series(label: &str, seeds: &[PathBuf]) -> Result<Series, Error> {
+    let curves: Vec<_> = seeds
+        .iter()
+        .map(|s| training_curve(s))
+        .collect::<Result<_, _>>()?;
+    let updates: BTreeSet<u64> = curves.iter().flat_map(|c| c.keys().copied()).collect();
+    let over_seeds = |statistic: fn(&[f64]) -> f64| -> Vec<f64> {
+        let at =
+            |u: &u64| -> Vec<f64> { curves.iter().filter_map(|c| c.get(u).copied()).collect() };
+        updates.iter().map(|u| statistic(&at(u))).collect()
+    };
+    let band = (seeds.len() > 1).then(|| {
+        (
+            over_seeds(|v| v.iter().copied().fold(f64::INFINITY, f64::min)),
+            over_seeds(|v| v.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
+        )
+    });
+    Ok(Series {
+        label: label.into(),
+        x: updates.iter().map(|&u| u as f64).collect(),
+        y: over_seeds(crate::stats::mean),
+        band,
+    })
+}
+
+fn seed_folders(summary: &Summary, folder: &Path) -> Vec<PathBuf> {
+    let seeds = summary.seeds.iter();
+    seeds.map(|s| RunDir::of_seed(folder, *s).path).collect()
+}
+
+/// Draws returns, final intervals and training numbers of a run's seeds into its folder.
+///
+/// # Errors
+/// When a log is missing or a picture cannot be written.
+pub fn draw(summary: &Summary, config: &Config, folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let seeds = seed_folders(summary, folder);
+    let others = summary.lines.iter().filter(|l| l.policy != "posterior");
+    let over = match seeds.len() {
+        1 => "1 seed".to_string(),
+        n => format!("{n} seeds, band: lowest to highest seed"),
+    };
+    let returns = Curve {
+        title: format!(
+            "{}: return while the posterior is fine-tuned",
+            summary.preset
+        ),
+        subtitle: format!(
+            "mean of {} episodes per evaluation, {over}",
+            config.evaluation.episodes_in_training
+        ),
+        x_label: "RTB updates".into(),
+        y_label: "Return".into(),
+        series: vec![return_series("posterior", &seeds)?],
+        references: others.map(|l| (l.policy.clone(), l.returns.mean)).collect(),
+        log_y: false,
+    };
+    let mut files = curve(&returns, &folder.join("returns"))?;
+    let final_scores = Intervals {
+        title: format!("{}: final returns", summary.preset),
+        subtitle: "mean with 95 % stratified bootstrap interval".into(),
+        x_label: "Return".into(),
+        rows: summary
+            .lines
+            .iter()
+            .map(|l| IntervalRow {
+                group: summary.preset.clone(),
+                label: l.policy.clone(),
+                point: l.returns.mean,
+                low: l.returns.mean_low,
+                high: l.returns.mean_high,
+            })
+            .collect(),
+    };
+    files.extend(intervals(&final_scores, &folder.join("final"))?);
+    files.extend(training_panels(summary, &seeds, folder)?);
+    Ok(files)
+}
+
+/// Draws the return curves of several runs on one pair of axes.
+///
+/// # Errors
+/// When the runs are of different environments, a log is missing or the picture cannot be written.
+pub fn compare(runs: &[(PathBuf, Summary)], stem: &Path) -> Result<Vec<PathBuf>, Error> {
+    let env = &runs[0].1.env;
+    if let Some((folder, other)) = runs.iter().find(|(_, s)| s.env != *env) {
+        return Err(Error::Usage(format!(
+            "{}: a run on {}, but {} is on {env}; returns of different environments share no axis",
+            folder.display(),
+            other.env,
+            runs[0].0.display()
+        )));
+    }
+    let name = |folder: &Path| {
+        folder
+            .file_name()
+            .map_or("run".into(), |n| n.to_string_lossy().into_owned())
+    };
+    let figure = Curve {
+        title: format!("{env}: return while posteriors are fine-tuned"),
+        subtitle: "mean over seeds, band: lowest to highest seed".into(),
+        x_label: "RTB updates".into(),
+        y_label: "Return".into(),
+        series: runs
+            .iter()
+            .map(|(folder, s)| return_series(&name(folder), &seed_folders(s, folder)))
+            .collect::<Result<_, _>>()?,
+        references: Vec::new(),
+        log_y: false,
+    };
+    Ok(curve(&figure, stem)?)
+}
+
+fn training_panels(
+    summary: &Summary,
+    seeds: &[PathBuf],
+    folder: &Path,
+) -> Result<Vec<PathBuf>, Error> {
+    let logs: Vec<_> = seeds
+        .iter()
+        .map(|s| read_csv(&s.join("finetune.csv")))
+        .collect::<Result<_, _>>()?;
+    let panel = |name: &str, title: &str, log_y: bool| Curve {
+        title: title.into(),
+        subtitle: String::new(),
+        x_label: "RTB updates".into(),
+        y_label: String::new(),
+        series: logs
+            .iter()
+            .zip(&summary.seeds)
+            .map(|((header, rows), seed)| Series {
+                label: format!("seed {seed}"),
+                x: column(rows, 0),
+                y: column(rows, header.iter().position(|h| h == name).unwrap_or(1)),
+                band: None,
+            })
+            .collect(),
+        references: Vec::new(),
+        log_y,
+    };
+    let figure = Panels {
+        title: format!("{}: RTB fine-tuning", summary.preset),
+        subtitle: "averages between rows of finetune.csv".into(),
+        panels: vec![
+            panel("loss", "Loss ½δ²", true),
+            panel("log_z", "log Z", false),
+            panel("path_kl", "Path-KL to the prior (nats)", false),
+            panel("ess", "ESS / N", false),
+        ],
+        columns: 2,
+    };
+    Ok(panels(&figure, &folder.join("training"))?)
+}
