@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::Device;
-use tiltrl_envs::spec_of;
+use tiltrl_envs::{EnvSpec, spec_of};
 use tiltrl_policies::certificate::ConditionCertificate;
 use tiltrl_policies::checkpoint::write_atomically;
 use tiltrl_policies::iql::Iql;
@@ -70,22 +70,7 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     let config = preset(&request.preset)?.with_overrides(&request.set)?;
     let spec = spec_of(&config.env)?;
     let dataset = dataset(request, &config)?;
-    let widths = [dataset.observations.ncols(), dataset.actions.ncols()];
-    if widths != [spec.observation_dim, spec.action_dim] {
-        return Err(Error::Run(format!(
-            "{}: expected observations and actions of widths {} and {}, found {} and {}\n  hint: the preset `{}` is for {}",
-            dataset
-                .sources
-                .first()
-                .map_or("data".into(), |s| s.path.display().to_string()),
-            spec.observation_dim,
-            spec.action_dim,
-            widths[0],
-            widths[1],
-            config.preset,
-            config.env
-        )));
-    }
+    check_widths(&dataset, &spec, &config)?;
     let provenance = |seed: u64| Provenance {
         tiltrl: env!("CARGO_PKG_VERSION").into(),
         data_sha256: dataset.sha256(),
@@ -101,11 +86,8 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     let material = Material::new(&dataset, config.critic.discount)?;
     let device = Device::flex();
     for &seed in &request.seeds {
-        let dir = RunDir::open(
-            &RunDir::of_seed(&request.out, seed).path,
-            &config,
-            &provenance(seed),
-        )?;
+        let path = RunDir::of_seed(&request.out, seed).path;
+        let dir = RunDir::open(&path, &config, &provenance(seed))?;
         run_seed(&config, &material, seed, &dir, request.stage, &device)?;
     }
     if request.stage != Stage::All {
@@ -115,8 +97,31 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     let summary = summarize(&config, &request.out, &seeds, provenance(0), &data_returns)?;
     report::save(&summary, &request.out)?;
     write_json(request.json.as_deref(), &summary)?;
-    let pictures = pictures::draw(&summary, &config, &request.out)?;
-    print(&report::table(&summary));
+    show(&summary, &config, request)
+}
+
+fn check_widths(dataset: &Dataset, spec: &EnvSpec, config: &Config) -> Result<(), Error> {
+    let widths = [dataset.observations.ncols(), dataset.actions.ncols()];
+    if widths == [spec.observation_dim, spec.action_dim] {
+        return Ok(());
+    }
+    let source = dataset.sources.first();
+    Err(Error::Run(format!(
+        "{}: expected observations and actions of widths {} and {}, found {} and {}\n  hint: the preset `{}` is for {}",
+        source.map_or("data".into(), |s| s.path.display().to_string()),
+        spec.observation_dim,
+        spec.action_dim,
+        widths[0],
+        widths[1],
+        config.preset,
+        config.env
+    )))
+}
+
+/// Prints the table of a finished run, draws its pictures and says what to type next.
+fn show(summary: &Summary, config: &Config, request: &RunRequest) -> Result<(), Error> {
+    let pictures = pictures::draw(summary, config, &request.out)?;
+    print(&report::table(summary));
     print(&format!("run folder   {}", request.out.display()));
     for picture in pictures
         .iter()

@@ -107,7 +107,8 @@ pub fn train(
         "update,q_loss,v_loss,value",
         update,
     );
-    let every = (total / 20).max(1);
+    let segment = (total / 20).max(1);
+    let logged = (segment / 5).max(1);
     let progress = bar("critic", total, update);
     let mut clock = std::time::Instant::now();
     while update < total {
@@ -118,14 +119,12 @@ pub fn train(
         let report = step(&mut critic, material, seed, update)?;
         update += 1;
         progress.inc(1);
-        if update % every == 0 || update == total {
-            log.push(
-                update,
-                &format!(
-                    "{:.6},{:.6},{:.6}",
-                    report.q_loss, report.v_loss, report.value
-                ),
-            );
+        let ends = update % segment == 0 || update == total;
+        if ends || (update % segment).is_multiple_of(logged) {
+            progress.set_message(format!("Bellman error {:.4}", report.q_loss));
+            log.push(update, &columns(&report));
+        }
+        if ends {
             log.save()?;
             save(&mut critic, update, &path)?;
             dir.add_seconds("critic", clock.elapsed().as_secs_f64())?;
@@ -134,6 +133,11 @@ pub fn train(
     }
     progress.finish();
     Ok(critic)
+}
+
+/// A row of critic.csv after its update.
+fn columns(r: &IqlReport) -> String {
+    format!("{:.6},{:.6},{:.6}", r.q_loss, r.v_loss, r.value)
 }
 
 fn step(critic: &mut Iql, material: &Material, seed: u64, update: u64) -> Result<IqlReport, Error> {

@@ -80,13 +80,7 @@ pub fn train(
 ) -> Result<Posterior, Error> {
     let path = dir.checkpoint("posterior");
     let settings = &config.finetune;
-    let adam = AdamConfig {
-        learning_rate: settings.learning_rate,
-        weight_decay: 0.0,
-        max_gradient_norm: settings.max_gradient_norm,
-    };
-    let mut tuner = Finetuner::new(prior.model.clone(), adam, settings.paths, settings.shaping);
-    let (mut update, alpha) = resume(&mut tuner, &path)?;
+    let (mut tuner, mut update, alpha) = resume(config, prior, &path)?;
     let alpha = alpha.unwrap_or_else(|| resolve_alpha(config, material, prior, critic, seed));
     if update >= settings.updates {
         return Ok(Posterior {
@@ -122,7 +116,7 @@ pub fn train(
         update += 1;
         progress.inc(1);
         let ends = update % segment == 0 || update == settings.updates;
-        if ends || (update % segment) % logged == 0 {
+        if ends || (update % segment).is_multiple_of(logged) {
             let report = mean.take();
             progress.set_message(format!("log Z {:.2} ESS/N {:.2}", report.log_z, report.ess));
             log.push(update, &columns(&report, alpha));
@@ -218,13 +212,21 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Restores a fine-tuner from its checkpoint, if there is one; returns the update and the temperature stored with it.
+/// Returns the fine-tuner, restored if there is a checkpoint, with its update and the temperature stored with it.
 fn resume(
-    tuner: &mut Finetuner<GaussianDiffusion>,
+    config: &Config,
+    prior: &Prior,
     path: &Path,
-) -> Result<(u64, Option<f64>), Error> {
+) -> Result<(Finetuner<GaussianDiffusion>, u64, Option<f64>), Error> {
+    let settings = &config.finetune;
+    let adam = AdamConfig {
+        learning_rate: settings.learning_rate,
+        weight_decay: 0.0,
+        max_gradient_norm: settings.max_gradient_norm,
+    };
+    let mut tuner = Finetuner::new(prior.model.clone(), adam, settings.paths, settings.shaping);
     if !path.exists() {
-        return Ok((0, None));
+        return Ok((tuner, 0, None));
     }
     let checkpoint = Checkpoint::load(path, "posterior")?;
     let parameters = tuner.posterior.parameters();
@@ -233,7 +235,8 @@ fn resume(
     tuner.posterior = tuner.posterior.with_parameters(values);
     checkpoint.get_optimizer(path, "", &mut tuner.optimizer)?;
     let alpha = checkpoint.settings.get("alpha");
-    Ok((checkpoint.update, alpha.and_then(serde_json::Value::as_f64)))
+    let alpha = alpha.and_then(serde_json::Value::as_f64);
+    Ok((tuner, checkpoint.update, alpha))
 }
 
 fn save(

@@ -1,5 +1,6 @@
 //! Training of the diffusion prior by denoising, with averaged weights and fitted step variances.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::Device;
@@ -95,7 +96,7 @@ mod erased {
 /// When sizes differ from the config's.
 pub fn restore(
     checkpoint: &Checkpoint,
-    path: &std::path::Path,
+    path: &Path,
     name: &str,
     mut model: GaussianDiffusion,
 ) -> Result<Prior, Error> {
@@ -124,6 +125,64 @@ pub fn restore(
     })
 }
 
+/// What training goes on from.
+struct Training {
+    model: GaussianDiffusion,
+    optimizer: Adam,
+    average: Vec<f32>,
+    update: u64,
+}
+
+impl Training {
+    fn resume(model: GaussianDiffusion, config: &Config, path: &Path) -> Result<Self, Error> {
+        let adam = AdamConfig {
+            learning_rate: config.prior.learning_rate,
+            weight_decay: 0.0,
+            max_gradient_norm: 1.0,
+        };
+        let count = model.net.spec.num_parameters();
+        let mut training = Self {
+            optimizer: Adam::new(adam, count),
+            average: host(model.net.parameters.clone()),
+            model,
+            update: 0,
+        };
+        if path.exists() {
+            let checkpoint = Checkpoint::load(path, "prior")?;
+            let device = training.model.net.parameters.device();
+            let parameters = checkpoint.tensor(path, "parameters", count)?;
+            training.model.net.parameters = vector(parameters, &device);
+            training.average = checkpoint.tensor(path, "average", count)?;
+            checkpoint.get_optimizer(path, "", &mut training.optimizer)?;
+            training.update = checkpoint.update;
+        }
+        Ok(training)
+    }
+
+    /// Writes the checkpoint; with the last update the step variances are fitted to the averaged weights.
+    fn save(
+        &self,
+        material: &Material,
+        (seed, updates): (u64, u64),
+        path: &Path,
+    ) -> Result<(), Error> {
+        let device = self.model.net.parameters.device();
+        let mut averaged = self.model.clone();
+        averaged.net.parameters = vector(self.average.clone(), &device);
+        if self.update == updates {
+            fit_variance(&mut averaged, material, seed, &device);
+        }
+        let mut checkpoint = Checkpoint::new("prior", self.update);
+        describe(&mut checkpoint, &averaged, &material.coordinates);
+        let parameters = host(self.model.net.parameters.clone());
+        checkpoint.tensors.insert("parameters".into(), parameters);
+        let average = self.average.clone();
+        checkpoint.tensors.insert("average".into(), average);
+        checkpoint.put_optimizer("", &self.optimizer);
+        Ok(checkpoint.save(path)?)
+    }
+}
+
 /// Trains the prior, or goes on from its checkpoint, and returns it.
 ///
 /// # Errors
@@ -136,86 +195,52 @@ pub fn train(
     device: &Device,
 ) -> Result<Prior, Error> {
     let path = dir.checkpoint("prior");
-    let settings = &config.prior;
-    let mut model = fresh(
-        config,
-        [material.observation_dim, material.action_dim],
-        seed,
-        device,
-    )?;
-    let adam = AdamConfig {
-        learning_rate: settings.learning_rate,
-        weight_decay: 0.0,
-        max_gradient_norm: 1.0,
-    };
-    let count = model.net.spec.num_parameters();
-    let mut optimizer = Adam::new(adam, count);
-    let mut average = host(model.net.parameters.clone());
-    let mut update = 0;
-    if path.exists() {
-        let checkpoint = Checkpoint::load(&path, "prior")?;
-        if checkpoint.update >= settings.updates {
-            return restore(&checkpoint, &path, "average", model);
-        }
-        update = checkpoint.update;
-        model.net.parameters = vector(checkpoint.tensor(&path, "parameters", count)?, device);
-        average = checkpoint.tensor(&path, "average", count)?;
-        checkpoint.get_optimizer(&path, "", &mut optimizer)?;
-    }
-    let mut log = CsvLog::resume(dir.path.join("prior.csv"), "update,loss", update);
-    let every = (settings.updates / 20).max(1);
-    let progress = bar("prior", settings.updates, update);
+    let updates = config.prior.updates;
+    let dims = [material.observation_dim, material.action_dim];
+    let mut training = Training::resume(fresh(config, dims, seed, device)?, config, &path)?;
+    let mut log = CsvLog::resume(dir.path.join("prior.csv"), "update,loss", training.update);
+    let segment = (updates / 20).max(1);
+    let logged = (segment / 5).max(1);
+    let progress = bar("prior", updates, training.update);
     let mut clock = std::time::Instant::now();
     let (mut running, mut counted) = (0.0, 0u32);
-    while update < settings.updates {
-        let loss = step(
-            &mut model,
-            &mut optimizer,
-            material,
-            settings.batch_size,
-            seed,
-            update,
-        )?;
-        (running, counted) = (running + loss, counted + 1);
-        update += 1;
-        moving_average(
-            &mut average,
-            &host(model.net.parameters.clone()),
-            settings.ema_decay,
-        );
+    while training.update < updates {
+        running += step(&mut training, material, config.prior.batch_size, seed)?;
+        counted += 1;
+        let current = host(training.model.net.parameters.clone());
+        moving_average(&mut training.average, &current, config.prior.ema_decay);
+        training.update += 1;
         progress.inc(1);
-        if update % every == 0 || update == settings.updates {
-            log.push(update, &format!("{:.6}", running / f64::from(counted)));
+        let ends = training.update % segment == 0 || training.update == updates;
+        if ends || (training.update % segment).is_multiple_of(logged) {
+            let mean = running / f64::from(counted);
+            progress.set_message(format!("loss {mean:.4}"));
+            log.push(training.update, &format!("{mean:.6}"));
             (running, counted) = (0.0, 0);
-            let mut averaged = model.clone();
-            averaged.net.parameters = vector(average.clone(), device);
-            if update == settings.updates {
-                fit_variance(&mut averaged, material, seed, device);
-            }
-            let mut checkpoint = Checkpoint::new("prior", update);
-            describe(&mut checkpoint, &averaged, &material.coordinates);
-            let parameters = host(model.net.parameters.clone());
-            checkpoint.tensors.insert("parameters".into(), parameters);
-            checkpoint.tensors.insert("average".into(), average.clone());
-            checkpoint.put_optimizer("", &optimizer);
+        }
+        if ends {
             log.save()?;
-            checkpoint.save(&path)?;
+            training.save(material, (seed, updates), &path)?;
             dir.add_seconds("prior", clock.elapsed().as_secs_f64())?;
             clock = std::time::Instant::now();
         }
     }
     progress.finish();
-    restore(&Checkpoint::load(&path, "prior")?, &path, "average", model)
+    restore(
+        &Checkpoint::load(&path, "prior")?,
+        &path,
+        "average",
+        training.model,
+    )
 }
 
 fn step(
-    model: &mut GaussianDiffusion,
-    optimizer: &mut Adam,
+    training: &mut Training,
     material: &Material,
     batch_size: usize,
     seed: u64,
-    update: u64,
 ) -> Result<f64, Error> {
+    let (model, update) = (&mut training.model, training.update);
     let device = model.net.parameters.device();
     let mut noise = Noise::keyed(seed, "prior-update", update);
     let rows = noise.indices(batch_size, material.len());
@@ -247,7 +272,7 @@ fn step(
             .expect("tracked"),
     );
     let mut parameters = host(model.net.parameters.clone());
-    optimizer.step(&mut parameters, &gradient);
+    training.optimizer.step(&mut parameters, &gradient);
     model.net.parameters = vector(parameters, &device);
     Ok(value)
 }
