@@ -7,7 +7,9 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::PolicyError;
+use crate::iql_host::{self, Scratch};
 use crate::kernels::adam::{Adam, AdamConfig, moving_average};
+use crate::kernels::host::HostVector;
 use crate::kernels::math::Activation;
 use crate::kernels::mlp::MlpSpec;
 use crate::nets::{Mlp, host, matrix, vector};
@@ -82,6 +84,7 @@ pub struct Iql {
     pub observation_dim: usize,
     /// Width of an action.
     pub action_dim: usize,
+    pub(crate) scratch: Scratch,
 }
 
 impl Iql {
@@ -121,6 +124,7 @@ impl Iql {
             optimizers,
             observation_dim,
             action_dim,
+            scratch: Scratch::default(),
         }
     }
 
@@ -129,15 +133,9 @@ impl Iql {
     }
 
     fn inputs(&self, observations: &[f32], actions: &[f32]) -> Tensor<2> {
-        let rows = actions.len() / self.action_dim;
-        let mut joined = Vec::with_capacity(rows * (self.observation_dim + self.action_dim));
-        for (o, a) in observations
-            .chunks_exact(self.observation_dim)
-            .zip(actions.chunks_exact(self.action_dim))
-        {
-            joined.extend_from_slice(o);
-            joined.extend_from_slice(a);
-        }
+        let mut joined = Vec::new();
+        let widths = [self.observation_dim, self.action_dim];
+        iql_host::join(observations, actions, widths, &mut joined);
         matrix(
             joined,
             self.observation_dim + self.action_dim,
@@ -150,12 +148,7 @@ impl Iql {
     /// # Shapes
     /// `observations` [rows, observation_dim] normalised, `actions` [rows, action_dim] in [-1, 1] → `[rows]`.
     pub fn value_of(&self, observations: &[f32], actions: &[f32]) -> Vec<f64> {
-        let input = self.inputs(observations, actions);
-        let members: Vec<Vec<f32>> = self
-            .target
-            .iter()
-            .map(|net| host(net.forward(input.clone())))
-            .collect();
+        let members = self.members(observations, actions);
         (0..members[0].len())
             .map(|row| {
                 let values = members.iter().map(|m| f64::from(m[row]));
@@ -170,11 +163,46 @@ impl Iql {
             .collect()
     }
 
+    /// Outputs of every target network.
+    fn members(&self, observations: &[f32], actions: &[f32]) -> Vec<Vec<f32>> {
+        let shared: Option<Vec<HostVector>> = self
+            .target
+            .iter()
+            .map(|net| HostVector::share(&net.parameters))
+            .collect();
+        if let Some(nets) = shared {
+            let mut joined = Vec::new();
+            let widths = [self.observation_dim, self.action_dim];
+            iql_host::join(observations, actions, widths, &mut joined);
+            return iql_host::evaluate(&self.target[0].spec, &nets, &joined);
+        }
+        let input = self.inputs(observations, actions);
+        self.target
+            .iter()
+            .map(|net| host(net.forward(input.clone())))
+            .collect()
+    }
+
     /// Does one update of V, Q and the targets.
     ///
     /// # Errors
     /// [`PolicyError::NonFinite`] when a loss is not finite; nothing is changed then.
     pub fn update(&mut self, batch: &Transitions<'_>) -> Result<IqlReport, PolicyError> {
+        let count = self.optimizers[0].count;
+        let report = if self.device() == Device::flex() {
+            iql_host::update(self, batch)
+        } else {
+            self.update_portable(batch)
+        };
+        report.ok_or(PolicyError::NonFinite {
+            stage: "critic",
+            what: "loss",
+            update: count,
+        })
+    }
+
+    /// The same update in plain burn operations: the path of other backends. `None` when a loss is not finite.
+    fn update_portable(&mut self, batch: &Transitions<'_>) -> Option<IqlReport> {
         let device = self.device();
         let rows = batch.rewards.len();
         let observations = matrix(batch.observations.to_vec(), self.observation_dim, &device);
@@ -214,17 +242,13 @@ impl Iql {
             pending.push((i, net, loss));
         }
         if !(report.q_loss.is_finite() && report.v_loss.is_finite()) {
-            return Err(PolicyError::NonFinite {
-                stage: "critic",
-                what: "loss",
-                update: self.optimizers[0].count,
-            });
+            return None;
         }
         for (i, net, loss) in pending {
             self.descend(i, &net, &loss);
         }
         self.move_targets();
-        Ok(report)
+        Some(report)
     }
 
     /// r + γ (1 − terminal) V(s') of each row.
@@ -295,6 +319,58 @@ mod tests {
             critic.update(&batch).expect("finite");
         }
         critic.value_of(&[1.0], &[0.0])[0]
+    }
+
+    #[test]
+    fn both_paths_do_the_same_update_whatever_the_number_of_threads() {
+        let (rows, observation_dim, action_dim) = (300, 5, 2);
+        let mut noise = Noise::keyed(3, "critic-paths", 0);
+        let [o, next, a] = [5, 5, 2].map(|width| noise.normals(rows, width));
+        let rewards = noise.normals(rows, 1);
+        let discounts = vec![0.9; rows];
+        let batch = Transitions {
+            observations: &o,
+            actions: &a,
+            rewards: &rewards,
+            next_observations: &next,
+            discounts: &discounts,
+        };
+        let fresh = || {
+            let config = IqlConfig {
+                layer_norm: true,
+                ensemble: 3,
+                expectile: 0.7,
+                ..config()
+            };
+            Iql::new(config, observation_dim, action_dim, 1, &Device::flex())
+        };
+        let parameters = |critic: &Iql| -> Vec<f32> {
+            let all = critic.q.iter().chain([&critic.v]).chain(&critic.target);
+            all.flat_map(|net| host(net.parameters.clone())).collect()
+        };
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let mut critic = fresh();
+            pool.build().expect("pool").install(|| {
+                let losses = [critic.update(&batch), critic.update(&batch)];
+                let losses = losses.map(|r| r.expect("finite").q_loss);
+                (losses, parameters(&critic), critic.value_of(&o, &a))
+            })
+        };
+        let one = run(1);
+        assert_eq!(one, run(2));
+        let mut portable = fresh();
+        let losses = [(); 2].map(|()| portable.update_portable(&batch).expect("finite").q_loss);
+        let near = |a: f64, b: f64, by: f64| assert!((a - b).abs() < by, "{a} {b}");
+        near(losses[0], one.0[0], 1e-5);
+        near(losses[1], one.0[1], 1e-4);
+        // Adam's first steps are ±the learning rate: a gradient of nearly zero may go either way.
+        let far = parameters(&portable)
+            .iter()
+            .zip(&one.1)
+            .filter(|(x, y)| (*x - *y).abs() > 1e-4)
+            .count();
+        assert!(far * 200 < one.1.len(), "{far} of {}", one.1.len());
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod error;
 pub mod finetune;
 pub mod gaussian;
 pub mod iql;
+mod iql_host;
 pub mod kernels;
 pub mod nets;
 pub mod noise;

@@ -181,6 +181,7 @@ pub fn mlp_portable(spec: &MlpSpec, parameters: &Tensor<1>, input: Tensor<2>) ->
             Activation::Relu => activation::relu(current),
             Activation::Silu => activation::silu(current),
             Activation::Mish => activation::mish(current),
+            Activation::Gelu => activation::gelu(current),
         };
     }
     current

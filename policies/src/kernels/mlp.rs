@@ -4,12 +4,13 @@
 //! the number of rows alone; each shard runs through all layers in cache, and the shards' weight gradients
 //! are added in a fixed order: the bytes do not depend on the number of threads.
 
-use rayon::prelude::*;
+use std::sync::Mutex;
+
 use serde::{Deserialize, Serialize};
 
-use super::math::{Activation, activate, activate_backward};
-use super::matmul::{Layout, matmul};
-use super::norm::{normalize, normalize_backward};
+use super::math::Activation;
+use super::parallel::for_each;
+use super::pass::{self, Net, Workspace};
 
 /// Shape of a multilayer perceptron whose parameters lie in one flat vector.
 ///
@@ -80,23 +81,22 @@ impl MlpSpec {
     }
 }
 
-/// What the backward pass needs from one shard.
-#[derive(Debug, Default)]
-struct Shard {
-    pre: Vec<Vec<f32>>,
-    hidden: Vec<Vec<f32>>,
-    normalized: Vec<Vec<f32>>,
-    inverse_std: Vec<Vec<f32>>,
-}
-
-/// Activations of a forward pass.
+/// Activations of a forward pass; their buffers are used again once this is dropped.
 #[derive(Debug)]
 pub struct Kept {
     rows_per_shard: usize,
-    shards: Vec<Shard>,
+    shards: Mutex<Vec<Workspace>>,
 }
 
-fn rows_per_shard(rows: usize) -> usize {
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let shards = self.shards.get_mut().unwrap_or_else(|e| e.into_inner());
+        shards.drain(..).for_each(Workspace::give_back);
+    }
+}
+
+/// Returns how many rows a shard holds: decided by the number of rows alone.
+pub fn rows_per_shard(rows: usize) -> usize {
     let shards = (rows / 128).clamp(1, 16);
     rows.div_ceil(shards).max(1)
 }
@@ -111,98 +111,37 @@ pub fn forward(
     input: &[f32],
     keep: bool,
 ) -> (Vec<f32>, Option<Kept>) {
+    let layers = spec.layers();
+    let net = Net {
+        spec,
+        layers: &layers,
+        parameters,
+    };
     assert_eq!(
         parameters.len(),
-        spec.num_parameters(),
+        layers.last().map_or(0, |layer| layer.end),
         "parameters of {spec:?}"
     );
     assert_eq!(input.len() % spec.inputs(), 0, "input of {spec:?}");
     let rows = input.len() / spec.inputs();
     let per_shard = rows_per_shard(rows);
     let mut output = vec![0.0; rows * spec.outputs()];
-    let jobs: Vec<(&[f32], &mut [f32])> = input
+    let mut shards: Vec<Workspace> = (0..rows.div_ceil(per_shard))
+        .map(|_| Workspace::take())
+        .collect();
+    let jobs: Vec<_> = input
         .chunks(per_shard * spec.inputs())
         .zip(output.chunks_mut(per_shard * spec.outputs()))
+        .zip(&mut shards)
         .collect();
-    let run = |(x, y): (&[f32], &mut [f32])| forward_shard(spec, parameters, x, y, keep);
-    let shards: Vec<Shard> = if jobs.len() > 1 {
-        jobs.into_par_iter().map(run).collect()
-    } else {
-        jobs.into_iter().map(run).collect()
+    for_each(jobs, |((x, y), work)| {
+        pass::forward(net, x, y, work, keep);
+    });
+    let kept = Kept {
+        rows_per_shard: per_shard,
+        shards: Mutex::new(shards),
     };
-    (
-        output,
-        keep.then_some(Kept {
-            rows_per_shard: per_shard,
-            shards,
-        }),
-    )
-}
-
-fn filled(bias: &[f32], rows: usize) -> Vec<f32> {
-    let mut values = Vec::with_capacity(bias.len() * rows);
-    for _ in 0..rows {
-        values.extend_from_slice(bias);
-    }
-    values
-}
-
-fn forward_shard(
-    spec: &MlpSpec,
-    parameters: &[f32],
-    input: &[f32],
-    output: &mut [f32],
-    keep: bool,
-) -> Shard {
-    let rows = input.len() / spec.inputs();
-    let mut shard = Shard::default();
-    let mut current: Vec<f32> = Vec::new();
-    let layers = spec.layers();
-    for (i, layer) in layers.iter().enumerate() {
-        let [inputs, outputs] = layer.shape;
-        let weight = &parameters[layer.weight..layer.bias];
-        let bias = &parameters[layer.bias..layer.bias + outputs];
-        let source: &[f32] = if i == 0 { input } else { &current };
-        if i + 1 == layers.len() {
-            for row in output.chunks_exact_mut(outputs) {
-                row.copy_from_slice(bias);
-            }
-            matmul(
-                [rows, inputs, outputs],
-                (source, Layout::Plain),
-                (weight, Layout::Plain),
-                output,
-                true,
-            );
-        } else {
-            let mut pre = filled(bias, rows);
-            matmul(
-                [rows, inputs, outputs],
-                (source, Layout::Plain),
-                (weight, Layout::Plain),
-                &mut pre,
-                true,
-            );
-            if let Some(norm) = layer.norm {
-                let (normalized, inverse) = normalize(&mut pre, &parameters[norm..layer.end], keep);
-                shard.normalized.push(normalized);
-                shard.inverse_std.push(inverse);
-            }
-            let mut next = vec![0.0; pre.len()];
-            activate(spec.activation, &pre, &mut next);
-            if keep {
-                shard.pre.push(pre);
-                if i > 0 {
-                    shard.hidden.push(std::mem::take(&mut current));
-                }
-            }
-            current = next;
-        }
-    }
-    if keep && layers.len() > 1 {
-        shard.hidden.push(current);
-    }
-    shard
+    (output, keep.then_some(kept))
 }
 
 /// Returns the gradients with respect to the parameters and, when asked for, the input.
@@ -217,113 +156,35 @@ pub fn backward(
     output_gradient: &[f32],
     wants_input: bool,
 ) -> (Vec<f32>, Option<Vec<f32>>) {
+    let layers = spec.layers();
+    let net = Net {
+        spec,
+        layers: &layers,
+        parameters,
+    };
     let per_shard = kept.rows_per_shard;
+    let mut shards = kept.shards.lock().unwrap_or_else(|e| e.into_inner());
+    let mut partial: Vec<Vec<f32>> = shards.iter().map(|_| vec![0.0; parameters.len()]).collect();
     let mut input_gradient = vec![0.0; if wants_input { input.len() } else { 0 }];
-    let mut inputs_out: Vec<&mut [f32]> = if wants_input {
-        input_gradient
-            .chunks_mut(per_shard * spec.inputs())
-            .collect()
-    } else {
-        kept.shards
-            .iter()
-            .map(|_| <&mut [f32]>::default())
-            .collect()
-    };
-    let run = |((index, shard), dx): ((usize, &Shard), &mut &mut [f32])| {
-        let slice = |values: &'_ [f32], width: usize| {
-            let start = index * per_shard * width;
-            start..values.len().min(start + per_shard * width)
-        };
-        let x = &input[slice(input, spec.inputs())];
-        let dy = &output_gradient[slice(output_gradient, spec.outputs())];
-        backward_shard(spec, parameters, (x, shard), dy, dx)
-    };
-    let jobs = kept.shards.iter().enumerate();
-    let partial: Vec<Vec<f32>> = if kept.shards.len() > 1 {
-        kept.shards
-            .par_iter()
-            .enumerate()
-            .zip(inputs_out.par_iter_mut())
-            .map(run)
-            .collect()
-    } else {
-        jobs.zip(inputs_out.iter_mut()).map(run).collect()
-    };
+    let mut inputs_out = input_gradient.chunks_mut(per_shard * spec.inputs());
+    let jobs: Vec<_> = shards
+        .iter_mut()
+        .zip(&mut partial)
+        .zip(input.chunks(per_shard * spec.inputs()))
+        .zip(output_gradient.chunks(per_shard * spec.outputs()))
+        .map(|job| (job, inputs_out.next().unwrap_or_default()))
+        .collect();
+    for_each(jobs, |((((work, gradient), x), dy), dx)| {
+        pass::backward(net, x, work, dy, dx, gradient);
+    });
     let mut partial = partial.into_iter();
     let mut total = partial
         .next()
-        .unwrap_or_else(|| vec![0.0; spec.num_parameters()]);
+        .unwrap_or_else(|| vec![0.0; parameters.len()]);
     for other in partial {
         for (t, o) in total.iter_mut().zip(&other) {
             *t += o;
         }
     }
     (total, wants_input.then_some(input_gradient))
-}
-
-fn backward_shard(
-    spec: &MlpSpec,
-    parameters: &[f32],
-    (input, shard): (&[f32], &Shard),
-    output_gradient: &[f32],
-    input_gradient: &mut [f32],
-) -> Vec<f32> {
-    let rows = input.len() / spec.inputs();
-    let mut gradient = vec![0.0; spec.num_parameters()];
-    let mut delta = output_gradient.to_vec();
-    for (i, layer) in spec.layers().iter().enumerate().rev() {
-        let [inputs, outputs] = layer.shape;
-        if i + 2 < spec.sizes.len() {
-            activate_backward(spec.activation, &shard.pre[i], &mut delta);
-            if let Some(norm) = layer.norm {
-                let gain = &parameters[norm..norm + outputs];
-                let own = &mut gradient[norm..layer.end];
-                normalize_backward(
-                    &mut delta,
-                    &shard.normalized[i],
-                    &shard.inverse_std[i],
-                    gain,
-                    own,
-                );
-            }
-        }
-        let source: &[f32] = if i == 0 { input } else { &shard.hidden[i - 1] };
-        let shape = [inputs, rows, outputs];
-        let weight_gradient = &mut gradient[layer.weight..layer.bias];
-        matmul(
-            shape,
-            (source, Layout::Transposed),
-            (&delta, Layout::Plain),
-            weight_gradient,
-            false,
-        );
-        let bias_gradient = &mut gradient[layer.bias..layer.bias + outputs];
-        for row in delta.chunks_exact(outputs) {
-            for (b, d) in bias_gradient.iter_mut().zip(row) {
-                *b += d;
-            }
-        }
-        let weight = &parameters[layer.weight..layer.bias];
-        let shape = [rows, outputs, inputs];
-        if i > 0 {
-            let mut next = vec![0.0; rows * inputs];
-            matmul(
-                shape,
-                (&delta, Layout::Plain),
-                (weight, Layout::Transposed),
-                &mut next,
-                false,
-            );
-            delta = next;
-        } else if !input_gradient.is_empty() {
-            matmul(
-                shape,
-                (&delta, Layout::Plain),
-                (weight, Layout::Transposed),
-                input_gradient,
-                false,
-            );
-        }
-    }
-    gradient
 }

@@ -2,8 +2,11 @@
 
 pub mod adam;
 pub mod fused;
+pub mod host;
 pub mod math;
 #[allow(unsafe_code)]
 pub mod matmul;
 pub mod mlp;
-pub mod norm;
+pub mod parallel;
+pub mod pass;
+pub mod rows;

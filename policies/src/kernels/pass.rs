@@ -1,0 +1,170 @@
+//! One perceptron over one block of rows, forward and backward, in buffers that outlive the call.
+
+use std::sync::Mutex;
+
+use super::matmul::{Layout, matmul};
+use super::mlp::{LayerOffsets, MlpSpec};
+use super::rows;
+
+/// A shape, where its layers lie, and its parameters.
+#[derive(Clone, Copy)]
+pub struct Net<'a> {
+    /// Shape.
+    pub spec: &'a MlpSpec,
+    /// [`MlpSpec::layers`] of the shape.
+    pub layers: &'a [LayerOffsets],
+    /// Flat parameters.
+    pub parameters: &'a [f32],
+}
+
+impl<'a> Net<'a> {
+    fn weight(&self, layer: &LayerOffsets) -> &'a [f32] {
+        &self.parameters[layer.weight..layer.bias]
+    }
+
+    fn bias(&self, layer: &LayerOffsets) -> &'a [f32] {
+        &self.parameters[layer.bias..layer.bias + layer.shape[1]]
+    }
+
+    /// Gain and shift, or nothing.
+    fn norm(&self, layer: &LayerOffsets) -> &'a [f32] {
+        layer
+            .norm
+            .map_or(&[], |start| &self.parameters[start..layer.end])
+    }
+}
+
+/// Buffers of one block of rows; they grow and are never cleared.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    z: Vec<Vec<f32>>,
+    hidden: Vec<Vec<f32>>,
+    inverse: Vec<Vec<f32>>,
+    delta: [Vec<f32>; 2],
+}
+
+static SPARE: Mutex<Vec<Workspace>> = Mutex::new(Vec::new());
+const MOST_SPARE: usize = 128;
+
+impl Workspace {
+    /// Returns a spare workspace, or a new one.
+    pub fn take() -> Self {
+        let mut spare = SPARE.lock().unwrap_or_else(|e| e.into_inner());
+        spare.pop().unwrap_or_default()
+    }
+
+    /// Keeps the buffers for the next [`Self::take`].
+    pub fn give_back(self) {
+        let mut spare = SPARE.lock().unwrap_or_else(|e| e.into_inner());
+        if spare.len() < MOST_SPARE {
+            spare.push(self);
+        }
+    }
+}
+
+/// Returns the first `length` values of a buffer, growing it when it is shorter.
+pub fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    if buffer.len() < length {
+        buffer.resize(length, 0.0);
+    }
+    &mut buffer[..length]
+}
+
+/// Computes `output` [rows, outputs] from `input` [rows, inputs]; with `keep`, `work` holds what [`backward`] needs.
+pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Workspace, keep: bool) {
+    let rows = input.len() / net.spec.inputs();
+    let last = net.layers.len() - 1;
+    for buffers in [&mut work.z, &mut work.hidden, &mut work.inverse] {
+        if buffers.len() < last {
+            buffers.resize_with(last, Vec::new);
+        }
+    }
+    for (i, layer) in net.layers[..last].iter().enumerate() {
+        let [inputs, outputs] = layer.shape;
+        let length = rows * outputs;
+        let (done, todo) = work.z.split_at_mut(i);
+        // Without `keep`, values stay where their products were.
+        let source = match i {
+            0 => input,
+            _ if keep => &work.hidden[i - 1],
+            _ => &done[i - 1],
+        };
+        let z = sized(&mut todo[0], length);
+        let shape = [rows, inputs, outputs];
+        let weight = (net.weight(layer), Layout::Plain);
+        matmul(shape, (source, Layout::Plain), weight, z, false);
+        let (hidden, inverse): (&mut [f32], &mut [f32]) = if keep {
+            let inverse = sized(&mut work.inverse[i], rows);
+            (sized(&mut work.hidden[i], length), inverse)
+        } else {
+            Default::default()
+        };
+        let activation = net.spec.activation;
+        let (bias, norm) = (net.bias(layer), net.norm(layer));
+        rows::forward(activation, bias, norm, z, hidden, inverse);
+    }
+    let layer = &net.layers[last];
+    let source: &[f32] = match last {
+        0 => input,
+        _ if keep => &work.hidden[last - 1],
+        _ => &work.z[last - 1],
+    };
+    for row in output.chunks_exact_mut(layer.shape[1]) {
+        row.copy_from_slice(net.bias(layer));
+    }
+    let shape = [rows, layer.shape[0], layer.shape[1]];
+    let weight = (net.weight(layer), Layout::Plain);
+    matmul(shape, (source, Layout::Plain), weight, output, true);
+}
+
+/// Overwrites `gradient` with the gradient of the parameters and, unless it is empty, `input_gradient` [rows, inputs].
+///
+/// `work` holds a forward pass with `keep` on the same input; `output_gradient` is [rows, outputs].
+pub fn backward(
+    net: Net<'_>,
+    input: &[f32],
+    work: &mut Workspace,
+    output_gradient: &[f32],
+    input_gradient: &mut [f32],
+    gradient: &mut [f32],
+) {
+    let rows = input.len() / net.spec.inputs();
+    let last = net.layers.len() - 1;
+    let [current, next] = &mut work.delta;
+    let (mut current, mut next) = (current, next);
+    for (i, layer) in net.layers.iter().enumerate().rev() {
+        let [inputs, outputs] = layer.shape;
+        let (weight_gradient, own) =
+            gradient[layer.weight..layer.end].split_at_mut(layer.bias - layer.weight);
+        own.fill(0.0);
+        let (bias, norm) = own.split_at_mut(outputs);
+        let delta: &[f32] = if i == last {
+            for row in output_gradient.chunks_exact(outputs) {
+                for (b, d) in bias.iter_mut().zip(row) {
+                    *b += d;
+                }
+            }
+            output_gradient
+        } else {
+            let (z, inverse) = (&work.z[i], &work.inverse[i]);
+            let delta = sized(current, rows * outputs);
+            let own = [bias, norm];
+            rows::backward(net.spec.activation, net.norm(layer), z, inverse, delta, own);
+            delta
+        };
+        let source: &[f32] = if i == 0 { input } else { &work.hidden[i - 1] };
+        let (left, right) = ((source, Layout::Transposed), (delta, Layout::Plain));
+        matmul([inputs, rows, outputs], left, right, weight_gradient, false);
+        let before: &mut [f32] = if i > 0 {
+            sized(next, rows * inputs)
+        } else {
+            input_gradient
+        };
+        if !before.is_empty() {
+            let weight = (net.weight(layer), Layout::Transposed);
+            let shape = [rows, outputs, inputs];
+            matmul(shape, (delta, Layout::Plain), weight, before, false);
+        }
+        std::mem::swap(&mut current, &mut next);
+    }
+}
