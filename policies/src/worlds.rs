@@ -60,6 +60,7 @@ impl LinearGaussian {
             dim,
             condition_dim: 0,
             exact: Some(exact),
+            kernel: crate::gaussian::Kernel::default(),
         }
     }
 
