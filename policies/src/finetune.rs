@@ -1,18 +1,30 @@
 //! Fine-tuning any sequential model to p(x|s) · r(x, s)/Z(s) by relative trajectory balance.
 //!
-//! One group per condition holds paths from several sources: the posterior itself, the prior, and samples from data noised
-//! backwards. Every path carries its own reward, so off-policy paths teach too. log Z(s) is the leave-one-out
-//! VarGrad estimate of the group. The gradient is exact: mean δ ∇log q.
+//! One group per condition holds paths from several sources: the posterior itself, the prior, samples from data noised
+//! backwards, and a noisier behaviour. Every path carries its own reward, so off-policy paths teach too. log Z(s) is
+//! the leave-one-out VarGrad estimate of the group, or a network. The gradient is exact: mean δ ∇log q. Variants
+//! are in [`Options`]. Sources: arXiv:2405.20971 (RTB), arXiv:2509.01632 (Trust-PCL), arXiv:2402.05098 (off-policy).
+
+mod batch;
+mod options;
+mod replay;
+mod value;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Checkpoint;
 use crate::error::PolicyError;
 use crate::kernels::adam::{Adam, AdamConfig};
 use crate::nets::{host, vector};
 use crate::noise::Noise;
-use crate::rtb::{self, Shaping};
+use crate::rtb::Shaping;
 use crate::sequential::SequentialModel;
+
+use batch::{Batch, Set, Weighed};
+pub use options::{Exploration, KlBudget, LogZ, Options, ReplayOptions};
+pub use replay::{Entry, Replay, Replayed};
+pub use value::ValueNet;
 
 /// How paths are drawn and residuals shaped.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,14 +73,36 @@ pub struct Finetuner<M: SequentialModel> {
     pub mixture: Mixture,
     /// Dead zone and cap.
     pub shaping: Shaping,
+    /// Variants.
+    pub options: Options,
+    /// log r = value / temperature; 1 unless set. A KL budget moves it.
+    pub temperature: f64,
+    /// log Z(s), or with segments the log-value of states, if learned.
+    pub value: Option<ValueNet>,
+    /// Good samples of earlier updates.
+    pub replay: Replay<M>,
 }
 
-struct Batch {
-    tracked: Tensor<2>,
-    log_posterior: Vec<f64>,
-    log_prior: Vec<f64>,
-    log_reward: Vec<f64>,
-    per_condition: usize,
+/// A gradient of the loss, with what else an update learns from.
+pub struct Gradient<M: SequentialModel> {
+    /// With respect to the posterior's parameters.
+    pub posterior: Vec<f32>,
+    /// Numbers of the update.
+    pub report: Report,
+    value: Vec<(Tensor<2>, Vec<f64>)>,
+    fresh: Batch<M>,
+    conditions: M::Condition,
+}
+
+/// Scores samples: `(sample, c)` → one value per row; each condition has c consecutive rows.
+pub type Values<'a, S> = dyn Fn(&S, usize) -> Vec<f64> + 'a;
+
+/// Where conditions, data and values of an update come from.
+#[derive(Clone, Copy)]
+struct Sources<'a, M: SequentialModel> {
+    condition: &'a dyn Fn(usize) -> M::Condition,
+    data: &'a dyn Fn(usize) -> M::Sample,
+    value: &'a Values<'a, M::Sample>,
 }
 
 /// Returns Σ over steps of [paths, steps] log-probabilities, in f64.
@@ -91,171 +125,162 @@ impl<M: SequentialModel> Finetuner<M> {
             optimizer: Adam::new(optimizer, count),
             mixture,
             shaping,
+            temperature: 1.0,
+            value: None,
+            replay: Replay::new(ReplayOptions::default()),
+            options: Options::default(),
         }
+    }
+
+    /// Returns the fine-tuner with variants; `seed` draws the initial weights of a value network.
+    pub fn with_options(mut self, options: Options, seed: u64) -> Self {
+        let [condition, state] = self.prior.feature_widths();
+        let device = self.prior.parameters().device().inner();
+        let inputs = match (options.segment > 0, options.log_z) {
+            (true, _) => Some(state),
+            (false, LogZ::Learned) => Some(condition),
+            (false, LogZ::VarGrad) => None,
+        };
+        self.value = inputs.map(|n| ValueNet::new(n, options.value_hidden, seed, &device));
+        self.replay = Replay::new(options.replay);
+        self.options = options;
+        self
     }
 
     /// Does one update and reports it.
     ///
-    /// `condition(c)` repeats each condition c times, consecutively; `data(c)` gives as many samples in the same order (unused when
-    /// the mixture holds none); `log_reward(sample, c)` scores samples laid out that way.
+    /// `condition(c)` repeats each condition c times, consecutively; `data(c)` gives as many samples in the same order
+    /// (unused when the mixture holds none); `value(sample, c)` scores samples laid out that way: log r times the
+    /// temperature.
     ///
     /// # Errors
-    /// [`PolicyError::NonFinite`] when loss or gradient is not finite; the posterior is then unchanged.
+    /// [`PolicyError::NonFinite`] when loss or gradient is not finite; nothing is then changed.
     pub fn update(
         &mut self,
         condition: &dyn Fn(usize) -> M::Condition,
         data: &dyn Fn(usize) -> M::Sample,
-        log_reward: &dyn Fn(&M::Sample, usize) -> Vec<f64>,
+        value: &Values<'_, M::Sample>,
         noise: &mut Noise,
     ) -> Result<Report, PolicyError> {
-        let tracked = self
-            .posterior
-            .with_parameters(self.posterior.parameters().autodiff().require_grad());
-        let batches = self.draw(&tracked, condition, data, log_reward, noise);
-        let (weights, report) = self.weigh(&batches);
-        let update = self.optimizer.count;
-        if !report.loss.is_finite() {
-            return Err(PolicyError::NonFinite {
-                stage: "finetune",
-                what: "loss",
-                update,
-            });
-        }
+        let gradient = self.gradient(condition, data, value, noise)?;
         let device = self.posterior.parameters().device().inner();
-        let mut surrogate: Option<Tensor<1>> = None;
-        for (batch, weights) in batches.into_iter().zip(weights) {
-            let weights = vector(weights.iter().map(|&w| w as f32).collect(), &device);
-            let rows = weights.dims()[0];
-            let term = (batch.tracked.sum_dim(1).reshape([rows]) * weights).sum();
-            surrogate = Some(surrogate.map_or(term.clone(), |total| total + term));
-        }
-        let surrogate = surrogate.expect("a mixture holds at least two paths");
-        let gradients = surrogate.backward();
-        let gradient = host(
-            tracked
-                .parameters()
-                .grad(&gradients)
-                .expect("the posterior is tracked"),
-        );
-        if !gradient.iter().all(|g| g.is_finite()) {
-            return Err(PolicyError::NonFinite {
-                stage: "finetune",
-                what: "gradient",
-                update,
-            });
-        }
         let mut parameters = host(self.posterior.parameters());
-        let gradient_norm = self.optimizer.step(&mut parameters, &gradient);
+        let gradient_norm = self.optimizer.step(&mut parameters, &gradient.posterior);
         self.posterior = self.posterior.with_parameters(vector(parameters, &device));
+        if let Some(net) = &mut self.value {
+            let rate = self.optimizer.config.learning_rate * self.options.value_rate;
+            let (features, weights): (Vec<_>, Vec<_>) = gradient.value.into_iter().unzip();
+            net.learn(&Tensor::cat(features, 0), &weights.concat(), rate);
+        }
+        if self.options.replay.groups > 0 {
+            let samples = self.prior.sample_of(&gradient.fresh.path);
+            let (values, count) = (&gradient.fresh.values, gradient.fresh.per_condition);
+            self.replay
+                .store(&gradient.conditions, &samples, values, count);
+        }
+        let budget = self.options.kl_budget;
+        self.temperature = budget.next(self.temperature, gradient.report.path_kl);
         Ok(Report {
             gradient_norm,
-            ..report
+            ..gradient.report
         })
     }
 
-    fn draw(
+    /// Returns the gradient of one update's loss and changes nothing; arguments as for [`Self::update`].
+    ///
+    /// # Errors
+    /// [`PolicyError::NonFinite`].
+    pub fn gradient(
         &self,
-        tracked: &M,
         condition: &dyn Fn(usize) -> M::Condition,
         data: &dyn Fn(usize) -> M::Sample,
-        log_reward: &dyn Fn(&M::Sample, usize) -> Vec<f64>,
+        value: &Values<'_, M::Sample>,
         noise: &mut Noise,
-    ) -> Vec<Batch> {
-        let steps = self.prior.num_steps();
-        let mut batches = Vec::new();
-        for (source, count) in [
-            self.mixture.on_policy,
-            self.mixture.prior,
-            self.mixture.data,
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            if count == 0 {
-                continue;
-            }
-            let rows = condition(count);
-            let (path, tracked, log_prior) = match source {
-                0 => {
-                    let (path, scores) = tracked.sample_path(&rows, noise);
-                    let prior = self.prior.step_log_probs(&path, 0..steps);
-                    (path, scores, prior)
-                }
-                1 => {
-                    let (path, prior) = self.prior.sample_path(&rows, noise);
-                    let scores = tracked.step_log_probs(&path, 0..steps);
-                    (path, scores, prior)
-                }
-                _ => {
-                    let path = self.prior.path_to(&rows, &data(count), noise);
-                    let scores = tracked.step_log_probs(&path, 0..steps);
-                    let prior = self.prior.step_log_probs(&path, 0..steps);
-                    (path, scores, prior)
-                }
-            };
-            let log_reward = log_reward(&self.prior.sample_of(&path), count);
-            batches.push(Batch {
-                log_posterior: path_sums(tracked.clone().detach()),
-                log_prior: path_sums(log_prior),
-                log_reward,
-                tracked,
-                per_condition: count,
-            });
+    ) -> Result<Gradient<M>, PolicyError> {
+        let sources = Sources {
+            condition,
+            data,
+            value,
+        };
+        let non_finite = |what| PolicyError::NonFinite {
+            stage: "finetune",
+            what,
+            update: self.optimizer.count,
+        };
+        let parameters = self.posterior.parameters().autodiff().require_grad();
+        let tracked = self.posterior.with_parameters(parameters);
+        let main = self.draw(&tracked, sources, noise);
+        let sets: Vec<Set<M>> = std::iter::once(main)
+            .chain(self.replayed(&tracked, noise))
+            .collect();
+        let weighed = self.weigh(&sets, noise);
+        if !weighed.report.loss.is_finite() {
+            return Err(non_finite("loss"));
         }
-        batches
+        let Weighed {
+            report,
+            weights,
+            value,
+        } = weighed;
+        let posterior = self.backward(&tracked, &sets, &weights, noise);
+        if !posterior.iter().all(|g| g.is_finite()) {
+            return Err(non_finite("gradient"));
+        }
+        let main = sets.into_iter().next().expect("the first set is drawn");
+        let fresh = main.batches.into_iter().next().expect("a source is set");
+        Ok(Gradient {
+            posterior,
+            report,
+            value,
+            conditions: condition(fresh.per_condition),
+            fresh,
+        })
     }
 
-    /// Computes δ over whole groups and hands each batch its gradient weights.
-    fn weigh(&self, batches: &[Batch]) -> (Vec<Vec<f64>>, Report) {
-        let total = self.mixture.total();
-        let conditions = batches[0].log_reward.len() / batches[0].per_condition;
-        let mut grouped = Vec::with_capacity(conditions * total);
-        let weights: Vec<Vec<f64>> = batches
-            .iter()
-            .map(|b| rtb::log_weights(&b.log_posterior, &b.log_prior, &b.log_reward))
-            .collect();
-        for c in 0..conditions {
-            for (batch, w) in batches.iter().zip(&weights) {
-                grouped
-                    .extend_from_slice(&w[c * batch.per_condition..(c + 1) * batch.per_condition]);
-            }
-        }
-        let log_z = rtb::vargrad_log_z(&grouped, total);
-        let residual = rtb::residual(&log_z, &grouped);
-        let gradient = rtb::gradient_weights(&residual, self.shaping);
-        let mut out: Vec<Vec<f64>> = batches
-            .iter()
-            .map(|b| Vec::with_capacity(b.log_reward.len()))
-            .collect();
-        for group in gradient.chunks_exact(total) {
-            let mut rest = group;
-            for (batch, out) in batches.iter().zip(&mut out) {
-                let (own, others) = rest.split_at(batch.per_condition);
-                out.extend_from_slice(own);
-                rest = others;
-            }
-        }
-        let first = &batches[0];
-        let paths = first.log_reward.len() as f64;
-        let kl = first
-            .log_posterior
-            .iter()
-            .zip(&first.log_prior)
-            .map(|(q, p)| q - p)
-            .sum::<f64>()
-            / paths;
-        let ess = weights[0]
-            .chunks_exact(first.per_condition)
-            .map(rtb::effective_share)
-            .sum::<f64>();
-        let report = Report {
-            loss: rtb::loss(&residual),
-            log_z: log_z.iter().sum::<f64>() / log_z.len() as f64,
-            path_kl: kl,
-            ess: ess / conditions as f64,
-            log_reward: first.log_reward.iter().sum::<f64>() / paths,
-            gradient_norm: 0.0,
+    /// Stores posterior, optimizers, value network and temperature; the replay is not stored, a resumed run refills it.
+    pub fn put(&self, checkpoint: &mut Checkpoint) {
+        let mut insert = |name: &str, values: Vec<f32>| {
+            checkpoint.tensors.insert(name.into(), values);
         };
-        (out, report)
+        insert("parameters", host(self.posterior.parameters()));
+        if let Some(value) = &self.value {
+            insert("value", host(value.net.parameters.clone()));
+        }
+        checkpoint.put_optimizer("", &self.optimizer);
+        if let Some(value) = &self.value {
+            checkpoint.put_optimizer("_value", &value.optimizer);
+        }
+        // The bits: JSON numbers need not come back exactly.
+        let bits = format!("{:016x}", self.temperature.to_bits());
+        checkpoint
+            .settings
+            .insert("temperature_bits".into(), bits.into());
+    }
+
+    /// Restores what [`Self::put`] stored, bit by bit.
+    ///
+    /// # Errors
+    /// [`PolicyError::Checkpoint`] when something is missing or has another length.
+    pub fn get(
+        &mut self,
+        path: &std::path::Path,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), PolicyError> {
+        let device = self.posterior.parameters().device().inner();
+        let count = self.posterior.parameters().dims()[0];
+        let values = checkpoint.tensor(path, "parameters", count)?;
+        checkpoint.get_optimizer(path, "", &mut self.optimizer)?;
+        if let Some(value) = &mut self.value {
+            let count = value.net.spec.num_parameters();
+            value.net.parameters = vector(checkpoint.tensor(path, "value", count)?, &device);
+            checkpoint.get_optimizer(path, "_value", &mut value.optimizer)?;
+        }
+        let bits = checkpoint.settings.get("temperature_bits");
+        let bits = bits.and_then(serde_json::Value::as_str);
+        if let Some(bits) = bits.and_then(|b| u64::from_str_radix(b, 16).ok()) {
+            self.temperature = f64::from_bits(bits);
+        }
+        self.posterior = self.posterior.with_parameters(vector(values, &device));
+        Ok(())
     }
 }

@@ -1,7 +1,10 @@
 //! Conditional Gaussian diffusion with a memoryless schedule (arXiv:2006.11239).
 //!
 //! x_0 ~ N(0, I); x_{k+1} = a_k x_k + b_k out(x_k, k, s) + σ_k z. `out` is a perceptron plus, in closed-form
-//! worlds, an exact function. Variances are fixed and shared by prior and posterior.
+//! worlds, an exact function. By default variances are fixed and shared by prior and posterior; [`Kernel`] lets the
+//! network shift the mean in units of σ_k, scale σ_k, and follow the gradient of the reward.
+
+mod kernel;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +16,9 @@ use crate::noise::Noise;
 use crate::schedule::{Prediction, Schedule};
 use crate::sequential::SequentialModel;
 
-/// An exact denoiser added to the network: (x [rows, dim], step of each row, condition [rows, c]) → [rows, dim].
+pub use kernel::{Kernel, LOG_SIGMA_LIMIT, Units};
+
+/// An exact denoiser (or gradient of the reward) beside the network: (x [rows, dim], step of each row, condition [rows, c]) → [rows, dim].
 pub type ExactDenoiser = dyn Fn(&[f32], &[usize], &[f32]) -> Vec<f32> + Send + Sync;
 
 /// Width of the sinusoidal embedding of the step.
@@ -32,6 +37,8 @@ pub struct GaussianDiffusion {
     pub condition_dim: usize,
     /// The exact part of the denoiser, if any.
     pub exact: Option<Arc<ExactDenoiser>>,
+    /// How the network's outputs enter a step.
+    pub kernel: Kernel,
 }
 
 /// Paths of a batch: T + 1 states [paths, dim] and their condition.
@@ -75,37 +82,13 @@ impl GaussianDiffusion {
             .reshape([count * paths, EMBEDDING])
     }
 
-    /// The denoiser's output for step-major rows.
-    fn denoise(&self, x: Tensor<2>, steps: Range<usize>, condition: Tensor<2>) -> Tensor<2> {
-        let paths = x.dims()[0] / steps.len();
-        let embedded = self.embed(steps.clone(), paths);
-        let input = if self.condition_dim > 0 {
-            Tensor::cat(vec![x.clone(), embedded, condition.clone()], 1)
-        } else {
-            Tensor::cat(vec![x.clone(), embedded], 1)
-        };
-        let output = self.net.forward(input);
-        let Some(exact) = &self.exact else {
-            return output;
-        };
-        let of_row: Vec<usize> = steps.flat_map(|k| std::iter::repeat_n(k, paths)).collect();
-        output
-            + matrix(
-                exact(&host(x), &of_row, &host(condition)),
-                self.dim,
-                &self.device(),
-            )
-    }
-
     /// Returns samples [rows, dim] without scoring them.
     pub fn sample(&self, condition: &Tensor<2>, noise: &mut Noise) -> Tensor<2> {
         let rows = condition.dims()[0];
         let mut x = matrix(noise.normals(rows, self.dim), self.dim, &self.device());
         for k in 0..self.num_steps() {
-            let [a, b] = self.schedule.coefficients(k);
-            let out = self.denoise(x.clone(), k..k + 1, condition.clone());
-            let z = matrix(noise.normals(rows, self.dim), self.dim, &self.device());
-            x = x * a + out * b + z * self.schedule.sigma[k];
+            let kernel = self.steps(x, k..k + 1, condition);
+            x = self.draw(&kernel, k, 1.0, noise);
         }
         x
     }
@@ -158,11 +141,8 @@ impl GaussianDiffusion {
         for t in 1..=self.num_steps() {
             let k = self.num_steps() - t;
             let (state, target) = self.noised(sample, &vec![k; rows], noise);
-            let out = host(self.denoise(
-                matrix(state, self.dim, &self.device()),
-                k..k + 1,
-                condition.clone(),
-            ));
+            let state = matrix(state, self.dim, &self.device());
+            let out = host(self.outputs(&state, k..k + 1, condition));
             let mse = out
                 .iter()
                 .zip(&target)
@@ -213,29 +193,37 @@ impl SequentialModel for GaussianDiffusion {
     fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> (GaussianPath, Tensor<2>) {
         let rows = condition.dims()[0];
         let device = self.device();
-        let mut x = matrix(noise.normals(rows, self.dim), self.dim, &device);
-        let (mut states, mut scores) = (vec![x.clone()], Vec::new());
+        let x = matrix(noise.normals(rows, self.dim), self.dim, &device);
+        let (mut states, mut scores) = (vec![x], Vec::new());
         for k in 0..self.num_steps() {
-            let [a, b] = self.schedule.coefficients(k);
-            let sigma = self.schedule.sigma[k];
-            let mean = x * a + self.denoise(states[k].clone(), k..k + 1, condition.clone()) * b;
-            let plain = if mean.device().is_autodiff() {
-                mean.clone().inner()
-            } else {
-                mean.clone()
-            };
-            x = plain + matrix(noise.normals(rows, self.dim), self.dim, &device) * sigma;
-            let z = (mean - x.clone()) / sigma;
-            scores.push((z.clone() * z).sum_dim(1) * -0.5);
-            states.push(x.clone());
+            let kernel = self.steps(states[k].clone(), k..k + 1, condition);
+            let next = self.draw(&kernel, k, 1.0, noise);
+            let cube = next.clone().reshape([1, rows, self.dim]);
+            scores.push(self.score(kernel, cube, &(k..k + 1)));
+            states.push(next);
         }
-        (
-            GaussianPath {
-                states,
-                condition: condition.clone(),
-            },
-            Tensor::cat(scores, 1),
-        )
+        let path = GaussianPath {
+            states,
+            condition: condition.clone(),
+        };
+        (path, Tensor::cat(scores, 1))
+    }
+
+    fn explore(&self, condition: &Tensor<2>, scale: f64, noise: &mut Noise) -> GaussianPath {
+        let rows = condition.dims()[0];
+        let mut states = vec![matrix(
+            noise.normals(rows, self.dim),
+            self.dim,
+            &self.device(),
+        )];
+        for k in 0..self.num_steps() {
+            let kernel = self.steps(states[k].clone(), k..k + 1, condition);
+            states.push(self.draw(&kernel, k, scale, noise));
+        }
+        GaussianPath {
+            states,
+            condition: condition.clone(),
+        }
     }
 
     fn path_to(
@@ -272,16 +260,27 @@ impl SequentialModel for GaussianDiffusion {
         } else {
             path.condition.clone()
         };
-        let out = self
-            .denoise(x.clone(), steps.clone(), condition)
-            .reshape([count, paths, dim]);
-        let mean = x.reshape([count, paths, dim])
-            * self.step_scale(&steps, |k| self.schedule.coefficients(k)[0])
-            + out * self.step_scale(&steps, |k| self.schedule.coefficients(k)[1]);
-        let z = (mean - next.reshape([count, paths, dim]))
-            * self.step_scale(&steps, |k| 1.0 / self.schedule.sigma[k]);
-        ((z.clone() * z).sum_dim(2) * -0.5)
-            .reshape([count, paths])
-            .transpose()
+        let kernel = self.steps(x, steps.clone(), &condition);
+        self.score(kernel, next.reshape([count, paths, dim]), &steps)
+    }
+
+    fn feature_widths(&self) -> [usize; 2] {
+        let condition = self.condition_dim.max(1);
+        [condition, self.dim + EMBEDDING + condition]
+    }
+
+    fn condition_features(&self, condition: &Tensor<2>) -> Tensor<2> {
+        if self.condition_dim > 0 {
+            condition.clone()
+        } else {
+            Tensor::zeros([condition.dims()[0], 1], &self.device())
+        }
+    }
+
+    fn state_features(&self, path: &GaussianPath, step: usize) -> Tensor<2> {
+        let x = path.states[step].clone();
+        let paths = x.dims()[0];
+        let condition = self.condition_features(&path.condition);
+        Tensor::cat(vec![x, self.embed(step..step + 1, paths), condition], 1)
     }
 }

@@ -3,6 +3,7 @@
 //! A prior μ(a|s) is a [`sequential::SequentialModel`]; [`finetune::Finetuner`] turns it into the posterior
 //! π(a|s) ∝ μ(a|s) exp(Q(s, a)/α) (Venkatraman et al. 2024, arXiv:2405.20971).
 
+pub mod autoregressive;
 pub mod certificate;
 pub mod checkpoint;
 pub mod error;
@@ -11,6 +12,7 @@ pub mod gaussian;
 pub mod iql;
 mod iql_host;
 pub mod kernels;
+pub mod masked;
 pub mod nets;
 pub mod noise;
 pub mod normalizer;
@@ -18,4 +20,5 @@ pub mod policy;
 pub mod rtb;
 pub mod schedule;
 pub mod sequential;
+pub mod strings;
 pub mod worlds;

@@ -80,6 +80,23 @@ impl Noise {
             .collect()
     }
 
+    /// Returns uniform numbers in [0, 1) [rows, columns], row-major; rows are shared out among the streams in order.
+    ///
+    /// # Panics
+    /// When `rows` is not a multiple of the number of streams.
+    pub fn uniform_rows(&mut self, rows: usize, columns: usize) -> Vec<f64> {
+        assert_eq!(
+            rows % self.streams.len(),
+            0,
+            "rows must be shared equally among the streams"
+        );
+        let share = rows / self.streams.len() * columns;
+        let draws = self.streams.iter_mut();
+        draws
+            .flat_map(|stream| (0..share).map(|_| stream.random()).collect::<Vec<f64>>())
+            .collect()
+    }
+
     /// Returns a uniform number in [0, 1) from the first stream.
     pub fn uniform(&mut self) -> f64 {
         self.streams[0].random()

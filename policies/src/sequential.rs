@@ -4,7 +4,41 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
+use crate::nets::{host, matrix};
 use crate::noise::Noise;
+
+/// Rows that can be picked out and put together again: conditions and samples, one row per path.
+pub trait Rows: Clone {
+    /// Returns how many rows there are.
+    fn count(&self) -> usize;
+    /// Returns the rows of these indices, in this order; an index may repeat.
+    fn select(&self, rows: &[usize]) -> Self;
+    /// Returns all rows one after another.
+    ///
+    /// # Panics
+    /// When there is nothing to join.
+    fn join(parts: &[Self]) -> Self;
+}
+
+impl Rows for Tensor<2> {
+    fn count(&self) -> usize {
+        self.dims()[0]
+    }
+
+    fn select(&self, rows: &[usize]) -> Self {
+        let width = self.dims()[1];
+        let values = host(self.clone());
+        let picked = rows
+            .iter()
+            .flat_map(|&row| values[row * width..(row + 1) * width].iter().copied())
+            .collect();
+        matrix(picked, width, &self.device())
+    }
+
+    fn join(parts: &[Self]) -> Self {
+        Tensor::cat(parts.to_vec(), 0)
+    }
+}
 
 /// A model that makes a sample in T random steps and scores every step of any path.
 ///
@@ -12,9 +46,9 @@ use crate::noise::Noise;
 /// log-probabilities; sampled states never carry gradients.
 pub trait SequentialModel: Clone {
     /// What a sample depends on, one row per path.
-    type Condition: Clone;
+    type Condition: Rows;
     /// Finished samples, one row per path.
-    type Sample: Clone;
+    type Sample: Rows;
     /// All states of a batch of paths, with their condition.
     type Path: Clone;
 
@@ -30,6 +64,10 @@ pub trait SequentialModel: Clone {
         condition: &Self::Condition,
         noise: &mut Noise,
     ) -> (Self::Path, Tensor<2>);
+    /// Samples paths from a more exploratory behaviour: `scale` = 1 is the model itself, larger is noisier.
+    ///
+    /// Score such paths with [`Self::step_log_probs`], never under the behaviour.
+    fn explore(&self, condition: &Self::Condition, scale: f64, noise: &mut Noise) -> Self::Path;
     /// Returns paths that end in the given samples, noised backwards.
     fn path_to(
         &self,
@@ -41,4 +79,10 @@ pub trait SequentialModel: Clone {
     fn sample_of(&self, path: &Self::Path) -> Self::Sample;
     /// Returns log p(x_{k+1} | x_k) of the steps, without constants that no model changes: [paths, steps].
     fn step_log_probs(&self, path: &Self::Path, steps: Range<usize>) -> Tensor<2>;
+    /// Returns the widths of [`Self::condition_features`] and of [`Self::state_features`].
+    fn feature_widths(&self) -> [usize; 2];
+    /// Returns what a network for log Z(s) sees of each condition, [paths, features].
+    fn condition_features(&self, condition: &Self::Condition) -> Tensor<2>;
+    /// Returns what a network for the value of a state sees of the states at `step`, [paths, features].
+    fn state_features(&self, path: &Self::Path, step: usize) -> Tensor<2>;
 }

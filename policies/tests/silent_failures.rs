@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::finetune::{Finetuner, Mixture, path_sums};
-use tiltrl_policies::gaussian::GaussianDiffusion;
+use tiltrl_policies::gaussian::{GaussianDiffusion, Kernel};
 use tiltrl_policies::kernels::adam::AdamConfig;
 use tiltrl_policies::kernels::math::Activation;
 use tiltrl_policies::kernels::mlp::MlpSpec;
@@ -132,6 +132,7 @@ fn silent_failure_04_the_posterior_starts_as_the_prior() {
         dim: 3,
         condition_dim: 5,
         exact: None,
+        kernel: Kernel::default(),
     };
     let adam = AdamConfig {
         learning_rate: 1e-3,

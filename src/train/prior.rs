@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use tiltrl_policies::checkpoint::Checkpoint;
 use tiltrl_policies::error::PolicyError;
-use tiltrl_policies::gaussian::GaussianDiffusion;
+use tiltrl_policies::gaussian::{GaussianDiffusion, Kernel};
 use tiltrl_policies::kernels::adam::{Adam, AdamConfig, moving_average};
 use tiltrl_policies::kernels::mlp::MlpSpec;
 use tiltrl_policies::nets::{Mlp, host, matrix, vector};
@@ -58,6 +58,7 @@ pub fn fresh(
         dim: action_dim,
         condition_dim: observation_dim,
         exact: None,
+        kernel: Kernel::default(),
     })
 }
 

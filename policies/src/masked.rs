@@ -1,0 +1,221 @@
+//! Masked (absorbing) discrete diffusion over short strings, one token per step.
+//!
+//! Noising absorbs tokens into a mask one by one in random order; sampling fills a random masked position at each step from
+//! the network's distribution for it. That is the jump chain of absorbing diffusion in continuous time (Austin et al. 2021,
+//! arXiv:2107.03006; Zheng et al. 2024, arXiv:2409.02908): no two tokens are filled independently, so the posterior
+//! of any reward of the whole string can be exact. The order is drawn alike under every model and cancels.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+
+use crate::kernels::math::Activation;
+use crate::kernels::mlp::MlpSpec;
+use crate::nets::{Mlp, host, matrix};
+use crate::noise::Noise;
+use crate::sequential::SequentialModel;
+use crate::strings::{StringPath, Strings, chosen_log_probs, draw_token, one_hot, softmax};
+
+/// A masked diffusion over strings of `length` tokens below `vocabulary`.
+#[derive(Clone)]
+pub struct MaskedDiffusion {
+    /// The network: [one-hot string with masks, condition] → logits of every position.
+    pub net: Mlp,
+    /// Number of tokens.
+    pub vocabulary: usize,
+    /// Tokens per string: T.
+    pub length: usize,
+    /// Width of a condition; may be 0.
+    pub condition_dim: usize,
+}
+
+impl MaskedDiffusion {
+    /// Returns a model with random weights; the last layer's are scaled by `last_scale`.
+    pub fn new(
+        [vocabulary, length, condition_dim]: [usize; 3],
+        hidden: &[usize],
+        last_scale: f32,
+        noise: &mut Noise,
+        device: &Device,
+    ) -> Self {
+        let inputs = (vocabulary + 1) * length + condition_dim;
+        let spec = MlpSpec {
+            sizes: [vec![inputs], hidden.to_vec(), vec![vocabulary * length]].concat(),
+            activation: Activation::Silu,
+            layer_norm: false,
+        };
+        Self {
+            net: Mlp::new(spec, last_scale, noise, device),
+            vocabulary,
+            length,
+            condition_dim,
+        }
+    }
+
+    fn device(&self) -> Device {
+        self.net.parameters.device().inner()
+    }
+
+    fn input(&self, values: Vec<f32>, condition: Tensor<2>) -> Tensor<2> {
+        let input = matrix(values, (self.vocabulary + 1) * self.length, &self.device());
+        if self.condition_dim > 0 {
+            Tensor::cat(vec![input, condition], 1)
+        } else {
+            input
+        }
+    }
+
+    /// Returns a random order of filling for each row [rows, length].
+    fn orders(&self, rows: usize, noise: &mut Noise) -> Vec<u8> {
+        let keys = noise.uniform_rows(rows, self.length);
+        let order = |keys: &[f64]| -> Vec<u8> {
+            let mut order: Vec<u8> = (0..self.length as u8).collect();
+            order.sort_by(|&a, &b| keys[usize::from(a)].total_cmp(&keys[usize::from(b)]));
+            order
+        };
+        keys.chunks_exact(self.length).flat_map(order).collect()
+    }
+
+    /// Returns the exact probability of every string, in the order of [`Strings::all`], for one condition row.
+    ///
+    /// A recursion over all partly masked strings: each is reached by filling any of its positions last.
+    pub fn enumerate(&self, condition: &Tensor<2>) -> Vec<f64> {
+        let (symbols, length, mask) = (self.vocabulary + 1, self.length, self.vocabulary as u8);
+        let states = Strings::all(symbols, length);
+        let count = states.tokens.len() / length;
+        let mut hot = vec![0.0f32; count * length * symbols];
+        for (i, &t) in states.tokens.iter().enumerate() {
+            hot[i * symbols + usize::from(t)] = 1.0;
+        }
+        let rows = condition.clone().expand([count, condition.dims()[1]]);
+        let logits = host(self.net.forward(self.input(hot, rows)));
+        let mut mass = vec![0.0; count];
+        mass[count - 1] = 1.0;
+        let place = |i: usize| symbols.pow((length - 1 - i) as u32);
+        // From most masks to none: filling a position makes the index smaller.
+        for state in (0..count).rev() {
+            let tokens = &states.tokens[state * length..(state + 1) * length];
+            let masked: Vec<usize> = (0..length).filter(|&i| tokens[i] == mask).collect();
+            for &i in &masked {
+                let at = state * length * self.vocabulary + i * self.vocabulary;
+                let shares = softmax(&logits[at..at + self.vocabulary], 1.0);
+                for (token, p) in shares.iter().enumerate() {
+                    let next = state - (self.vocabulary - token) * place(i);
+                    mass[next] += mass[state] * p / masked.len() as f64;
+                }
+            }
+        }
+        let done = |state: &usize| {
+            let tokens = &states.tokens[state * length..(state + 1) * length];
+            tokens.iter().all(|&t| t < mask)
+        };
+        (0..count).filter(done).map(|state| mass[state]).collect()
+    }
+}
+
+impl SequentialModel for MaskedDiffusion {
+    type Condition = Tensor<2>;
+    type Sample = Strings;
+    type Path = StringPath;
+
+    fn parameters(&self) -> Tensor<1> {
+        self.net.parameters.clone()
+    }
+
+    fn with_parameters(&self, parameters: Tensor<1>) -> Self {
+        let spec = self.net.spec.clone();
+        Self {
+            net: Mlp { spec, parameters },
+            ..self.clone()
+        }
+    }
+
+    fn num_steps(&self) -> usize {
+        self.length
+    }
+
+    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> (StringPath, Tensor<2>) {
+        let path = self.explore(condition, 1.0, noise);
+        let scores = self.step_log_probs(&path, 0..self.length);
+        (path, scores)
+    }
+
+    fn explore(&self, condition: &Tensor<2>, scale: f64, noise: &mut Noise) -> StringPath {
+        let rows = condition.dims()[0];
+        let net = Mlp {
+            spec: Arc::clone(&self.net.spec),
+            parameters: crate::nets::vector(host(self.net.parameters.clone()), &self.device()),
+        };
+        let mut path = StringPath {
+            strings: Strings {
+                tokens: vec![0; rows * self.length],
+                length: self.length,
+            },
+            order: self.orders(rows, noise),
+            condition: condition.clone(),
+        };
+        let width = self.length * self.vocabulary;
+        for step in 0..self.length {
+            let input = self.input(one_hot(&path, step, self.vocabulary), condition.clone());
+            let logits = host(net.forward(input));
+            for (row, uniform) in noise.uniform_rows(rows, 1).into_iter().enumerate() {
+                let position = usize::from(path.order[row * self.length + step]);
+                let at = row * width + position * self.vocabulary;
+                path.strings.tokens[row * self.length + position] =
+                    draw_token(&logits[at..at + self.vocabulary], scale, uniform);
+            }
+        }
+        path
+    }
+
+    fn path_to(&self, condition: &Tensor<2>, sample: &Strings, noise: &mut Noise) -> StringPath {
+        StringPath {
+            strings: sample.clone(),
+            order: self.orders(condition.dims()[0], noise),
+            condition: condition.clone(),
+        }
+    }
+
+    fn sample_of(&self, path: &StringPath) -> Strings {
+        path.strings.clone()
+    }
+
+    fn step_log_probs(&self, path: &StringPath, steps: Range<usize>) -> Tensor<2> {
+        let (count, paths) = (steps.len(), path.condition.dims()[0]);
+        let mut values = Vec::new();
+        let mut picked = Vec::new();
+        for step in steps {
+            values.extend(one_hot(path, step, self.vocabulary));
+            picked.extend((0..paths).map(|row| {
+                let position = usize::from(path.order[row * self.length + step]);
+                let token = usize::from(path.strings.tokens[row * self.length + position]);
+                Some(position * self.vocabulary + token)
+            }));
+        }
+        let condition = Tensor::cat(vec![path.condition.clone(); count], 0);
+        let logits = self.net.forward(self.input(values, condition));
+        chosen_log_probs(logits, self.vocabulary, &picked)
+            .reshape([count, paths])
+            .transpose()
+    }
+
+    fn feature_widths(&self) -> [usize; 2] {
+        let condition = self.condition_dim.max(1);
+        [condition, (self.vocabulary + 1) * self.length + condition]
+    }
+
+    fn condition_features(&self, condition: &Tensor<2>) -> Tensor<2> {
+        if self.condition_dim > 0 {
+            condition.clone()
+        } else {
+            Tensor::zeros([condition.dims()[0], 1], &self.device())
+        }
+    }
+
+    fn state_features(&self, path: &StringPath, step: usize) -> Tensor<2> {
+        let hot = one_hot(path, step, self.vocabulary);
+        let state = matrix(hot, (self.vocabulary + 1) * self.length, &self.device());
+        Tensor::cat(vec![state, self.condition_features(&path.condition)], 1)
+    }
+}

@@ -1,0 +1,132 @@
+//! A world made ready for fine-tuning: prior, reward, and the exact answer at finite T.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+
+use crate::gaussian::{GaussianDiffusion, Kernel};
+use crate::nets::{host, matrix};
+use crate::noise::Noise;
+use crate::schedule::{Prediction, Schedule, ScheduleKind};
+
+/// log r of samples [rows, dim] under conditions [rows, width].
+pub type LogReward = dyn Fn(&[f32], &[f32]) -> Vec<f64> + Send + Sync;
+/// ∇ log r of samples [rows, dim] under conditions [rows, width], [rows, dim].
+pub type RewardGradient = dyn Fn(&[f32], &[f32]) -> Vec<f32> + Send + Sync;
+/// Exact posterior samples: (evaluation condition, count, noise) → [count, dim].
+pub type ExactSamples = dyn Fn(usize, usize, &mut Noise) -> Vec<f64> + Send + Sync;
+/// Draws conditions of training, [rows, width].
+pub type DrawConditions = dyn Fn(usize, &mut Noise) -> Vec<f32> + Send + Sync;
+
+/// A prior, a reward, and the exact posterior.
+#[derive(Clone)]
+pub struct Problem {
+    /// What it is.
+    pub name: String,
+    /// The prior; its perceptron is at zero.
+    pub prior: GaussianDiffusion,
+    /// Width of a condition row (1 and unused where there is none).
+    pub width: usize,
+    /// Draws conditions of training.
+    pub draw: Arc<DrawConditions>,
+    /// Conditions of evaluation, [count, width].
+    pub conditions: Vec<f32>,
+    /// The log-reward.
+    pub log_reward: Arc<LogReward>,
+    /// Its gradient.
+    pub gradient: Arc<RewardGradient>,
+    /// Exact log Z of each evaluation condition, of the sampler's own marginal.
+    pub log_z: Vec<f64>,
+    /// Exact samples of the posterior.
+    pub exact: Arc<ExactSamples>,
+    /// Centres and exact masses of the posterior's modes at each evaluation condition; a sample belongs to the nearest.
+    pub modes: Vec<Vec<(Vec<f64>, f64)>>,
+}
+
+/// Shape of a world's model.
+#[derive(Clone)]
+pub struct Settings {
+    /// Noise levels.
+    pub schedule: Schedule,
+    /// Hidden layers of the perceptron.
+    pub hidden: Vec<usize>,
+    /// How it enters a step.
+    pub kernel: Kernel,
+    /// Seed of its weights.
+    pub seed: u64,
+}
+
+impl Settings {
+    /// Returns a cosine schedule of `num_steps` steps with a learned variance and shifts in units of σ.
+    ///
+    /// # Panics
+    /// When a cosine schedule of so few steps is not memoryless.
+    pub fn new(num_steps: usize, hidden: &[usize]) -> Self {
+        Self {
+            schedule: Schedule::new(ScheduleKind::Cosine, num_steps, Prediction::Epsilon)
+                .expect("a cosine schedule is memoryless"),
+            hidden: hidden.to_vec(),
+            kernel: Kernel {
+                units: crate::gaussian::Units::Sigma,
+                learned_variance: true,
+                guidance: None,
+            },
+            seed: 1,
+        }
+    }
+}
+
+impl Problem {
+    /// Returns how many evaluation conditions there are.
+    pub fn num_conditions(&self) -> usize {
+        self.conditions.len() / self.width
+    }
+
+    /// Returns evaluation condition `index`, repeated for `paths` paths.
+    pub fn condition(&self, index: usize, paths: usize) -> Tensor<2> {
+        let row = &self.conditions[index * self.width..(index + 1) * self.width];
+        matrix(row.repeat(paths), self.width, &Device::flex())
+    }
+
+    /// Returns the log-reward of samples under conditions, one row per path each.
+    pub fn log_reward_of(&self, sample: &Tensor<2>, condition: &Tensor<2>) -> Vec<f64> {
+        (self.log_reward)(&host(sample.clone()), &host(condition.clone()))
+    }
+
+    /// Returns the share of samples [count, dim] nearest to each mode of a condition.
+    pub fn mode_shares(&self, index: usize, samples: &[f64]) -> Vec<f64> {
+        let modes = &self.modes[index];
+        let mut counts = vec![0.0; modes.len()];
+        let rows = samples.chunks_exact(self.prior.dim);
+        let share = 1.0 / rows.len() as f64;
+        for x in rows {
+            counts[nearest(modes.iter().map(|(centre, _)| centre.as_slice()), x)] += share;
+        }
+        counts
+    }
+
+    /// Returns the largest relative error of a mode's mass among modes of at least 1 %.
+    pub fn mode_mass_error(&self, index: usize, samples: &[f64]) -> f64 {
+        self.mode_shares(index, samples)
+            .iter()
+            .zip(&self.modes[index])
+            .filter(|(_, (_, mass))| *mass >= 0.01)
+            .map(|(share, (_, mass))| (share / mass - 1.0).abs())
+            .fold(0.0, f64::max)
+    }
+}
+
+/// Returns the index of the nearest centre.
+pub fn nearest<'a>(centres: impl Iterator<Item = &'a [f64]>, x: &[f64]) -> usize {
+    let distance = |c: &[f64]| -> f64 { c.iter().zip(x).map(|(a, b)| (a - b) * (a - b)).sum() };
+    centres
+        .map(distance)
+        .enumerate()
+        .fold(
+            (0, f64::INFINITY),
+            |best, (i, d)| {
+                if d < best.1 { (i, d) } else { best }
+            },
+        )
+        .0
+}
