@@ -10,8 +10,11 @@ pub mod quickstart;
 pub mod report;
 pub mod rollout;
 pub mod run;
+pub mod scripted;
 pub mod stats;
 pub mod train;
+pub mod trained;
+pub mod video;
 
 pub use tiltrl_envs as envs;
 pub use tiltrl_plots as plots;

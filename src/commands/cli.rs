@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::environments::{self, EngineArgs};
 use super::pipeline::{RunRequest, Stage, run};
-use super::{inspect, verify};
+use super::{evaluation, inspect, verify};
 use crate::error::Error;
 
 #[derive(Parser)]
@@ -35,8 +36,8 @@ enum Command {
     TrainCritic(RunArgs),
     /// The stages of `run` up to the posterior, without the final evaluation.
     Finetune(RunArgs),
-    /// Print the summary of a finished run. Example: tiltrl evaluate runs/hopper-medium
-    Evaluate(FolderArgs),
+    /// Print the summary of a finished run, or play any policy. Example: tiltrl evaluate runs/hopper-medium --video hopper.gif
+    Evaluate(evaluation::EvaluateArgs),
     /// Print the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
     Certify(FolderArgs),
     /// Draw the pictures of a finished run again.
@@ -47,8 +48,8 @@ enum Command {
     Collect(inspect::CollectArgs),
     /// Show what is in a data set. Example: tiltrl data hopper-medium.hdf5
     Data(inspect::DataArgs),
-    /// List environments with dimensions, engines and reference scores.
-    Envs(JsonArgs),
+    /// List environments with dimensions, engines and reference scores; show or check one.
+    Envs(environments::EnvsArgs),
     /// List presets.
     Presets,
 }
@@ -83,6 +84,8 @@ struct RunArgs {
     /// Overrides, as finetune.temperature=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Folder of the run; default runs/PRESET.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -137,13 +140,13 @@ fn dispatch(command: Command) -> Result<(), Error> {
         Command::TrainPrior(args) => run(&request(args, Stage::Prior)),
         Command::TrainCritic(args) => run(&request(args, Stage::Critic)),
         Command::Finetune(args) => run(&request(args, Stage::Finetune)),
-        Command::Evaluate(args) => inspect::summary(&args.folder, args.json.as_deref()),
+        Command::Evaluate(args) => evaluation::evaluate(&args),
         Command::Certify(args) => inspect::certificate(&args.folder, args.json.as_deref()),
         Command::Plot(args) => inspect::plot(&args.folder),
         Command::Verify(args) => verify::verify(args.json.as_deref()),
         Command::Collect(args) => inspect::collect(&args),
         Command::Data(args) => inspect::data(&args),
-        Command::Envs(args) => inspect::envs(args.json.as_deref()),
+        Command::Envs(args) => environments::envs(&args),
         Command::Presets => {
             inspect::print(&crate::config::preset_names().join("\n"));
             Ok(())
@@ -160,7 +163,7 @@ fn request(args: RunArgs, stage: Stage) -> RunRequest {
         data: args.data,
         data_dir: args.data_dir,
         seeds: args.seeds,
-        set: args.set,
+        set: [args.set, args.engine.overrides()].concat(),
         json: args.json,
         stage,
     }

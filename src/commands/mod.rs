@@ -1,6 +1,8 @@
 //! The command line: parsing and dispatch. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod cli;
+mod environments;
+mod evaluation;
 mod inspect;
 mod pipeline;
 mod verify;

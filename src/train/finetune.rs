@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
+use tiltrl_envs::EnvBatch;
 use tiltrl_policies::certificate::{ConditionCertificate, PathScores, certify};
 use tiltrl_policies::checkpoint::Checkpoint;
 use tiltrl_policies::finetune::{Finetuner, Report, path_sums};
@@ -20,7 +21,7 @@ use super::progress::bar;
 use crate::config::Config;
 use crate::error::Error;
 use crate::evaluate::{EVAL_HEADER, push_episodes};
-use crate::rollout::rollout;
+use crate::rollout::rollout_in;
 use crate::run::{CsvLog, RunDir};
 
 /// A fine-tuned posterior with its temperature.
@@ -277,13 +278,12 @@ fn evaluate(
         critic: None,
         choice: Choice::Sample,
     };
-    let episodes = rollout(
-        &policy,
-        &config.env,
+    let (options, count) = (
+        config.evaluation.options()?,
         config.evaluation.episodes_in_training,
-        seed ^ 0x7261_696e,
-        None,
-    )?;
+    );
+    let mut batch = EnvBatch::new(&config.env, &options, count)?;
+    let episodes = rollout_in(&mut batch, &policy, seed ^ 0x7261_696e, None);
     push_episodes(log, update, "training", "posterior", &config.env, &episodes)
 }
 
