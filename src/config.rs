@@ -1,6 +1,7 @@
 //! The configuration of a run: one struct per stage, presets, and `--set key=value`.
 
 use serde::{Deserialize, Serialize};
+use tiltrl_envs::EnvOptions;
 use tiltrl_policies::finetune::Mixture;
 use tiltrl_policies::iql::IqlConfig;
 use tiltrl_policies::kernels::math::Activation;
@@ -85,6 +86,41 @@ pub struct EvaluationConfig {
     pub evaluations_in_training: u64,
     /// N of each best-of-N baseline.
     pub best_of: Vec<usize>,
+    /// Physics engine: embedded, mujoco, mujoco:PATH, gymnasium:PYTHON.
+    #[serde(default = "embedded")]
+    pub engine: String,
+    /// Contact margin rule: max, sum, or default (the engine's).
+    #[serde(default = "default_margin")]
+    pub margin: String,
+}
+
+fn embedded() -> String {
+    "embedded".into()
+}
+
+fn default_margin() -> String {
+    "default".into()
+}
+
+impl EvaluationConfig {
+    /// Returns how the environments of the evaluations are made.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown engine or margin rule.
+    pub fn options(&self) -> Result<EnvOptions, Error> {
+        let usage = |key: &'static str| {
+            move |e: tiltrl_envs::EnvError| Error::Usage(format!("evaluation.{key}: {e}"))
+        };
+        let margin = match self.margin.as_str() {
+            "default" => None,
+            rule => Some(rule.parse().map_err(usage("margin"))?),
+        };
+        Ok(EnvOptions {
+            engine: self.engine.parse().map_err(usage("engine"))?,
+            margin,
+            model: None,
+        })
+    }
 }
 
 /// The nine locomotion sets.
@@ -154,6 +190,8 @@ fn base(preset: &str, env: &str) -> Config {
             episodes_in_training: 5,
             evaluations_in_training: 10,
             best_of: vec![16, 64],
+            engine: embedded(),
+            margin: default_margin(),
         },
     }
 }
@@ -177,6 +215,7 @@ pub fn preset(name: &str) -> Result<Config, Error> {
             episodes_in_training: 32,
             evaluations_in_training: 10,
             best_of: vec![16],
+            ..config.evaluation
         };
         return Ok(config);
     }
@@ -268,6 +307,7 @@ impl Config {
             self.evaluation.episodes > 0,
             "evaluation.episodes: expected at least 1",
         )?;
+        self.evaluation.options()?;
         let sizes = [
             self.prior.batch_size,
             self.critic.batch_size,

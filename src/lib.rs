@@ -12,8 +12,10 @@ pub mod quickstart;
 pub mod report;
 pub mod rollout;
 pub mod run;
+pub mod scripted;
 pub mod stats;
 pub mod train;
+pub mod video;
 
 pub use tiltrl_envs as envs;
 pub use tiltrl_plots as plots;

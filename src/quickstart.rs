@@ -19,7 +19,7 @@ pub struct SwingUp {
 }
 
 impl SwingUp {
-    fn torque(observation: [f64; 3]) -> f64 {
+    pub(crate) fn torque(observation: [f64; 3]) -> f64 {
         let [cosine, sine, speed] = observation;
         if cosine > 0.85 {
             return (-(10.0 * sine + 2.5 * speed) / 2.0).clamp(-1.0, 1.0);

@@ -31,46 +31,42 @@ pub fn rollout(
     env: &str,
     episodes: usize,
     seed: u64,
-    mut recorders: Option<&mut Vec<Recorder>>,
+    recorders: Option<&mut Vec<Recorder>>,
 ) -> Result<Vec<Episode>, Error> {
     let mut batch = EnvBatch::new(env, &EnvOptions::default(), episodes)?;
-    let (width, dim, horizon) = (
-        batch.spec().observation_dim,
-        batch.spec().action_dim,
-        batch.spec().horizon,
-    );
+    Ok(rollout_in(&mut batch, policy, seed, recorders))
+}
+
+/// Returns one episode of `policy` in each environment of the batch, in order; else as [`rollout`].
+pub fn rollout_in(
+    batch: &mut EnvBatch,
+    policy: &dyn Policy,
+    seed: u64,
+    mut recorders: Option<&mut Vec<Recorder>>,
+) -> Vec<Episode> {
+    let (episodes, spec) = (batch.len(), batch.spec().clone());
+    let (width, dim) = (spec.observation_dim, spec.action_dim);
     let mut active: Vec<usize> = (0..episodes).collect();
     let indices: Vec<u64> = (0..episodes as u64).collect();
-    let seeds: Vec<u64> = indices
-        .iter()
-        .map(|&i| Noise::keyed(seed, "episode-start", i).seed())
-        .collect();
-    let mut noise = Noise::streams(seed, "episode-noise", &indices);
+    let seeds: Vec<u64> = indices.iter().map(|&i| start_seed(seed, i)).collect();
+    let mut noise = episode_noise(seed, &indices);
     let mut observations = vec![0.0f32; episodes * width];
     batch.reset(&active, &seeds, &mut observations);
     if let Some(list) = recorders.as_deref_mut() {
         list.extend((0..episodes).map(|_| Recorder::new(width, dim, NextObservations::Omitted)));
     }
-    let mut results = vec![
-        Episode {
-            episode_return: 0.0,
-            length: 0,
-            terminated: false
-        };
-        episodes
-    ];
+    let empty = Episode {
+        episode_return: 0.0,
+        length: 0,
+        terminated: false,
+    };
+    let mut results = vec![empty; episodes];
     while !active.is_empty() {
         let view = ArrayView2::from_shape((active.len(), width), &observations)
             .expect("one row per episode");
         let actions: Vec<f32> = policy.act(view, &mut noise).into_iter().collect();
         let mut next = vec![0.0f32; active.len() * width];
-        let mut steps = vec![
-            Step {
-                reward: 0.0,
-                terminated: false
-            };
-            active.len()
-        ];
+        let mut steps = vec![Step::default(); active.len()];
         batch.step(&active, &actions, &mut next, &mut steps);
         let mut running = Vec::with_capacity(active.len());
         for (row, (&index, step)) in active.iter().zip(&steps).enumerate() {
@@ -78,7 +74,7 @@ pub fn rollout(
             result.episode_return += step.reward;
             result.length += 1;
             result.terminated = step.terminated;
-            let truncated = result.length >= horizon;
+            let truncated = result.length >= spec.horizon;
             if let Some(list) = recorders.as_deref_mut() {
                 list[index].push(Row {
                     observation: &observations[row * width..(row + 1) * width],
@@ -100,5 +96,15 @@ pub fn rollout(
             .flat_map(|(o, _)| o.to_vec())
             .collect();
     }
-    Ok(results)
+    results
+}
+
+/// Returns the seed that starts an episode.
+pub fn start_seed(seed: u64, episode: u64) -> u64 {
+    Noise::keyed(seed, "episode-start", episode).seed()
+}
+
+/// Returns the noise with which these episodes are played, one stream each.
+pub fn episode_noise(seed: u64, episodes: &[u64]) -> Noise {
+    Noise::streams(seed, "episode-noise", episodes)
 }

@@ -5,7 +5,8 @@
 
 use crate::env::{Env, EnvSpec, Step};
 use crate::error::EnvError;
-use crate::registry::{self, EnvOptions};
+use crate::options::EnvOptions;
+use crate::registry;
 
 /// The rows of a batched step; row k belongs to the k-th of the chosen environments.
 pub struct Rows<'a> {

@@ -2,6 +2,7 @@
 
 use crate::env::{Component, EnvSpec};
 use crate::planar::Margin;
+use crate::registry;
 use std::fmt::Write;
 
 /// The page of an environment as Markdown: tables of action and observation, reward, start, termination, truncation and
@@ -54,6 +55,32 @@ pub fn markdown(spec: &EnvSpec) -> String {
         }
     }
     page
+}
+
+/// All pages of the built-in environments as (file name, Markdown), an index first.
+pub fn pages() -> Vec<(String, String)> {
+    let mut index = String::from(
+        "# Environments\n\nWritten by `tiltrl envs docs docs/environments` from the specifications; a test fails when they differ.\n\n\
+         | id | observation | action | steps | task |\n|---|---|---|---|---|\n",
+    );
+    let mut pages = Vec::new();
+    for id in registry::ids() {
+        let spec = registry::spec_of(id).expect("a built-in id");
+        let (dims, summary) = ([spec.observation_dim, spec.action_dim], &spec.rules.summary);
+        let _ = writeln!(
+            index,
+            "| [{id}]({id}.md) | {} | {} | {} | {summary} |",
+            dims[0], dims[1], spec.horizon
+        );
+        pages.push((format!("{id}.md"), markdown(&spec)));
+    }
+    let _ = write!(
+        index,
+        "\nWith MuJoCo and an MJCF file of your own (`--mjcf FILE`): {}. `tiltrl envs show ID --mjcf FILE` prints the page of one.\n",
+        registry::mjcf_ids().join(", ")
+    );
+    pages.insert(0, ("README.md".into(), index));
+    pages
 }
 
 fn table(page: &mut String, components: &[Component]) {

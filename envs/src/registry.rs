@@ -7,64 +7,11 @@ use crate::classic::{CartPole, MazeReward, MountainCar, Pendulum, PointMaze};
 use crate::env::{Env, EnvSpec, Stateful};
 use crate::error::EnvError;
 use crate::locomotion::{self as tasks, Locomotion, LocomotionFleet, Task, Variant};
-use crate::mujoco::MujocoLocomotion;
+use crate::mujoco::{MjcfEnv, MjcfRules, MujocoLocomotion};
+use crate::options::{Engine, EnvOptions};
 use crate::planar::Margin;
-use std::path::PathBuf;
+use crate::python::PythonEnv;
 use std::sync::Arc;
-
-/// What computes the physics.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Engine {
-    /// The engine in this crate: nothing to install.
-    #[default]
-    Embedded,
-    /// MuJoCo, loaded at run time from this path (`None`: the usual places).
-    Mujoco(Option<PathBuf>),
-}
-
-impl std::str::FromStr for Engine {
-    type Err = EnvError;
-
-    /// `embedded`, `mujoco` or `mujoco:PATH`.
-    fn from_str(text: &str) -> Result<Self, EnvError> {
-        match text.split_once(':') {
-            None if text == "embedded" => Ok(Self::Embedded),
-            None if text == "mujoco" => Ok(Self::Mujoco(None)),
-            Some(("mujoco", path)) if !path.is_empty() => Ok(Self::Mujoco(Some(path.into()))),
-            _ => Err(EnvError::UnknownChoice {
-                what: "engine",
-                given: text.into(),
-                choices: "embedded, mujoco, mujoco:PATH",
-            }),
-        }
-    }
-}
-
-impl std::str::FromStr for Margin {
-    type Err = EnvError;
-
-    /// `max` or `sum`.
-    fn from_str(text: &str) -> Result<Self, EnvError> {
-        match text {
-            "max" => Ok(Self::Max),
-            "sum" => Ok(Self::Sum),
-            _ => Err(EnvError::UnknownChoice {
-                what: "margin rule",
-                given: text.into(),
-                choices: "max, sum",
-            }),
-        }
-    }
-}
-
-/// How to make an environment. [`Default`] is the embedded engine under the margin rule of D4RL.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct EnvOptions {
-    /// The contact margin rule; `None`: [`Margin::Max`], D4RL's.
-    pub margin: Option<Margin>,
-    /// What computes the physics.
-    pub engine: Engine,
-}
 
 /// How an id is made.
 enum Kind {
@@ -178,19 +125,70 @@ pub fn make(id: &str) -> Result<Box<dyn Env>, EnvError> {
     make_with(id, &EnvOptions::default())
 }
 
-/// The environment of this id.
+/// The environment of this id: a built-in one, one of [`mjcf_ids`] with a model of the user's, or with
+/// [`Engine::Gymnasium`] whatever that Python's `gymnasium.make` knows.
 ///
 /// # Errors
 /// If no environment has the id, or if the options do not fit it.
 pub fn make_with(id: &str, options: &EnvOptions) -> Result<Box<dyn Env>, EnvError> {
-    Ok(make_stateful(id, options)?)
+    if let Engine::Gymnasium(python) = &options.engine {
+        if options.margin.is_some() || options.model.is_some() {
+            let option = "margin rule or model of its own";
+            return Err(unsupported(id, option, "Gymnasium decides its physics"));
+        }
+        return Ok(Box::new(PythonEnv::new(python, id)?));
+    }
+    match (MjcfRules::of(id), &options.model) {
+        (Some(rules), Some(file)) => {
+            let library = match &options.engine {
+                Engine::Mujoco(path) => path.as_deref(),
+                _ => {
+                    let reason =
+                        "a model of your own needs MuJoCo: choose the engine mujoco or mujoco:PATH";
+                    return Err(unsupported(id, "embedded engine", reason));
+                }
+            };
+            if options.margin.is_some() {
+                return Err(unsupported(
+                    id,
+                    "margin rule",
+                    "MuJoCo's release decides it",
+                ));
+            }
+            Ok(Box::new(MjcfEnv::new(file, library, rules)?))
+        }
+        (Some(_), None) => {
+            let reason =
+                "bring an MJCF file (`--mjcf FILE`); Gymnasium's ant.xml and humanoid.xml fit";
+            Err(unsupported(id, "model of its own", reason))
+        }
+        (None, Some(_)) => {
+            let reason = format!(
+                "its robot is built in; with a model of your own choose one of {}",
+                mjcf_ids().join(", ")
+            );
+            Err(unsupported(id, "place for an MJCF file", &reason))
+        }
+        (None, None) => Ok(make_stateful(id, options)?),
+    }
 }
 
-/// The environment of this id, with access to its physical state.
+/// The built-in environment of this id, with access to its physical state.
 ///
 /// # Errors
-/// As [`make_with`].
+/// As [`make_with`]; also for an engine or model whose state cannot be drawn.
 pub fn make_stateful(id: &str, options: &EnvOptions) -> Result<Box<dyn Stateful>, EnvError> {
+    if matches!(options.engine, Engine::Gymnasium(_))
+        || options.model.is_some()
+        || MjcfRules::of(id).is_some()
+    {
+        let reason = "only the built-in environments can be set and drawn";
+        return Err(unsupported(
+            id,
+            "state that can be set and drawn here",
+            reason,
+        ));
+    }
     let entry = entry(id)?;
     let margin = check_options(entry, options)?;
     Ok(match entry.kind {
@@ -206,8 +204,8 @@ fn locomotion<const N: usize>(
     options: &EnvOptions,
 ) -> Result<Box<dyn Stateful>, EnvError> {
     Ok(match &options.engine {
-        Engine::Embedded => Box::new(Locomotion::new(task)),
         Engine::Mujoco(path) => Box::new(MujocoLocomotion::new(task, path.as_deref())?),
+        Engine::Embedded | Engine::Gymnasium(_) => Box::new(Locomotion::new(task)),
     })
 }
 
@@ -217,24 +215,31 @@ pub(crate) fn make_fleet(
     options: &EnvOptions,
     num_envs: usize,
 ) -> Result<Box<dyn Fleet>, EnvError> {
-    let entry = entry(id)?;
-    let margin = check_options(entry, options)?;
-    let embedded = options.engine == Engine::Embedded;
-    Ok(match entry.kind {
-        Kind::NineJoints(task, variant) if embedded => {
-            Box::new(LocomotionFleet::new(task(variant, margin), num_envs))
+    if options.engine == Engine::Embedded && options.model.is_none() && MjcfRules::of(id).is_none()
+    {
+        let entry = entry(id)?;
+        let margin = check_options(entry, options)?;
+        match entry.kind {
+            Kind::NineJoints(task, variant) => {
+                return Ok(Box::new(LocomotionFleet::new(
+                    task(variant, margin),
+                    num_envs,
+                )));
+            }
+            Kind::SixJoints(task, variant) => {
+                return Ok(Box::new(LocomotionFleet::new(
+                    task(variant, margin),
+                    num_envs,
+                )));
+            }
+            Kind::Maze(..) | Kind::Free(_) => {}
         }
-        Kind::SixJoints(task, variant) if embedded => {
-            Box::new(LocomotionFleet::new(task(variant, margin), num_envs))
-        }
-        _ => {
-            let envs: Result<_, _> = (0..num_envs).map(|_| make_with(id, options)).collect();
-            EnvBatch::from_envs(envs?).into_fleet()
-        }
-    })
+    }
+    let envs: Result<_, _> = (0..num_envs).map(|_| make_with(id, options)).collect();
+    Ok(EnvBatch::from_envs(envs?).into_fleet())
 }
 
-/// All ids.
+/// The ids of all built-in environments.
 pub fn ids() -> Vec<&'static str> {
     ENTRIES.iter().map(|entry| entry.id).collect()
 }
@@ -247,6 +252,27 @@ pub fn spec_of(id: &str) -> Result<EnvSpec, EnvError> {
     Ok(make(id)?.spec().clone())
 }
 
+/// What is fixed about the environment that [`make_with`] makes.
+///
+/// # Errors
+/// As [`make_with`].
+pub fn spec_with(id: &str, options: &EnvOptions) -> Result<EnvSpec, EnvError> {
+    Ok(make_with(id, options)?.spec().clone())
+}
+
+/// The ids whose rules are built in and whose robot is an MJCF file of the user's.
+pub fn mjcf_ids() -> Vec<&'static str> {
+    MjcfRules::IDS.to_vec()
+}
+
+fn unsupported(id: &str, option: &'static str, reason: &str) -> EnvError {
+    EnvError::Unsupported {
+        id: id.into(),
+        option,
+        reason: reason.into(),
+    }
+}
+
 fn entry(id: &str) -> Result<&'static Entry, EnvError> {
     let wanted = id.to_lowercase();
     ENTRIES
@@ -256,6 +282,7 @@ fn entry(id: &str) -> Result<&'static Entry, EnvError> {
             id: id.into(),
             nearest: ids()
                 .into_iter()
+                .chain(mjcf_ids())
                 .map(|candidate| (strsim::jaro_winkler(&wanted, candidate), candidate))
                 .filter(|(likeness, _)| *likeness > 0.6)
                 .max_by(|a, b| a.0.total_cmp(&b.0))
@@ -265,11 +292,7 @@ fn entry(id: &str) -> Result<&'static Entry, EnvError> {
 
 /// The margin rule to use, or why the options do not fit.
 fn check_options(entry: &Entry, options: &EnvOptions) -> Result<Margin, EnvError> {
-    let unsupported = |option, reason: &str| EnvError::Unsupported {
-        id: entry.id.into(),
-        option,
-        reason: reason.into(),
-    };
+    let unsupported = |option, reason: &str| unsupported(entry.id, option, reason);
     if let Engine::Mujoco(_) = options.engine {
         if matches!(entry.kind, Kind::Maze(..) | Kind::Free(_)) {
             return Err(unsupported(
@@ -327,21 +350,5 @@ mod tests {
             make_with("hopper-v4", &options).expect("ok").spec().margin,
             Some(Margin::Sum)
         );
-    }
-
-    #[test]
-    fn engines_and_margin_rules_are_read_from_text() {
-        assert_eq!("embedded".parse::<Engine>().expect("ok"), Engine::Embedded);
-        assert_eq!(
-            "mujoco".parse::<Engine>().expect("ok"),
-            Engine::Mujoco(None)
-        );
-        let at_path = "mujoco:/opt/a:b.so".parse::<Engine>().expect("ok");
-        assert_eq!(at_path, Engine::Mujoco(Some("/opt/a:b.so".into())));
-        assert_eq!("sum".parse::<Margin>().expect("ok"), Margin::Sum);
-        for wrong in ["", "mujoco:", "bullet"] {
-            let error = wrong.parse::<Engine>().expect_err("must fail").to_string();
-            assert!(error.contains("mujoco:PATH"), "{error}");
-        }
     }
 }

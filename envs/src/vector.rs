@@ -5,7 +5,7 @@
 use crate::batch::EnvBatch;
 use crate::env::{EnvSpec, Step};
 use crate::error::EnvError;
-use crate::registry::EnvOptions;
+use crate::options::EnvOptions;
 
 /// When the next episode begins after one has ended (`gymnasium.vector.AutoresetMode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,30 +6,13 @@
 
 mod support;
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use support::{Layout, golden, read, replay_freely, shared};
-use tiltrl_envs::mujoco::{Data, Library, MjcfEnv, MjcfRules, Model, mjcf};
+use support::{Layout, golden, libraries, read, replay_freely, shared};
+use tiltrl_envs::mujoco::{Data, Library, Model, mjcf};
 use tiltrl_envs::planar::robots::{HALF_CHEETAH, HOPPER, WALKER2D, WALKER2D_V5};
 use tiltrl_envs::planar::{Margin, RobotDescription, compile, engine, lanes::Lanes};
 use tiltrl_envs::random::Stream;
 use tiltrl_envs::{Engine, EnvError, EnvOptions, make_stateful, make_with};
-
-/// The libraries to test with.
-fn libraries() -> Vec<PathBuf> {
-    let list = std::env::var("MUJOCO_LIBRARIES")
-        .or_else(|_| std::env::var("MUJOCO_LIBRARY"))
-        .unwrap_or_default();
-    let paths: Vec<PathBuf> = list
-        .split(':')
-        .filter(|p| !p.is_empty())
-        .map(Into::into)
-        .collect();
-    if paths.is_empty() {
-        eprintln!("SKIPPED: set MUJOCO_LIBRARIES to the paths of libmujoco, separated by colons");
-    }
-    paths
-}
 
 /// The rule of a release: the sum from 3.6.0 on.
 fn margin_of(library: &Library) -> Margin {
@@ -206,34 +189,6 @@ fn ten_thousand_random_states_move_as_mujoco_moves_them() {
             assert!(difference.strays <= allowed, "{name}: {difference:?}");
             assert!(difference.worst < 1e-8, "{name}: {difference:?}");
         }
-    }
-}
-
-#[test]
-fn a_users_own_model_becomes_an_environment() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("runner.xml");
-    std::fs::write(&file, mjcf::write(&HALF_CHEETAH)).unwrap();
-    let rules = || MjcfRules {
-        id: "runner".into(),
-        hidden_positions: 1,
-        healthy: None,
-        alive_bonus: 0.0,
-        control_cost: 0.1,
-        ..MjcfRules::ant()
-    };
-    for path in libraries() {
-        let make = || MjcfEnv::new(&file, Some(&path), rules()).unwrap();
-        tiltrl_envs::conformity::check(&|| Box::new(make())).unwrap();
-        let env = make();
-        let spec = tiltrl_envs::Env::spec(&env);
-        assert_eq!((spec.observation_dim, spec.action_dim), (17, 6));
-        assert!((spec.timestep - 0.05).abs() < 1e-12);
-        let missing = MjcfEnv::new(&folder.path().join("none.xml"), Some(&path), rules());
-        assert!(matches!(
-            missing.err().unwrap(),
-            EnvError::MujocoModel { .. }
-        ));
     }
 }
 

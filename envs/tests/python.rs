@@ -3,17 +3,12 @@
 //! `GYMNASIUM_PYTHON` names a Python with gymnasium; without it the tests are skipped aloud.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-use tiltrl_envs::python::PythonEnv;
-use tiltrl_envs::{Env, EnvBatch, EnvError, Step, conformity};
+mod support;
 
-fn python() -> Option<PathBuf> {
-    let python = std::env::var_os("GYMNASIUM_PYTHON").map(PathBuf::from);
-    if python.is_none() {
-        eprintln!("SKIPPED: set GYMNASIUM_PYTHON to a Python with gymnasium");
-    }
-    python
-}
+use std::path::Path;
+use support::python;
+use tiltrl_envs::python::PythonEnv;
+use tiltrl_envs::{Engine, Env, EnvBatch, EnvError, EnvOptions, Step, conformity, spec_with};
 
 #[test]
 fn a_missing_python_is_an_error_that_names_it() {
@@ -76,4 +71,16 @@ fn python_environments_run_in_a_batch() {
     let mut steps = [Step::default(); 3];
     batch.step(&[0, 1, 2], &[0.1, 0.2, 0.1], &mut observations, &mut steps);
     assert_eq!(steps[0], steps[2]);
+}
+
+#[test]
+fn the_registry_reaches_python_by_the_engine_gymnasium() {
+    let Some(python) = python() else { return };
+    let options = EnvOptions {
+        engine: Engine::Gymnasium(python),
+        ..EnvOptions::default()
+    };
+    let spec = spec_with("MountainCarContinuous-v0", &options).unwrap();
+    assert_eq!((spec.observation_dim, spec.action_dim), (2, 1));
+    assert_eq!(EnvBatch::new("Pendulum-v1", &options, 2).unwrap().len(), 2);
 }

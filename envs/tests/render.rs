@@ -60,12 +60,20 @@ fn files_hold_the_frames() {
     };
     let bytes = gif(&frames);
     assert_eq!(bytes, gif(&frames), "the same frames give the same bytes");
-    let mut decoder = gif::DecodeOptions::new().read_info(&bytes[..]).unwrap();
-    let mut count = 0;
-    while let Some(frame) = decoder.read_next_frame().unwrap() {
-        assert_eq!((frame.width, frame.height, frame.delay), (160, 120, 5));
-        count += 1;
+    let mut options = gif::DecodeOptions::new();
+    options.set_color_output(gif::ColorOutput::RGBA);
+    let mut decoder = options.read_info(&bytes[..]).unwrap();
+    let mut screen = vec![0_u8; 3 * 160 * 120];
+    for want in &frames {
+        let frame = decoder.read_next_frame().unwrap().unwrap();
+        assert_eq!(frame.delay, 5);
+        let [left, top, width] = [frame.left, frame.top, frame.width].map(usize::from);
+        for (index, pixel) in frame.buffer.chunks_exact(4).enumerate() {
+            let at = 3 * ((top + index / width) * 160 + left + index % width);
+            screen[at..at + 3].copy_from_slice(&pixel[..3]);
+        }
+        assert!(screen == want.rgb, "what is shown differs from the frame");
     }
-    assert_eq!(count, 5);
+    assert!(decoder.read_next_frame().unwrap().is_none());
     assert!(GifWriter::new(Vec::new(), 70_000, 10, 0.05).is_err());
 }

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::environments::{self, EngineArgs};
 use super::pipeline::{RunRequest, Stage, run};
-use super::{benchmark, evaluate, inspect, plot, verify};
+use super::{benchmark, evaluation, inspect, plot, verify};
 use crate::error::Error;
 
 #[derive(Parser)]
@@ -35,8 +36,8 @@ enum Command {
     TrainCritic(RunArgs),
     /// The stages of `run` up to the posterior, without the final evaluation.
     Finetune(RunArgs),
-    /// Print a finished run, or roll out its policies again. Example: tiltrl evaluate runs/hopper-medium --policy posterior,best-of-4
-    Evaluate(evaluate::EvaluateArgs),
+    /// Print a finished run, or play any policy. Example: tiltrl evaluate runs/hopper-medium --policy posterior,best-of-4 --video hopper.gif
+    Evaluate(evaluation::EvaluateArgs),
     /// Several presets and seeds in one table. Example: tiltrl benchmark --presets hopper-medium,halfcheetah-medium --data-dir data --jobs 2
     Benchmark(benchmark::BenchmarkArgs),
     /// Print the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
@@ -49,8 +50,8 @@ enum Command {
     Collect(inspect::CollectArgs),
     /// Show what is in a data set. Example: tiltrl data hopper-medium.hdf5
     Data(inspect::DataArgs),
-    /// List environments with dimensions, engines and reference scores.
-    Envs(JsonArgs),
+    /// List environments with dimensions, engines and reference scores; show or check one.
+    Envs(environments::EnvsArgs),
     /// List presets.
     Presets,
 }
@@ -85,6 +86,8 @@ struct RunArgs {
     /// Overrides, as finetune.temperature=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Folder of the run; default runs/PRESET.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -140,14 +143,14 @@ fn dispatch(command: Command, threads: usize) -> Result<(), Error> {
         Command::TrainPrior(args) => run(&request(args, Stage::Prior)),
         Command::TrainCritic(args) => run(&request(args, Stage::Critic)),
         Command::Finetune(args) => run(&request(args, Stage::Finetune)),
-        Command::Evaluate(args) => evaluate::evaluate(&args),
+        Command::Evaluate(args) => evaluation::evaluate(&args),
         Command::Benchmark(args) => benchmark::benchmark(&args, threads),
         Command::Certify(args) => inspect::certificate(&args.folder, args.json.as_deref()),
         Command::Plot(args) => plot::plot(&args),
         Command::Verify(args) => verify::verify(args.json.as_deref()),
         Command::Collect(args) => inspect::collect(&args),
         Command::Data(args) => inspect::data(&args),
-        Command::Envs(args) => inspect::envs(args.json.as_deref()),
+        Command::Envs(args) => environments::envs(&args),
         Command::Presets => {
             inspect::print(&crate::config::preset_names().join("\n"));
             Ok(())
@@ -164,7 +167,7 @@ fn request(args: RunArgs, stage: Stage) -> RunRequest {
         data: args.data,
         data_dir: args.data_dir,
         seeds: args.seeds,
-        set: args.set,
+        set: [args.set, args.engine.overrides()].concat(),
         json: args.json,
         stage,
     }

@@ -5,18 +5,20 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
-use tiltrl_envs::{ids, spec_of};
+use tiltrl_envs::{EnvBatch, EnvSpec, spec_of, spec_with};
 use tiltrl_plots::{Histogram, histogram};
 use tiltrl_policies::checkpoint::write_atomically;
 use tiltrl_policies::noise::Noise;
 use tiltrl_policies::policy::Policy;
 
+use super::environments::EnvArgs;
+use super::evaluation::scripted;
 use crate::actor::FlatActor;
 use crate::agent::AgentPolicy;
 use crate::data::{self, Dataset, summarize};
 use crate::error::Error;
 use crate::quickstart::{SwingUp, Uniform};
-use crate::rollout::rollout;
+use crate::rollout::rollout_in;
 
 /// Arguments of `tiltrl data`.
 #[derive(Args)]
@@ -41,9 +43,12 @@ pub struct CollectArgs {
     /// Environment id.
     #[arg(long)]
     env: String,
-    /// "uniform", "swing-up" (Pendulum), a flat actor file, or the folder of a seed as RUN/seed-1 or RUN/seed-1:prior.
+    /// "uniform", "swing-up" (Pendulum), "scripted" (small tasks), a flat actor file, or a seed's folder as RUN/seed-1 or RUN/seed-1:prior.
     #[arg(long, default_value = "uniform")]
     policy: String,
+    /// Probability of a random action at each timestep (scripted).
+    #[arg(long, default_value_t = 0.0)]
+    randomness: f64,
     /// Act without noise (flat actors).
     #[arg(long)]
     deterministic: bool,
@@ -53,6 +58,8 @@ pub struct CollectArgs {
     /// Seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    engine: EnvArgs,
     /// File to write; an existing one is not overwritten.
     #[arg(long)]
     out: PathBuf,
@@ -119,44 +126,6 @@ pub fn data(args: &DataArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// `tiltrl envs`.
-///
-/// # Errors
-/// When the JSON cannot be written.
-pub fn envs(json: Option<&Path>) -> Result<(), Error> {
-    #[derive(Serialize)]
-    struct Row {
-        id: String,
-        observation_dim: usize,
-        action_dim: usize,
-        horizon: usize,
-        engine: String,
-        reference: Option<[f64; 2]>,
-    }
-    let mut rows = Vec::new();
-    print(
-        "id                       obs  act  horizon  engine         reference returns (score 0, 100)",
-    );
-    for id in ids() {
-        let s = spec_of(id)?;
-        let reference = s.reference.map(|r| [r.min, r.max]);
-        let text = reference.map_or("-".to_string(), |[a, b]| format!("{a:.1}, {b:.1}"));
-        print(&format!(
-            "{:<24} {:>3} {:>4} {:>8}  {:<14} {text}",
-            s.id, s.observation_dim, s.action_dim, s.horizon, s.engine
-        ));
-        rows.push(Row {
-            id: s.id,
-            observation_dim: s.observation_dim,
-            action_dim: s.action_dim,
-            horizon: s.horizon,
-            engine: s.engine,
-            reference,
-        });
-    }
-    write_json(json, &rows)
-}
-
 struct ActorPolicy {
     actor: FlatActor,
     deterministic: bool,
@@ -186,16 +155,50 @@ impl Policy for ActorPolicy {
     }
 }
 
+/// Returns the policy of a flat actor file.
+///
+/// # Errors
+/// When the file cannot be read or does not fit the environment.
+pub fn actor_policy(
+    file: &Path,
+    env: &str,
+    spec: &EnvSpec,
+    deterministic: bool,
+) -> Result<Box<dyn Policy>, Error> {
+    let actor = FlatActor::read(file)?;
+    if [actor.observation_dim(), actor.action_dim()] != [spec.observation_dim, spec.action_dim] {
+        return Err(Error::Run(format!(
+            "{}: expected an actor for {env} ({} → {}), found {} → {}",
+            file.display(),
+            spec.observation_dim,
+            spec.action_dim,
+            actor.observation_dim(),
+            actor.action_dim()
+        )));
+    }
+    Ok(Box::new(ActorPolicy {
+        actor,
+        deterministic,
+    }))
+}
+
+/// Returns the policy that acts uniformly at random.
+pub fn uniform(spec: &EnvSpec) -> Box<dyn Policy> {
+    Box::new(Uniform {
+        action_dim: spec.action_dim,
+    })
+}
+
 /// `tiltrl collect`.
 ///
 /// # Errors
 /// When environment or policy are unknown or do not fit, or the file exists.
 pub fn collect(args: &CollectArgs) -> Result<(), Error> {
-    let spec = spec_of(&args.env)?;
+    let options = args.engine.options();
+    let spec = spec_with(&args.env, &options)?;
     let policy: Box<dyn Policy> = match args.policy.as_str() {
-        "uniform" => Box::new(Uniform {
-            action_dim: spec.action_dim,
-        }),
+        "uniform" => uniform(&spec),
+        "scripted" => scripted(&args.env, args.randomness)?,
         "swing-up" if args.env == "pendulum-v1" => Box::new(SwingUp {
             randomness: 0.3,
             strength: 1.0,
@@ -208,38 +211,16 @@ pub fn collect(args: &CollectArgs) -> Result<(), Error> {
         run if Path::new(run.rsplit_once(':').map_or(run, |(f, _)| f)).is_dir() => {
             Box::new(AgentPolicy::read(run, &args.env)?)
         }
-        file => {
-            let actor = FlatActor::read(Path::new(file))?;
-            if [actor.observation_dim(), actor.action_dim()]
-                != [spec.observation_dim, spec.action_dim]
-            {
-                return Err(Error::Run(format!(
-                    "{file}: expected an actor for {} ({} → {}), found {} → {}",
-                    args.env,
-                    spec.observation_dim,
-                    spec.action_dim,
-                    actor.observation_dim(),
-                    actor.action_dim()
-                )));
-            }
-            Box::new(ActorPolicy {
-                actor,
-                deterministic: args.deterministic,
-            })
-        }
+        file => actor_policy(Path::new(file), &args.env, &spec, args.deterministic)?,
     };
+    if args.episodes == 0 {
+        return Err(Error::Usage("--episodes: expected at least 1".into()));
+    }
     let mut recorders = Vec::new();
-    let episodes = rollout(
-        &*policy,
-        &args.env,
-        args.episodes,
-        args.seed,
-        Some(&mut recorders),
-    )?;
+    let mut batch = EnvBatch::new(&args.env, &options, args.episodes)?;
+    let episodes = rollout_in(&mut batch, &*policy, args.seed, Some(&mut recorders));
     let mut recorders = recorders.into_iter();
-    let mut all = recorders
-        .next()
-        .ok_or_else(|| Error::Usage("--episodes: expected at least 1".into()))?;
+    let mut all = recorders.next().expect("at least one episode");
     recorders.for_each(|r| all.append(r));
     let attributes = [
         ("env".to_string(), args.env.clone()),

@@ -2,8 +2,10 @@
 
 mod benchmark;
 mod cli;
-mod evaluate;
+mod environments;
+mod evaluation;
 mod inspect;
+mod of_run;
 mod pipeline;
 mod plot;
 mod verify;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::Device;
-use tiltrl_envs::{EnvSpec, spec_of};
+use tiltrl_envs::{EnvBatch, EnvSpec, spec_with};
 use tiltrl_policies::certificate::ConditionCertificate;
 use tiltrl_policies::checkpoint::write_atomically;
 use tiltrl_policies::iql::Iql;
@@ -19,7 +19,7 @@ use crate::evaluate::{EVAL_HEADER, push_episodes};
 use crate::pictures;
 use crate::quickstart::mixed_pendulum;
 use crate::report::{self, Summary, line};
-use crate::rollout::rollout;
+use crate::rollout::rollout_in;
 use crate::run::{CsvLog, Provenance, RunDir, read_csv, seeds_in};
 use crate::stats::quantile;
 use crate::train::finetune::{self, Posterior};
@@ -68,7 +68,7 @@ pub struct RunRequest {
 /// Anything that goes wrong; what was done is kept and the same command goes on from there.
 pub fn run(request: &RunRequest) -> Result<(), Error> {
     let config = preset(&request.preset)?.with_overrides(&request.set)?;
-    let spec = spec_of(&config.env)?;
+    let spec = spec_with(&config.env, &config.evaluation.options()?)?;
     let dataset = dataset(request, &config)?;
     check_widths(&dataset, &spec, &config)?;
     let provenance = |seed: u64| Provenance {
@@ -257,7 +257,9 @@ fn evaluate(
             choice,
         };
         let clock = Instant::now();
-        let episodes = rollout(&policy, &config.env, config.evaluation.episodes, seed, None)?;
+        let options = config.evaluation.options()?;
+        let mut batch = EnvBatch::new(&config.env, &options, config.evaluation.episodes)?;
+        let episodes = rollout_in(&mut batch, &policy, seed, None);
         dir.add_seconds(&format!("evaluate {name}"), clock.elapsed().as_secs_f64())?;
         push_episodes(&mut last, update, "final", &name, &config.env, &episodes)?;
         push_episodes(&mut log, update + 1, "final", &name, &config.env, &episodes)?;
@@ -277,7 +279,7 @@ pub fn summarize(
     provenance: Provenance,
     data_returns: &[f64],
 ) -> Result<Summary, Error> {
-    let spec = spec_of(&config.env)?;
+    let spec = spec_with(&config.env, &config.evaluation.options()?)?;
     let mut lines = vec![line("data", &[data_returns.to_vec()], &spec)];
     let mut order: Vec<String> = Vec::new();
     let mut returns: BTreeMap<String, Vec<Vec<f64>>> = BTreeMap::new();

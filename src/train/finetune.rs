@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
+use tiltrl_envs::EnvBatch;
 use tiltrl_policies::certificate::{ConditionCertificate, PathScores, certify};
 use tiltrl_policies::checkpoint::Checkpoint;
 use tiltrl_policies::finetune::{Finetuner, Report, path_sums};
@@ -21,7 +22,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::evaluate::{EVAL_HEADER, push_episodes};
 use crate::pictures::training_curve;
-use crate::rollout::rollout;
+use crate::rollout::rollout_in;
 use crate::run::{CsvLog, RunDir};
 
 /// A fine-tuned posterior with its temperature.
@@ -186,11 +187,10 @@ impl<'a> Watch<'a> {
             critic: None,
             choice: Choice::Sample,
         };
-        let (env, count) = (
-            &self.config.env,
-            self.config.evaluation.episodes_in_training,
-        );
-        let episodes = rollout(&policy, env, count, self.seed ^ 0x7261_696e, None)?;
+        let (env, settings) = (&self.config.env, &self.config.evaluation);
+        let count = settings.episodes_in_training;
+        let mut batch = EnvBatch::new(env, &settings.options()?, count)?;
+        let episodes = rollout_in(&mut batch, &policy, self.seed ^ 0x7261_696e, None);
         push_episodes(
             &mut self.log,
             update,

@@ -134,10 +134,12 @@ fn observation(robot: &RobotDescription, rules: &LocomotionRules) -> Vec<Compone
 }
 
 fn reward(rules: &LocomotionRules) -> String {
-    let bonus = if rules.health.is_some() {
-        " + 1 (alive)"
-    } else {
-        ""
+    let bonus = match &rules.health {
+        None => "",
+        Some(health) if health.bonus_on_last_step => {
+            " + 1 (alive; also on the step that terminates)"
+        }
+        Some(_) => " + 1 (alive; not on the step that terminates)",
     };
     format!("forward velocity{bonus} − {}·Σ action²", rules.control_cost)
 }

@@ -1,4 +1,4 @@
-//! MuJoCo through eleven C functions and no struct layout, loaded at run time.
+//! MuJoCo through twelve C functions and no struct layout, loaded at run time.
 //!
 //! State moves only through `mj_getState` and `mj_setState`, so one binary works with MuJoCo 2.3.7 … 4.0.0. Of the state's
 //! components TIME = 1, QPOS = 2 and QVEL = 4 never moved; CTRL moved from 1 << 5 to 1 << 6 when another component was put at
@@ -16,6 +16,9 @@ const POSITION: c_int = 1 << 1;
 const VELOCITY: c_int = 1 << 2;
 
 type Pointer = *mut c_void;
+/// Data, place and rotation to write, place and quaternion in the body's frame, body, whether the frames are the same.
+type LocalToGlobal =
+    unsafe extern "C" fn(Pointer, *mut f64, *mut f64, *const f64, *const f64, c_int, u8);
 
 /// The functions of a loaded MuJoCo.
 pub struct Library {
@@ -29,6 +32,7 @@ pub struct Library {
     set_state: unsafe extern "C" fn(Pointer, Pointer, *const f64, c_int),
     delete_data: unsafe extern "C" fn(Pointer),
     delete_model: unsafe extern "C" fn(Pointer),
+    local_to_global: LocalToGlobal,
     version: c_int,
     path: PathBuf,
     // Last, so that the code is unloaded after everything else is gone.
@@ -79,6 +83,7 @@ impl Library {
             set_state: function!("mj_setState"),
             delete_data: function!("mj_deleteData"),
             delete_model: function!("mj_deleteModel"),
+            local_to_global: function!("mj_local2Global"),
             // SAFETY: takes nothing and returns a number.
             version: unsafe { version() },
             path: path.to_path_buf(),
@@ -338,6 +343,32 @@ impl Data {
             (self.model.library.get_state)(self.model.pointer, self.pointer, &mut time, TIME);
         }
         time
+    }
+
+    /// Where the frame of the first body was when the links' places were last computed, m: with Runge–Kutta that is before the
+    /// step's last stage, so it lags behind the joints.
+    ///
+    /// The first body is the one that the root joint moves; a model without joints has none.
+    ///
+    /// # Panics
+    /// If the model has no joint.
+    pub fn first_body_place(&self) -> [f64; 3] {
+        assert!(self.model.num_velocities > 0, "a model without a joint");
+        let (mut place, mut rotation) = ([0.0; 3], [0.0; 9]);
+        let (origin, upright) = ([0.0; 3], [1.0, 0.0, 0.0, 0.0]);
+        // SAFETY: live data, and four buffers of the sizes that mujoco.h gives.
+        unsafe {
+            (self.model.library.local_to_global)(
+                self.pointer,
+                place.as_mut_ptr(),
+                rotation.as_mut_ptr(),
+                origin.as_ptr(),
+                upright.as_ptr(),
+                1,
+                0,
+            );
+        }
+        place
     }
 
     /// Joint positions.

@@ -1,54 +1,17 @@
-//! A user's own MJCF file as an environment: run forward, stay healthy, spare the motors, in the manner of Gymnasium's Ant.
+//! A user's own MJCF file as an environment: run forward, stay healthy, spare the motors, by the rules of Gymnasium's Ant
+//! or Humanoid.
 //!
 //! Needs a model whose first positions are x, y, z (a free joint) or x, z, angle (a planar root), and motors with the control
-//! range of the rules. Gymnasium reads the torso's place one stage late under Runge–Kutta; here the joints' positions
-//! are read, so rewards differ from Gymnasium's in the last digits. Contact forces (Ant-v5) are not observed.
+//! range of the rules. Left out: what Gymnasium reads from MuJoCo's own structures (contact forces, and for Humanoid
+//! inertias, link velocities and motor forces); Gymnasium has options without them, named in [`MjcfRules`].
 
 use super::library::{Data, Library, Model};
+use super::mjcf_rules::{MjcfRules, Velocity};
 use crate::env::{Component, Env, EnvSpec, Rules, Step};
 use crate::error::EnvError;
 use crate::random::Stream;
+use crate::scores;
 use std::path::Path;
-
-/// The rules of a user's task.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MjcfRules {
-    /// The id in the specification.
-    pub id: String,
-    /// Steps of an episode.
-    pub horizon: usize,
-    /// Simulation steps per environment step.
-    pub frame_skip: usize,
-    /// How many of the first positions are not observed.
-    pub hidden_positions: usize,
-    /// Which position is the height, and between which values the episode goes on; `None`: it always does.
-    pub healthy: Option<(usize, [f64; 2])>,
-    /// Reward of every step on which the episode goes on.
-    pub alive_bonus: f64,
-    /// Weight of the squared controls.
-    pub control_cost: f32,
-    /// The control for an action of one.
-    pub control_limit: f64,
-    /// Uniform noise of the first positions and normal deviation of the first velocities.
-    pub start_noise: f64,
-}
-
-impl MjcfRules {
-    /// Ant-v4 without contact forces, for Gymnasium's `ant.xml`.
-    pub fn ant() -> Self {
-        Self {
-            id: "ant-v4".into(),
-            horizon: 1000,
-            frame_skip: 5,
-            hidden_positions: 2,
-            healthy: Some((2, [0.2, 1.0])),
-            alive_bonus: 1.0,
-            control_cost: 0.5,
-            control_limit: 1.0,
-            start_noise: 0.1,
-        }
-    }
-}
 
 /// A model from an MJCF file under [`MjcfRules`].
 pub struct MjcfEnv {
@@ -93,6 +56,19 @@ impl MjcfEnv {
             drawn,
             controls,
         })
+    }
+
+    /// Puts the model into a state and forgets what MuJoCo's solver remembered.
+    ///
+    /// # Panics
+    /// If a length is not the model's.
+    pub fn set_state(&mut self, position: &[f64], velocity: &[f64]) {
+        self.data.set_state(position, velocity);
+    }
+
+    /// Joint positions and velocities.
+    pub fn state(&self) -> [&[f64]; 2] {
+        [self.data.position(), self.data.velocity()]
     }
 
     fn write(&self, observation: &mut [f32]) {
@@ -142,7 +118,10 @@ impl Env for MjcfEnv {
             .data
             .velocity()
             .iter()
-            .map(|_| noise * stream.normal())
+            .map(|_| match self.rules.start_velocity {
+                Velocity::Uniform => stream.uniform(-noise, noise),
+                Velocity::Normal => noise * stream.normal(),
+            })
             .collect();
         self.data.set_state(&position, &velocity);
         self.write(observation);
@@ -150,7 +129,7 @@ impl Env for MjcfEnv {
 
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
         assert_eq!(action.len(), self.controls.len(), "length of the action");
-        let before = self.data.position()[0];
+        let before = self.data.first_body_place()[0];
         let mut squares = 0.0_f32;
         for (control, &component) in self.controls.iter_mut().zip(action) {
             *control = self.rules.control_limit * f64::from(component).clamp(-1.0, 1.0);
@@ -159,10 +138,12 @@ impl Env for MjcfEnv {
         self.data.step(&self.controls, self.rules.frame_skip);
         self.write(observation);
         let healthy = self.is_healthy();
-        let forward_velocity = (self.data.position()[0] - before) / self.spec.timestep;
+        let forward_velocity = (self.data.first_body_place()[0] - before) / self.spec.timestep;
         let cost = f64::from(self.rules.control_cost * squares);
+        let alive = healthy || self.rules.bonus_on_last_step;
+        let bonus = if alive { self.rules.alive_bonus } else { 0.0 };
         Step {
-            reward: forward_velocity + self.rules.alive_bonus - cost,
+            reward: self.rules.forward_weight * forward_velocity + bonus - cost,
             terminated: !healthy,
         }
     }
@@ -174,11 +155,6 @@ fn spec(rules: &MjcfRules, model: &Model, timestep: f64, file: &str) -> EnvSpec 
     let velocities =
         (0..model.num_velocities).map(|k| Component::unbounded(format!("velocity {k}"), ""));
     let limit = rules.control_limit;
-    let termination = match rules.healthy {
-        Some((index, [low, high])) => format!("unless {low} ≤ position {index} ≤ {high}"),
-        None => "never".into(),
-    };
-    let noise = rules.start_noise;
     EnvSpec {
         id: rules.id.clone(),
         observation_dim: model.num_positions - rules.hidden_positions + model.num_velocities,
@@ -188,23 +164,38 @@ fn spec(rules: &MjcfRules, model: &Model, timestep: f64, file: &str) -> EnvSpec 
         engine: "mujoco".into(),
         engine_version: model.library().version(),
         margin: None,
-        reference: (rules.id == "ant-v4").then_some(crate::scores::ANT),
+        reference: rules.id.starts_with("ant-").then_some(scores::ANT),
         observation: positions.chain(velocities).collect(),
         action: (0..model.num_controls)
             .map(|k| Component::bounded(format!("control {k}"), "", [-limit, limit]))
             .collect(),
-        rules: Rules {
-            summary: format!("Run forward with the model of {file}."),
-            reward: format!(
-                "forward velocity + {} − {}·Σ control²",
-                rules.alive_bonus, rules.control_cost
-            ),
-            start: format!(
-                "positions moved by a uniform number within ±{noise}, velocities normal with deviation {noise}"
-            ),
-            termination,
-            versions: "as Ant-v4 of Gymnasium, without contact forces".into(),
-            source: file.into(),
+        rules: words(rules, file),
+    }
+}
+
+fn words(rules: &MjcfRules, file: &str) -> Rules {
+    let noise = rules.start_noise;
+    let velocities = match rules.start_velocity {
+        Velocity::Uniform => format!("velocities uniform within ±{noise}"),
+        Velocity::Normal => format!("velocities normal with deviation {noise}"),
+    };
+    let last = if rules.bonus_on_last_step {
+        ""
+    } else {
+        " (not on the step that terminates)"
+    };
+    Rules {
+        summary: format!("Run forward with the model of {file}."),
+        reward: format!(
+            "{}·forward velocity of the first body + {}{last} − {}·Σ control²",
+            rules.forward_weight, rules.alive_bonus, rules.control_cost
+        ),
+        start: format!("positions moved by a uniform number within ±{noise}, {velocities}"),
+        termination: match rules.healthy {
+            Some((index, [low, high])) => format!("unless {low} ≤ position {index} ≤ {high}"),
+            None => "never".into(),
         },
+        versions: rules.versions.clone(),
+        source: file.into(),
     }
 }

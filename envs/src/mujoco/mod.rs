@@ -4,7 +4,9 @@ mod environment;
 mod library;
 pub mod mjcf;
 mod mjcf_env;
+mod mjcf_rules;
 
 pub use environment::MujocoLocomotion;
 pub use library::{Data, Library, Model};
-pub use mjcf_env::{MjcfEnv, MjcfRules};
+pub use mjcf_env::MjcfEnv;
+pub use mjcf_rules::{MjcfRules, Velocity};

@@ -62,7 +62,7 @@ pub fn runner<const N: usize>(
     model: &Model<N>,
     position: &[f64],
 ) -> Scene {
-    let centre = [root_x(robot, position), 0.75];
+    let centre = [root_x(robot, position), 1.0];
     let first = (centre[0] - 3.0).floor() as i64;
     let mut shapes: Vec<Shape> = (first..first + 7)
         .map(|tile| Shape::Rectangle {
@@ -78,7 +78,7 @@ pub fn runner<const N: usize>(
     shapes.extend(capsules(robot, model, position));
     Scene {
         centre,
-        size: [4.0, 1.9],
+        size: [3.6, 2.4],
         shapes,
     }
 }

@@ -44,6 +44,31 @@ pub fn shared(file: &str) -> Option<PathBuf> {
     None
 }
 
+/// The MuJoCo libraries to test with, from `MUJOCO_LIBRARIES` (or one from `MUJOCO_LIBRARY`); none is said aloud.
+pub fn libraries() -> Vec<PathBuf> {
+    let list = std::env::var("MUJOCO_LIBRARIES")
+        .or_else(|_| std::env::var("MUJOCO_LIBRARY"))
+        .unwrap_or_default();
+    let paths: Vec<PathBuf> = list
+        .split(':')
+        .filter(|p| !p.is_empty())
+        .map(Into::into)
+        .collect();
+    if paths.is_empty() {
+        eprintln!("SKIPPED: set MUJOCO_LIBRARIES to the paths of libmujoco, separated by colons");
+    }
+    paths
+}
+
+/// A Python with gymnasium, from `GYMNASIUM_PYTHON`, or `None`, said aloud.
+pub fn python() -> Option<PathBuf> {
+    let python = std::env::var_os("GYMNASIUM_PYTHON").map(PathBuf::from);
+    if python.is_none() {
+        eprintln!("SKIPPED: set GYMNASIUM_PYTHON to a Python with gymnasium");
+    }
+    python
+}
+
 /// Reads a recording of `golden/record.py` or of the shared oracles.
 pub fn read(path: &Path, layout: Layout) -> Vec<Record> {
     let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
