@@ -14,7 +14,7 @@ use tiltrl_policies::policy::{Choice, Coordinates, DiffusionPolicy, Policy};
 use crate::config::Config;
 use crate::error::{Error, nearest};
 use crate::run::RunDir;
-use crate::train::{critic, prior};
+use crate::train::{critic, finetune, prior};
 
 /// A policy of a run, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,9 +116,10 @@ impl Agent {
             .exists()
             .then(|| critic::restore(config, dims, seed, &path, device))
             .transpose()?;
+        let wide = finetune::widened(&fresh, config);
         Ok(Self {
-            posterior: posterior(&dir.checkpoint("posterior"), &fresh)?,
-            best: posterior(&dir.checkpoint("posterior-best"), &fresh)?.map(|(m, _)| m),
+            posterior: posterior(&dir.checkpoint("posterior"), &wide)?,
+            best: posterior(&dir.checkpoint("posterior-best"), &wide)?.map(|(m, _)| m),
             coordinates: loaded.coordinates,
             prior: loaded.model,
             critic,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tiltrl_envs::EnvOptions;
-use tiltrl_policies::finetune::Mixture;
+use tiltrl_policies::finetune::{Mixture, Options};
 use tiltrl_policies::iql::IqlConfig;
 use tiltrl_policies::kernels::math::Activation;
 use tiltrl_policies::rtb::Shaping;
@@ -72,6 +72,10 @@ pub struct FinetuneConfig {
     pub temperature: f64,
     /// Dead zone and Huber cap of δ.
     pub shaping: Shaping,
+    /// Let the posterior learn the variance of its steps.
+    pub learned_variance: bool,
+    /// Variants: learned log Z, exploration, replay, subsampled or chunked steps, segments, KL budget.
+    pub options: Options,
 }
 
 /// Evaluation during training and at the end.
@@ -184,6 +188,8 @@ fn base(preset: &str, env: &str) -> Config {
                 dead_zone: 0.0,
                 huber: 20.0,
             },
+            learned_variance: true,
+            options: Options::default(),
         },
         evaluation: EvaluationConfig {
             episodes: 20,

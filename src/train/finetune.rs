@@ -7,10 +7,10 @@ use tiltrl_envs::EnvBatch;
 use tiltrl_policies::certificate::{ConditionCertificate, PathScores, certify};
 use tiltrl_policies::checkpoint::Checkpoint;
 use tiltrl_policies::finetune::{Finetuner, Report, path_sums};
-use tiltrl_policies::gaussian::GaussianDiffusion;
+use tiltrl_policies::gaussian::{GaussianDiffusion, Kernel};
 use tiltrl_policies::iql::Iql;
 use tiltrl_policies::kernels::adam::AdamConfig;
-use tiltrl_policies::nets::{host, matrix, vector};
+use tiltrl_policies::nets::{host, matrix};
 use tiltrl_policies::noise::Noise;
 use tiltrl_policies::policy::{Choice, Coordinates, DiffusionPolicy};
 use tiltrl_policies::sequential::SequentialModel;
@@ -81,12 +81,15 @@ pub fn train(
 ) -> Result<Posterior, Error> {
     let path = dir.checkpoint("posterior");
     let settings = &config.finetune;
-    let (mut tuner, mut update, alpha) = resume(config, prior, &path)?;
-    let alpha = alpha.unwrap_or_else(|| resolve_alpha(config, material, prior, critic, seed));
+    let (mut tuner, done) = resume(config, prior, seed, &path)?;
+    if done.is_none() {
+        tuner.temperature = resolve_alpha(config, material, prior, critic, seed);
+    }
+    let mut update = done.unwrap_or(0);
     if update >= settings.updates {
         return Ok(Posterior {
+            alpha: tuner.temperature,
             model: tuner.posterior,
-            alpha,
         });
     }
     let header = "update,loss,log_z,path_kl,ess,log_reward,gradient_norm,alpha";
@@ -96,14 +99,13 @@ pub fn train(
     let logged = (segment / 5).max(1);
     let progress = bar("finetune", settings.updates, update);
     if update == 0 {
-        watch.evaluate(&tuner, alpha, 0)?;
+        watch.evaluate(&tuner, 0)?;
     }
     let mut clock = std::time::Instant::now();
     let mut mean = Mean::default();
     while update < settings.updates {
         let share = cosine_decay(update, settings.updates);
         tuner.optimizer.config.learning_rate = settings.learning_rate * share;
-        let critic = (critic, alpha);
         let key = (seed, update);
         let coordinates = &prior.coordinates;
         mean.add(step(
@@ -120,20 +122,20 @@ pub fn train(
         if ends || (update % segment).is_multiple_of(logged) {
             let report = mean.take();
             progress.set_message(format!("log Z {:.2} ESS/N {:.2}", report.log_z, report.ess));
-            log.push(update, &columns(&report, alpha));
+            log.push(update, &columns(&report, tuner.temperature));
         }
         if ends {
             dir.add_seconds("finetune", clock.elapsed().as_secs_f64())?;
-            watch.evaluate(&tuner, alpha, update)?;
+            watch.evaluate(&tuner, update)?;
             log.save()?;
-            save(&tuner, &prior.coordinates, alpha, &path)?;
+            save(&tuner, &prior.coordinates, &path)?;
             clock = std::time::Instant::now();
         }
     }
     progress.finish();
     Ok(Posterior {
+        alpha: tuner.temperature,
         model: tuner.posterior,
-        alpha,
     })
 }
 
@@ -174,12 +176,7 @@ impl<'a> Watch<'a> {
         })
     }
 
-    fn evaluate(
-        &mut self,
-        tuner: &Finetuner<GaussianDiffusion>,
-        alpha: f64,
-        update: u64,
-    ) -> Result<(), Error> {
+    fn evaluate(&mut self, tuner: &Finetuner<GaussianDiffusion>, update: u64) -> Result<(), Error> {
         let clock = std::time::Instant::now();
         let policy = DiffusionPolicy {
             model: &tuner.posterior,
@@ -204,7 +201,7 @@ impl<'a> Watch<'a> {
         if mean > self.best {
             self.best = mean;
             let path = self.dir.checkpoint("posterior-best");
-            save(tuner, self.coordinates, alpha, &path)?;
+            save(tuner, self.coordinates, &path)?;
         }
         self.dir
             .add_seconds("evaluation", clock.elapsed().as_secs_f64())?;
@@ -212,45 +209,51 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Returns the fine-tuner, restored if there is a checkpoint, with its update and the temperature stored with it.
+/// Returns the prior in the posterior's shape: the same distribution, with outputs that fine-tuning may use.
+pub fn widened(prior: &GaussianDiffusion, config: &Config) -> GaussianDiffusion {
+    if !config.finetune.learned_variance {
+        return prior.clone();
+    }
+    prior.widened(Kernel {
+        learned_variance: true,
+        ..prior.kernel.clone()
+    })
+}
+
+/// Returns the fine-tuner, restored if there is a checkpoint, with its update; α is its temperature.
 fn resume(
     config: &Config,
     prior: &Prior,
+    seed: u64,
     path: &Path,
-) -> Result<(Finetuner<GaussianDiffusion>, u64, Option<f64>), Error> {
+) -> Result<(Finetuner<GaussianDiffusion>, Option<u64>), Error> {
     let settings = &config.finetune;
     let adam = AdamConfig {
         learning_rate: settings.learning_rate,
         weight_decay: 0.0,
         max_gradient_norm: settings.max_gradient_norm,
     };
-    let mut tuner = Finetuner::new(prior.model.clone(), adam, settings.paths, settings.shaping);
+    let model = widened(&prior.model, config);
+    let mut tuner = Finetuner::new(model, adam, settings.paths, settings.shaping)
+        .with_options(settings.options.clone(), seed);
     if !path.exists() {
-        return Ok((tuner, 0, None));
+        return Ok((tuner, None));
     }
     let checkpoint = Checkpoint::load(path, "posterior")?;
-    let parameters = tuner.posterior.parameters();
-    let values = checkpoint.tensor(path, "parameters", parameters.dims()[0])?;
-    let values = vector(values, &parameters.device());
-    tuner.posterior = tuner.posterior.with_parameters(values);
-    checkpoint.get_optimizer(path, "", &mut tuner.optimizer)?;
-    let alpha = checkpoint.settings.get("alpha");
-    let alpha = alpha.and_then(serde_json::Value::as_f64);
-    Ok((tuner, checkpoint.update, alpha))
+    tuner.get(path, &checkpoint)?;
+    Ok((tuner, Some(checkpoint.update)))
 }
 
 fn save(
     tuner: &Finetuner<GaussianDiffusion>,
     coordinates: &Coordinates,
-    alpha: f64,
     path: &Path,
 ) -> Result<(), Error> {
     let mut checkpoint = Checkpoint::new("posterior", tuner.optimizer.count);
     describe(&mut checkpoint, &tuner.posterior, coordinates);
+    let alpha = tuner.temperature;
     checkpoint.settings.insert("alpha".into(), alpha.into());
-    let parameters = host(tuner.posterior.parameters());
-    checkpoint.tensors.insert("parameters".into(), parameters);
-    checkpoint.put_optimizer("", &tuner.optimizer);
+    tuner.put(&mut checkpoint);
     Ok(checkpoint.save(path)?)
 }
 
@@ -298,7 +301,7 @@ fn step(
     tuner: &mut Finetuner<GaussianDiffusion>,
     material: &Material,
     coordinates: &Coordinates,
-    (critic, alpha): (&Iql, f64),
+    critic: &Iql,
     states: usize,
     (seed, update): (u64, u64),
 ) -> Result<Report, Error> {
@@ -315,15 +318,11 @@ fn step(
             &device,
         )
     };
-    let log_reward = |sample: &Tensor<2>, c: usize| -> Vec<f64> {
+    let value = |sample: &Tensor<2>, c: usize| -> Vec<f64> {
         let actions = coordinates.actions(host(sample.clone()));
-        critic
-            .value_of(&observations(c), &actions)
-            .iter()
-            .map(|q| q / alpha)
-            .collect()
+        critic.value_of(&observations(c), &actions)
     };
-    Ok(tuner.update(&condition, &data, &log_reward, &mut noise)?)
+    Ok(tuner.update(&condition, &data, &value, &mut noise)?)
 }
 
 /// Returns the certificate of each of `states` states of the data, from `paths` paths each way.
