@@ -105,26 +105,41 @@ impl Agent {
             )));
         }
         let fresh = prior::fresh(config, dims, seed, device)?;
-        let loaded = prior::restore(
-            &Checkpoint::load(&path, "prior")?,
-            &path,
-            "average",
-            fresh.clone(),
-        )?;
+        let loaded = prior::restore(&Checkpoint::load(&path, "prior")?, &path, "average", fresh)?;
         let path = dir.checkpoint("critic");
         let critic = path
             .exists()
             .then(|| critic::restore(config, dims, seed, &path, device))
             .transpose()?;
-        let wide = finetune::widened(&fresh, config);
-        Ok(Self {
-            posterior: posterior(&dir.checkpoint("posterior"), &wide)?,
-            best: posterior(&dir.checkpoint("posterior-best"), &wide)?.map(|(m, _)| m),
+        let mut agent = Self {
             coordinates: loaded.coordinates,
             prior: loaded.model,
             critic,
+            posterior: None,
+            best: None,
             folder: dir.path.clone(),
-        })
+        };
+        agent.posterior = agent.posterior(&dir.checkpoint("posterior"), config)?;
+        let best = agent.posterior(&dir.checkpoint("posterior-best"), config)?;
+        agent.best = best.map(|(model, _)| model);
+        Ok(agent)
+    }
+
+    fn posterior(
+        &self,
+        path: &Path,
+        config: &Config,
+    ) -> Result<Option<(GaussianDiffusion, f64)>, Error> {
+        let (true, Some(critic)) = (path.exists(), &self.critic) else {
+            return Ok(None);
+        };
+        let checkpoint = Checkpoint::load(path, "posterior")?;
+        let number = |key: &str| checkpoint.settings.get(key)?.as_f64();
+        let [alpha, start] = ["alpha", "alpha_at_start"].map(|key| number(key).unwrap_or(f64::NAN));
+        let coordinates = &self.coordinates;
+        let wide = finetune::widened(&self.prior, config, critic, coordinates, start);
+        let model = prior::restore(&checkpoint, path, "parameters", wide)?.model;
+        Ok(Some((model, alpha)))
     }
 
     /// Returns the policy of that name.
@@ -198,23 +213,6 @@ impl Policy for AgentPolicy {
         let policy = self.agent.policy(self.name);
         policy.expect("checked when read").act(observations, noise)
     }
-}
-
-fn posterior(
-    path: &Path,
-    fresh: &GaussianDiffusion,
-) -> Result<Option<(GaussianDiffusion, f64)>, Error> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let checkpoint = Checkpoint::load(path, "posterior")?;
-    let alpha = checkpoint
-        .settings
-        .get("alpha")
-        .and_then(serde_json::Value::as_f64)
-        .unwrap_or(f64::NAN);
-    let model = prior::restore(&checkpoint, path, "parameters", fresh.clone())?.model;
-    Ok(Some((model, alpha)))
 }
 
 #[cfg(test)]

@@ -74,6 +74,8 @@ pub struct FinetuneConfig {
     pub shaping: Shaping,
     /// Let the posterior learn the variance of its steps.
     pub learned_variance: bool,
+    /// Let the posterior follow the critic's gradient, by a learned scale that starts at zero.
+    pub guidance: bool,
     /// Variants: learned log Z, exploration, replay, subsampled or chunked steps, segments, KL budget.
     pub options: Options,
 }
@@ -174,7 +176,7 @@ fn base(preset: &str, env: &str) -> Config {
             lcb: 0.0,
         },
         finetune: FinetuneConfig {
-            updates: 2_000,
+            updates: 3_000,
             states: 32,
             paths: Mixture {
                 on_policy: 8,
@@ -183,18 +185,19 @@ fn base(preset: &str, env: &str) -> Config {
             },
             learning_rate: 1e-3,
             max_gradient_norm: 1.0,
-            temperature: 0.2,
+            temperature: 0.5,
             shaping: Shaping {
                 dead_zone: 0.0,
                 huber: 20.0,
             },
             learned_variance: true,
+            guidance: false,
             options: Options::default(),
         },
         evaluation: EvaluationConfig {
             episodes: 20,
-            episodes_in_training: 5,
-            evaluations_in_training: 10,
+            episodes_in_training: 10,
+            evaluations_in_training: 20,
             best_of: vec![16, 64],
             engine: embedded(),
             margin: default_margin(),

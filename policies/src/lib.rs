@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod error;
 pub mod finetune;
 pub mod gaussian;
+pub mod guidance;
 pub mod iql;
 mod iql_host;
 pub mod kernels;

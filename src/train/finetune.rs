@@ -8,6 +8,7 @@ use tiltrl_policies::certificate::{ConditionCertificate, PathScores, certify};
 use tiltrl_policies::checkpoint::Checkpoint;
 use tiltrl_policies::finetune::{Finetuner, Report, path_sums};
 use tiltrl_policies::gaussian::{GaussianDiffusion, Kernel};
+use tiltrl_policies::guidance::critic_gradient;
 use tiltrl_policies::iql::Iql;
 use tiltrl_policies::kernels::adam::AdamConfig;
 use tiltrl_policies::nets::{host, matrix};
@@ -81,11 +82,8 @@ pub fn train(
 ) -> Result<Posterior, Error> {
     let path = dir.checkpoint("posterior");
     let settings = &config.finetune;
-    let (mut tuner, done) = resume(config, prior, seed, &path)?;
-    if done.is_none() {
-        tuner.temperature = resolve_alpha(config, material, prior, critic, seed);
-    }
-    let mut update = done.unwrap_or(0);
+    let start = resolve_alpha(config, material, prior, critic, seed);
+    let (mut tuner, mut update) = resume(config, prior, critic, (seed, start), &path)?;
     if update >= settings.updates {
         return Ok(Posterior {
             alpha: tuner.temperature,
@@ -94,7 +92,7 @@ pub fn train(
     }
     let header = "update,loss,log_z,path_kl,ess,log_reward,gradient_norm,alpha";
     let mut log = CsvLog::resume(dir.path.join("finetune.csv"), header, update);
-    let mut watch = Watch::resume(config, &prior.coordinates, seed, dir, update)?;
+    let mut watch = Watch::resume(config, &prior.coordinates, (seed, start), dir, update)?;
     let segment = (settings.updates / config.evaluation.evaluations_in_training.max(1)).max(1);
     let logged = (segment / 5).max(1);
     let progress = bar("finetune", settings.updates, update);
@@ -128,7 +126,7 @@ pub fn train(
             dir.add_seconds("finetune", clock.elapsed().as_secs_f64())?;
             watch.evaluate(&tuner, update)?;
             log.save()?;
-            save(&tuner, &prior.coordinates, &path)?;
+            save(&tuner, &prior.coordinates, start, &path)?;
             clock = std::time::Instant::now();
         }
     }
@@ -145,6 +143,7 @@ struct Watch<'a> {
     coordinates: &'a Coordinates,
     seed: u64,
     dir: &'a RunDir,
+    start: f64,
     log: CsvLog,
     best: f64,
 }
@@ -153,7 +152,7 @@ impl<'a> Watch<'a> {
     fn resume(
         config: &'a Config,
         coordinates: &'a Coordinates,
-        seed: u64,
+        (seed, start): (u64, f64),
         dir: &'a RunDir,
         update: u64,
     ) -> Result<Self, Error> {
@@ -171,6 +170,7 @@ impl<'a> Watch<'a> {
             coordinates,
             seed,
             dir,
+            start,
             log,
             best,
         })
@@ -201,7 +201,7 @@ impl<'a> Watch<'a> {
         if mean > self.best {
             self.best = mean;
             let path = self.dir.checkpoint("posterior-best");
-            save(tuner, self.coordinates, &path)?;
+            save(tuner, self.coordinates, self.start, &path)?;
         }
         self.dir
             .add_seconds("evaluation", clock.elapsed().as_secs_f64())?;
@@ -210,12 +210,25 @@ impl<'a> Watch<'a> {
 }
 
 /// Returns the prior in the posterior's shape: the same distribution, with outputs that fine-tuning may use.
-pub fn widened(prior: &GaussianDiffusion, config: &Config) -> GaussianDiffusion {
-    if !config.finetune.learned_variance {
+///
+/// `alpha` is the temperature at the start, which scales the guidance term.
+pub fn widened(
+    prior: &GaussianDiffusion,
+    config: &Config,
+    critic: &Iql,
+    coordinates: &Coordinates,
+    alpha: f64,
+) -> GaussianDiffusion {
+    let settings = &config.finetune;
+    if !settings.learned_variance && !settings.guidance {
         return prior.clone();
     }
+    let guidance = settings
+        .guidance
+        .then(|| critic_gradient(critic, coordinates, alpha));
     prior.widened(Kernel {
-        learned_variance: true,
+        learned_variance: settings.learned_variance,
+        guidance,
         ..prior.kernel.clone()
     })
 }
@@ -224,35 +237,42 @@ pub fn widened(prior: &GaussianDiffusion, config: &Config) -> GaussianDiffusion 
 fn resume(
     config: &Config,
     prior: &Prior,
-    seed: u64,
+    critic: &Iql,
+    (seed, alpha): (u64, f64),
     path: &Path,
-) -> Result<(Finetuner<GaussianDiffusion>, Option<u64>), Error> {
+) -> Result<(Finetuner<GaussianDiffusion>, u64), Error> {
     let settings = &config.finetune;
     let adam = AdamConfig {
         learning_rate: settings.learning_rate,
         weight_decay: 0.0,
         max_gradient_norm: settings.max_gradient_norm,
     };
-    let model = widened(&prior.model, config);
+    let model = widened(&prior.model, config, critic, &prior.coordinates, alpha);
     let mut tuner = Finetuner::new(model, adam, settings.paths, settings.shaping)
         .with_options(settings.options.clone(), seed);
+    // The same distribution without the outputs that only the posterior uses.
+    tuner.prior = prior.model.clone();
+    tuner.temperature = alpha;
     if !path.exists() {
-        return Ok((tuner, None));
+        return Ok((tuner, 0));
     }
     let checkpoint = Checkpoint::load(path, "posterior")?;
     tuner.get(path, &checkpoint)?;
-    Ok((tuner, Some(checkpoint.update)))
+    Ok((tuner, checkpoint.update))
 }
 
 fn save(
     tuner: &Finetuner<GaussianDiffusion>,
     coordinates: &Coordinates,
+    start: f64,
     path: &Path,
 ) -> Result<(), Error> {
     let mut checkpoint = Checkpoint::new("posterior", tuner.optimizer.count);
     describe(&mut checkpoint, &tuner.posterior, coordinates);
     let alpha = tuner.temperature;
     checkpoint.settings.insert("alpha".into(), alpha.into());
+    let key = "alpha_at_start".to_string();
+    checkpoint.settings.insert(key, start.into());
     tuner.put(&mut checkpoint);
     Ok(checkpoint.save(path)?)
 }
