@@ -15,12 +15,16 @@
 
 pub mod balance;
 mod batch;
+#[cfg(feature = "burn-rl")]
+pub mod burn_rl;
 pub mod classic;
 pub mod conformity;
 mod dispatch;
 pub mod docs;
 mod env;
 mod error;
+#[cfg(feature = "gymnasium-rs")]
+pub mod gymnasium_rs;
 pub mod locomotion;
 pub mod mujoco;
 mod options;

@@ -12,7 +12,7 @@ use support::{libraries, python};
 use tiltrl_envs::mujoco::{MjcfEnv, MjcfRules, mjcf};
 use tiltrl_envs::planar::robots::HALF_CHEETAH;
 use tiltrl_envs::python::PythonEnv;
-use tiltrl_envs::{Engine, Env, EnvError, EnvOptions, conformity, make_with};
+use tiltrl_envs::{Engine, Env, EnvError, EnvOptions, make_with};
 
 #[test]
 fn a_users_own_model_becomes_an_environment() {
