@@ -185,6 +185,11 @@ impl CsvLog {
         }
     }
 
+    /// Forgets every row: nothing of the stage is kept, not even what stands at update 0.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+    }
+
     /// Appends a row; `values` follow the update.
     pub fn push(&mut self, update: u64, values: &str) {
         self.rows.push((update, format!("{update},{values}")));

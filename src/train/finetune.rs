@@ -156,7 +156,10 @@ impl<'a> Watch<'a> {
         dir: &'a RunDir,
         update: u64,
     ) -> Result<Self, Error> {
-        let log = CsvLog::resume(dir.path.join("eval.csv"), EVAL_HEADER, update);
+        let mut log = CsvLog::resume(dir.path.join("eval.csv"), EVAL_HEADER, update);
+        if update == 0 {
+            log.clear();
+        }
         let best = if update > 0 {
             let earlier = training_curve(&dir.path)?.into_iter();
             earlier
