@@ -64,6 +64,9 @@ struct QuickstartArgs {
     /// Folder of the run.
     #[arg(long, default_value = "runs/quickstart")]
     out: PathBuf,
+    /// Also write the table as JSON here.
+    #[arg(long)]
+    json: Option<PathBuf>,
     /// Overrides, as finetune.temperature=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
@@ -137,6 +140,7 @@ fn dispatch(command: Command, threads: usize) -> Result<(), Error> {
             out: args.out,
             set: args.set,
             seeds: args.seeds,
+            json: args.json,
             ..RunRequest::default()
         }),
         Command::Run(args) => run(&request(args, Stage::All)),

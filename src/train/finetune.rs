@@ -90,7 +90,7 @@ pub fn train(
             model: tuner.posterior,
         });
     }
-    let header = "update,loss,log_z,path_kl,ess,log_reward,gradient_norm,alpha";
+    let header = "update,loss,log_z,path_kl,ess,log_reward,gradient_norm,alpha,q";
     let mut log = CsvLog::resume(dir.path.join("finetune.csv"), header, update);
     let mut watch = Watch::resume(config, &prior.coordinates, (seed, start), dir, update)?;
     let segment = (settings.updates / config.evaluation.evaluations_in_training.max(1)).max(1);
@@ -261,6 +261,12 @@ fn resume(
     }
     let checkpoint = Checkpoint::load(path, "posterior")?;
     tuner.get(path, &checkpoint)?;
+    if settings.options.replay.groups > 0 && checkpoint.update < settings.updates {
+        eprintln!(
+            "warning: {}: the replay is not part of a checkpoint; it is filled anew, so the bytes differ from an undisturbed run",
+            path.display()
+        );
+    }
     Ok((tuner, checkpoint.update))
 }
 
@@ -280,11 +286,17 @@ fn save(
     Ok(checkpoint.save(path)?)
 }
 
-/// A row of finetune.csv after its update.
+/// A row of finetune.csv after its update; `q` is the mean Q of on-policy samples in the critic's units.
 fn columns(r: &Report, alpha: f64) -> String {
     format!(
-        "{:.6},{:.6},{:.6},{:.6},{:.6},{:.6},{alpha:.6}",
-        r.loss, r.log_z, r.path_kl, r.ess, r.log_reward, r.gradient_norm
+        "{:.6},{:.6},{:.6},{:.6},{:.6},{:.6},{alpha:.6},{:.6}",
+        r.loss,
+        r.log_z,
+        r.path_kl,
+        r.ess,
+        r.log_reward,
+        r.gradient_norm,
+        r.log_reward * alpha
     )
 }
 
