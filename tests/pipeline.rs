@@ -126,9 +126,54 @@ fn another_config_is_refused_and_another_seed_is_another_run(folder: &Path) {
     assert!(tiltrl(folder, &["plot", "run"]).status.success());
     let again = std::fs::read(folder.join("run/returns.svg")).expect("drawn again");
     assert!(picture == again, "the same numbers give the same picture");
+    a_finished_run_can_be_looked_at_from_every_side(folder);
     let certified = tiltrl(folder, &["certify", "run"]);
     assert!(certified.status.success());
     assert!(String::from_utf8_lossy(&certified.stdout).contains("ess_posterior"));
+}
+
+fn a_finished_run_can_be_looked_at_from_every_side(folder: &Path) {
+    let text = |name: &str| std::fs::read_to_string(folder.join(name)).expect("written");
+    let summary: serde_json::Value = serde_json::from_str(&text("run/summary.json")).expect("JSON");
+    assert_eq!(
+        summary["seeds"],
+        serde_json::json!([1, 2]),
+        "seed 1 is not forgotten"
+    );
+    let done = |arguments: &[&str]| {
+        let output = tiltrl(folder, arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {error}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    // The default seeds and episodes of `evaluate` repeat the final evaluation.
+    let names = "prior,posterior,posterior-best,resample-2,best-of-4";
+    let table = done(&["evaluate", "run", "--policy", names, "--json", "again.json"]);
+    assert!(table.contains("resample-2"), "{table}");
+    let again: serde_json::Value = serde_json::from_str(&text("again.json")).expect("JSON");
+    let mean = |lines: &serde_json::Value, policy: &str| {
+        let lines = lines.as_array().expect("a list").iter();
+        let mut of_policy = lines.filter(|l| l["policy"] == policy);
+        of_policy.next().expect("listed")["returns"]["mean"].as_f64()
+    };
+    for policy in ["prior", "posterior", "best-of-4"] {
+        let (one, two) = (
+            mean(&again["lines"], policy),
+            mean(&summary["lines"], policy),
+        );
+        assert!(one.is_some() && (one.unwrap_or(0.0) - two.unwrap_or(1.0)).abs() < 1e-6);
+    }
+    let collect = [
+        "collect",
+        "--env",
+        "pendulum-v1",
+        "--episodes",
+        "2",
+        "--out",
+    ];
+    done(&[&collect[..], &["own.hdf5", "--policy", "run/seed-1:prior"]].concat());
+    done(&["plot", "run", "run", "--out", "both"]);
+    assert!(folder.join("both.svg").exists());
 }
 
 #[test]

@@ -166,3 +166,76 @@ pub fn gather(values: &[f32], width: usize, rows: &[usize], repeat: usize) -> Ve
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two episodes: three rows that end in a terminal, two that end by the clock.
+    fn material() -> Material {
+        Material {
+            observation_dim: 1,
+            action_dim: 1,
+            observations: vec![0.0, 1.0, 2.0, 10.0, 11.0],
+            next_observations: vec![1.0, 2.0, 3.0, 11.0, 12.0],
+            actions: vec![0.0; 5],
+            latents: vec![0.0; 5],
+            rewards: vec![1.0, 2.0, 4.0, 8.0, 16.0],
+            terminals: vec![0.0, 0.0, 1.0, 0.0, 0.0],
+            continues: continues(
+                &[0.0, 1.0, 2.0, 10.0, 11.0],
+                &[1.0, 2.0, 3.0, 11.0, 12.0],
+                1,
+            ),
+            coordinates: Coordinates {
+                observation: Normalizer::fit(&[0.0, 1.0], 1),
+                action: Normalizer::fit(&[0.0, 1.0], 1),
+            },
+            values: Values {
+                mean: 0.0,
+                std: 1.0,
+            },
+        }
+    }
+
+    #[test]
+    fn returns_over_several_steps_stop_at_the_end_of_the_episode() {
+        let m = material();
+        assert_eq!(m.continues, [true, true, false, true, false]);
+        assert_eq!(m.multi_step(0, 1, 0.5), (1.0, 0, 0.5));
+        assert_eq!(m.multi_step(0, 2, 0.5), (2.0, 1, 0.25));
+        assert_eq!(
+            m.multi_step(0, 9, 0.5),
+            (3.0, 2, 0.0),
+            "a terminal cuts the bootstrap"
+        );
+        assert_eq!(
+            m.multi_step(3, 9, 0.5),
+            (16.0, 4, 0.25),
+            "the clock does not"
+        );
+        assert_eq!(m.multi_step(2, 1, 0.5), (4.0, 2, 0.0));
+    }
+
+    /// Standardised returns to go obey the Bellman equation of the standardised rewards.
+    #[test]
+    fn standardised_values_obey_their_own_bellman_equation() {
+        let rewards: [f64; 3] = [1.0, 2.0, 4.0];
+        let (terminals, continues) = ([false, false, true], [true, true, false]);
+        let discount = 0.9;
+        let values = Values::fit(&rewards, &terminals, &continues, discount);
+        let to_go = [1.0 + 0.9 * (2.0 + 0.9 * 4.0), 2.0 + 0.9 * 4.0, 4.0];
+        let standard = |v: f64| (v - values.mean) / values.std;
+        assert!(to_go.iter().map(|&v| standard(v)).sum::<f64>().abs() < 1e-12);
+        for i in 0..3 {
+            let shift = if terminals[i] { 1.0 } else { 1.0 - discount };
+            let reward = (rewards[i] - shift * values.mean) / values.std;
+            let next = if terminals[i] {
+                0.0
+            } else {
+                standard(to_go[i + 1])
+            };
+            assert!((standard(to_go[i]) - reward - discount * next).abs() < 1e-12);
+        }
+    }
+}
