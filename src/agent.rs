@@ -14,7 +14,7 @@ use tiltrl_policies::policy::{Choice, Coordinates, DiffusionPolicy, Policy};
 use crate::config::Config;
 use crate::error::{Error, nearest};
 use crate::run::RunDir;
-use crate::train::{critic, finetune, prior};
+use crate::train::{advantage, critic, finetune, prior};
 
 /// A policy of a run, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,10 +107,13 @@ impl Agent {
         let fresh = prior::fresh(config, dims, seed, device)?;
         let loaded = prior::restore(&Checkpoint::load(&path, "prior")?, &path, "average", fresh)?;
         let path = dir.checkpoint("critic");
-        let critic = path
+        let mut critic = path
             .exists()
             .then(|| critic::restore(config, dims, seed, &path, device))
             .transpose()?;
+        if let Some(critic) = &mut critic {
+            advantage::restore(config, critic, &dir.checkpoint("advantage"), device)?;
+        }
         let mut agent = Self {
             coordinates: loaded.coordinates,
             prior: loaded.model,

@@ -174,6 +174,8 @@ fn base(preset: &str, env: &str) -> Config {
             target_rate: 0.005,
             ensemble: 2,
             lcb: 0.0,
+            advantage_updates: 10_000,
+            caution: 1.0,
         },
         finetune: FinetuneConfig {
             updates: 3_000,

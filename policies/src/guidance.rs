@@ -72,13 +72,16 @@ impl Members {
 pub fn critic_gradient(critic: &Iql, coordinates: &Coordinates, alpha: f64) -> Arc<ExactDenoiser> {
     let members = Members {
         networks: critic
-            .target
+            .advantage
+            .as_ref()
+            .map_or(&critic.target, |a| &a.nets)
             .iter()
             .map(|net| (net.spec.clone(), host(net.parameters.clone())))
             .collect(),
         lcb: critic.config.lcb,
         action_dim: critic.action_dim,
     };
+    let unit = critic.advantage.as_ref().map_or(1.0, |a| a.unit);
     let latent = coordinates.action.clone();
     Arc::new(move |x: &[f32], _: &[usize], observations: &[f32]| {
         let dim = members.action_dim;
@@ -101,7 +104,7 @@ pub fn critic_gradient(critic: &Iql, coordinates: &Coordinates, alpha: f64) -> A
             .zip(actions.chunks_exact(dim))
         {
             for ((g, a), std) in g.iter_mut().zip(a).zip(&latent.std) {
-                *g *= (1.0 - a * a) * std / alpha as f32;
+                *g *= (1.0 - a * a) * std * (unit / alpha) as f32;
             }
             let length = g.iter().map(|v| v * v).sum::<f32>().sqrt();
             if length > LONGEST {
@@ -137,6 +140,8 @@ mod tests {
                 target_rate: 0.1,
                 ensemble: 3,
                 lcb,
+                advantage_updates: 0,
+                caution: 1.0,
             };
             let critic = Iql::new(config, 3, 2, 7, &Device::flex());
             let coordinates = Coordinates {

@@ -6,6 +6,7 @@
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::advantage::{Advantage, conservative};
 use crate::error::PolicyError;
 use crate::iql_host::{self, Scratch};
 use crate::kernels::adam::{Adam, AdamConfig, moving_average};
@@ -41,6 +42,10 @@ pub struct IqlConfig {
     pub ensemble: usize,
     /// Q = mean − lcb · std over the ensemble; with 0, the minimum.
     pub lcb: f64,
+    /// Updates of the advantage networks afterwards; 0 = compare actions by Q itself.
+    pub advantage_updates: u64,
+    /// How far below zero the advantage of actions that only the prior knows is put, in deviations of its targets.
+    pub caution: f64,
 }
 
 /// A batch of transitions on the host, row-major; observations normalised, actions in [-1, 1].
@@ -84,6 +89,8 @@ pub struct Iql {
     pub observation_dim: usize,
     /// Width of an action.
     pub action_dim: usize,
+    /// Networks that compare actions of one state, once they are trained.
+    pub advantage: Option<Advantage>,
     pub(crate) scratch: Scratch,
 }
 
@@ -124,6 +131,7 @@ impl Iql {
             optimizers,
             observation_dim,
             action_dim,
+            advantage: None,
             scratch: Scratch::default(),
         }
     }
@@ -152,15 +160,33 @@ impl Iql {
         (0..members[0].len())
             .map(|row| {
                 let values = members.iter().map(|m| f64::from(m[row]));
-                if self.config.lcb <= 0.0 {
-                    return values.fold(f64::INFINITY, f64::min);
-                }
-                let n = members.len() as f64;
-                let mean = values.clone().sum::<f64>() / n;
-                mean - self.config.lcb
-                    * (values.map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
+                conservative(values, self.config.lcb)
             })
             .collect()
+    }
+
+    /// Returns what the posterior tilts by: the advantage of each row, or its Q where no advantage is trained.
+    ///
+    /// Both have the same differences between actions of one state, up to what they learned.
+    ///
+    /// # Shapes
+    /// As for [`Self::value_of`].
+    pub fn advantage_of(&self, observations: &[f32], actions: &[f32]) -> Vec<f64> {
+        match &self.advantage {
+            Some(advantage) => advantage.value_of(&self.inputs(observations, actions)),
+            None => self.value_of(observations, actions),
+        }
+    }
+
+    /// Returns r + γ V(s') − V(s) of each row, in the critic's units.
+    pub fn advantage_targets(&self, batch: &Transitions<'_>) -> Vec<f32> {
+        let states = batch.observations.to_vec();
+        let base = host(
+            self.v
+                .forward(matrix(states, self.observation_dim, &self.device())),
+        );
+        let backup = self.backup(batch);
+        backup.iter().zip(base).map(|(b, v)| b - v).collect()
     }
 
     /// Outputs of every target network.
@@ -300,6 +326,8 @@ mod tests {
             target_rate: 0.02,
             ensemble: 2,
             lcb: 0.0,
+            advantage_updates: 0,
+            caution: 1.0,
         }
     }
 

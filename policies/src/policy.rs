@@ -69,7 +69,7 @@ impl DiffusionPolicy<'_> {
         noise: &mut Noise,
     ) -> Vec<usize> {
         let critic = self.critic.expect("a choice by value needs a critic");
-        let values = critic.value_of(observations, candidates);
+        let values = critic.advantage_of(observations, candidates);
         let draws = match self.choice {
             Choice::Resample(..) => noise.uniforms(),
             _ => Vec::new(),

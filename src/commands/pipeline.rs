@@ -25,7 +25,7 @@ use crate::stats::quantile;
 use crate::train::finetune::{self, Posterior};
 use crate::train::material::Material;
 use crate::train::prior::Prior;
-use crate::train::{critic, prior};
+use crate::train::{advantage, critic, prior};
 
 /// Where a run stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,7 +197,8 @@ fn run_seed(
     if stage == Stage::Prior {
         return Ok(());
     }
-    let critic = critic::train(config, material, seed, dir, device)?;
+    let mut critic = critic::train(config, material, seed, dir, device)?;
+    advantage::train(config, material, &prior, &mut critic, seed, dir)?;
     if stage == Stage::Critic {
         return Ok(());
     }

@@ -56,7 +56,7 @@ pub fn resolve_alpha(
     let actions = prior
         .coordinates
         .actions(host(prior.model.sample(&condition, &mut noise)));
-    let values = critic.value_of(&observations, &actions);
+    let values = critic.advantage_of(&observations, &actions);
     let spread: f64 = values
         .chunks_exact(samples)
         .map(|q| {
@@ -355,7 +355,7 @@ fn step(
     };
     let value = |sample: &Tensor<2>, c: usize| -> Vec<f64> {
         let actions = coordinates.actions(host(sample.clone()));
-        critic.value_of(&observations(c), &actions)
+        critic.advantage_of(&observations(c), &actions)
     };
     Ok(tuner.update(&condition, &data, &value, &mut noise)?)
 }
@@ -388,7 +388,7 @@ pub fn certificate(
             let p = path_sums(prior.model.step_log_probs(&path, 0..steps));
             let actions = prior.coordinates.actions(host(model.sample_of(&path)));
             let r: Vec<f64> = critic
-                .value_of(&observations, &actions)
+                .advantage_of(&observations, &actions)
                 .iter()
                 .map(|v| v / posterior.alpha)
                 .collect();

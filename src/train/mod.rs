@@ -1,5 +1,6 @@
 //! The stages of a run: prior, critic, fine-tuning. Each resumes from its last checkpoint.
 
+pub mod advantage;
 pub mod critic;
 pub mod finetune;
 pub mod material;

@@ -1,0 +1,211 @@
+//! Training of the advantage networks, after prior and critic: what the posterior is tilted by.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use tiltrl_policies::advantage::{Advantage, Labelled};
+use tiltrl_policies::checkpoint::Checkpoint;
+use tiltrl_policies::iql::{Iql, Transitions};
+use tiltrl_policies::nets::{host, matrix, vector};
+use tiltrl_policies::noise::Noise;
+
+use super::material::{Material, gather};
+use super::prior::Prior;
+use super::progress::{bar, cosine_decay};
+use crate::config::Config;
+use crate::error::Error;
+use crate::run::{CsvLog, RunDir};
+
+/// Rows whose prior samples stand against the data.
+const POOL: usize = 50_000;
+/// Rows evaluated at once.
+const CHUNK: usize = 4096;
+
+fn save(advantage: &Advantage, update: u64, path: &Path) -> Result<(), Error> {
+    let mut checkpoint = Checkpoint::new("advantage", update);
+    for (i, (net, optimizer)) in advantage.nets.iter().zip(&advantage.optimizers).enumerate() {
+        let parameters = host(net.parameters.clone());
+        checkpoint.tensors.insert(format!("a{i}"), parameters);
+        checkpoint.put_optimizer(&i.to_string(), optimizer);
+    }
+    let unit = format!("{:016x}", advantage.unit.to_bits());
+    checkpoint.settings.insert("unit_bits".into(), unit.into());
+    Ok(checkpoint.save(path)?)
+}
+
+fn load(advantage: &mut Advantage, path: &Path) -> Result<u64, Error> {
+    let checkpoint = Checkpoint::load(path, "advantage")?;
+    let optimizers = advantage.optimizers.iter_mut();
+    for (i, (net, optimizer)) in advantage.nets.iter_mut().zip(optimizers).enumerate() {
+        let device = net.parameters.device();
+        let count = net.spec.num_parameters();
+        net.parameters = vector(checkpoint.tensor(path, &format!("a{i}"), count)?, &device);
+        checkpoint.get_optimizer(path, &i.to_string(), optimizer)?;
+    }
+    let bits = checkpoint.settings.get("unit_bits");
+    let bits = bits.and_then(serde_json::Value::as_str);
+    if let Some(bits) = bits.and_then(|b| u64::from_str_radix(b, 16).ok()) {
+        advantage.unit = f64::from_bits(bits);
+    }
+    Ok(checkpoint.update)
+}
+
+/// Gives the critic its advantage networks from their checkpoint, if the config wants them and they are there.
+///
+/// # Errors
+/// When the checkpoint cannot be read or does not fit.
+pub fn restore(
+    config: &Config,
+    critic: &mut Iql,
+    path: &Path,
+    device: &Device,
+) -> Result<(), Error> {
+    if config.critic.advantage_updates > 0 && path.exists() {
+        let dims = [critic.observation_dim, critic.action_dim];
+        let mut advantage = Advantage::new(&config.critic, dims, 0, device);
+        load(&mut advantage, path)?;
+        critic.advantage = Some(advantage);
+    }
+    Ok(())
+}
+
+/// r + γ V(s') − V(s) of every row, over the configured number of steps.
+fn targets(material: &Material, critic: &Iql) -> Vec<f32> {
+    let (width, config) = (material.observation_dim, &critic.config);
+    let mut all = Vec::with_capacity(material.len());
+    let rows: Vec<usize> = (0..material.len()).collect();
+    for rows in rows.chunks(CHUNK) {
+        let (mut rewards, mut last, mut discounts) = (Vec::new(), Vec::new(), Vec::new());
+        for &row in rows {
+            let (reward, end, discount) =
+                material.multi_step(row, config.num_steps, config.discount);
+            rewards.push(reward);
+            last.push(end);
+            discounts.push(discount);
+        }
+        all.extend(critic.advantage_targets(&Transitions {
+            observations: &gather(&material.observations, width, rows, 1),
+            actions: &gather(&material.actions, material.action_dim, rows, 1),
+            rewards: &rewards,
+            next_observations: &gather(&material.next_observations, width, &last, 1),
+            discounts: &discounts,
+        }));
+    }
+    all
+}
+
+/// Inputs [rows, observation_dim + action_dim] of the given rows with the given actions.
+fn inputs(material: &Material, rows: &[usize], actions: &[f32]) -> Vec<f32> {
+    let (width, dim) = (material.observation_dim, material.action_dim);
+    let mut all = Vec::with_capacity(rows.len() * (width + dim));
+    for (&row, action) in rows.iter().zip(actions.chunks_exact(dim)) {
+        all.extend_from_slice(&material.observations[row * width..(row + 1) * width]);
+        all.extend_from_slice(action);
+    }
+    all
+}
+
+/// Inputs of the prior's own samples at states of the data.
+fn pool(material: &Material, prior: &Prior, seed: u64) -> Vec<f32> {
+    let mut noise = Noise::keyed(seed, "advantage-pool", 0);
+    let rows = noise.indices(POOL, material.len());
+    let device = prior.model.net.parameters.device();
+    let mut all = Vec::new();
+    for rows in rows.chunks(CHUNK) {
+        let observations = gather(&material.observations, material.observation_dim, rows, 1);
+        let condition = matrix(observations, material.observation_dim, &device);
+        let latent = host(prior.model.sample(&condition, &mut noise));
+        all.extend(inputs(material, rows, &prior.coordinates.actions(latent)));
+    }
+    all
+}
+
+/// Trains the advantage networks, or goes on from their checkpoint, and gives them to the critic.
+///
+/// # Errors
+/// When a file cannot be written, a checkpoint does not fit, or a loss is not finite.
+pub fn train(
+    config: &Config,
+    material: &Material,
+    prior: &Prior,
+    critic: &mut Iql,
+    seed: u64,
+    dir: &RunDir,
+) -> Result<(), Error> {
+    let (path, total) = (dir.checkpoint("advantage"), config.critic.advantage_updates);
+    if total == 0 {
+        return Ok(());
+    }
+    let dims = [material.observation_dim, material.action_dim];
+    let device = critic.v.parameters.device();
+    let mut advantage = Advantage::new(&config.critic, dims, seed, &device);
+    let mut update = if path.exists() {
+        load(&mut advantage, &path)?
+    } else {
+        0
+    };
+    if update < total {
+        let mut clock = std::time::Instant::now();
+        let mut labels = targets(material, critic);
+        let square = |sum: f64, v: &f32| sum + f64::from(*v).powi(2);
+        let spread = labels.iter().fold(0.0, square) / labels.len() as f64;
+        advantage.unit = spread.sqrt().max(1e-9);
+        let unit = advantage.unit as f32;
+        labels.iter_mut().for_each(|v| *v /= unit);
+        let pool = pool(material, prior, seed);
+        let mut log = CsvLog::resume(dir.path.join("advantage.csv"), "update,loss", update);
+        let segment = (total / 10).max(1);
+        let progress = bar("advantage", total, update);
+        while update < total {
+            let rate = config.critic.learning_rate * cosine_decay(update, total);
+            for optimizer in &mut advantage.optimizers {
+                optimizer.config.learning_rate = rate;
+            }
+            let loss = step(
+                &mut advantage,
+                material,
+                (&labels, &pool),
+                config,
+                (seed, update),
+            )?;
+            update += 1;
+            progress.inc(1);
+            if update % segment == 0 || update == total {
+                progress.set_message(format!("loss {loss:.4}"));
+                log.push(update, &format!("{loss:.6}"));
+                log.save()?;
+                save(&advantage, update, &path)?;
+                dir.add_seconds("critic", clock.elapsed().as_secs_f64())?;
+                clock = std::time::Instant::now();
+            }
+        }
+        progress.finish();
+    }
+    critic.advantage = Some(advantage);
+    Ok(())
+}
+
+/// One batch: rows of the data with their targets, and half as many samples of the prior with the low label.
+fn step(
+    advantage: &mut Advantage,
+    material: &Material,
+    (labels, pool): (&[f32], &[f32]),
+    config: &Config,
+    (seed, update): (u64, u64),
+) -> Result<f64, Error> {
+    let mut noise = Noise::keyed(seed, "advantage-update", update);
+    let rows = noise.indices(config.critic.batch_size, material.len());
+    let actions = gather(&material.actions, material.action_dim, &rows, 1);
+    let mut batch = inputs(material, &rows, &actions);
+    let mut wanted: Vec<f32> = rows.iter().map(|&row| labels[row]).collect();
+    if config.critic.caution > 0.0 {
+        let width = material.observation_dim + material.action_dim;
+        let others = noise.indices(config.critic.batch_size / 2, pool.len() / width);
+        batch.extend(gather(pool, width, &others, 1));
+        wanted.resize(rows.len() + others.len(), advantage.floor);
+    }
+    Ok(advantage.update(&Labelled {
+        inputs: batch,
+        labels: &wanted,
+    })?)
+}
