@@ -15,7 +15,7 @@ use crate::error::Error;
 /// What computes the physics.
 #[derive(Args, Clone, Debug, Default)]
 pub struct EngineArgs {
-    /// Engine: embedded (default), mujoco, mujoco:PATH, gymnasium, gymnasium:PYTHON.
+    /// Engine: embedded (default), embedded-f32, mujoco, mujoco:PATH, gymnasium, gymnasium:PYTHON.
     #[arg(long)]
     engine: Option<Engine>,
     /// Contact margin rule of the embedded engine: max (D4RL's, default) or sum (MuJoCo from 3.6.0).
