@@ -92,7 +92,7 @@ pub struct EvaluationConfig {
     pub evaluations_in_training: u64,
     /// N of each best-of-N baseline.
     pub best_of: Vec<usize>,
-    /// Physics engine: embedded, mujoco, mujoco:PATH, gymnasium:PYTHON.
+    /// Physics engine: embedded, embedded-f32, mujoco, mujoco:PATH, gymnasium:PYTHON.
     #[serde(default = "embedded")]
     pub engine: String,
     /// Contact margin rule: max, sum, or default (the engine's).

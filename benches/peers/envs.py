@@ -1,8 +1,8 @@
 """Environment steps per second of gymnasium, envpool and mujoco.rollout, to stand beside `cargo bench -p tiltrl-envs`.
 
-    python3 -m venv /tmp/peers
-    /tmp/peers/bin/pip install "gymnasium[mujoco]==1.4.0" "envpool==1.2.5" "mujoco==4.0.0"
-    /tmp/peers/bin/python benches/peers/envs.py --json peers.json
+    python3 -m venv .venv
+    .venv/bin/pip install "gymnasium[mujoco]==1.4.0" "envpool==1.2.5" "mujoco==4.0.0"
+    .venv/bin/python benches/peers/envs.py --json peers.json
 
 Uniform random actions; an episode begins anew when it terminates or reaches its horizon. Each rate is the best of several
 rounds, as in the Rust benchmark. `--threads 1` and `--threads 2` are the peers' columns of docs/throughput.md.

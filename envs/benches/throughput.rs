@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout)]
 
 use std::time::{Duration, Instant};
-use tiltrl_envs::{EnvBatch, EnvOptions, Step, make};
+use tiltrl_envs::{Engine, EnvBatch, EnvOptions, Step, make};
 
 const IDS: [&str; 4] = ["halfcheetah-v4", "hopper-v4", "walker2d-v4", "pendulum-v1"];
 const ROUNDS: usize = 5;
@@ -61,12 +61,16 @@ fn single(id: &str) -> f64 {
     })
 }
 
-fn batched(id: &str, num_envs: usize, threads: usize) -> f64 {
+fn batched(id: &str, engine: &Engine, num_envs: usize, threads: usize) -> f64 {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
         .expect("pool");
-    let mut batch = EnvBatch::new(id, &EnvOptions::default(), num_envs).expect("known id");
+    let options = EnvOptions {
+        engine: engine.clone(),
+        ..EnvOptions::default()
+    };
+    let mut batch = EnvBatch::new(id, &options, num_envs).expect("known id");
     let spec = batch.spec().clone();
     let indices: Vec<usize> = (0..num_envs).collect();
     let seeds: Vec<u64> = (0..num_envs as u64).collect();
@@ -110,9 +114,9 @@ fn main() {
     for id in IDS {
         let rates = [
             single(id),
-            batched(id, 64, 1),
-            batched(id, 64, 2),
-            batched(id, 1024, 2),
+            batched(id, &Engine::Embedded, 64, 1),
+            batched(id, &Engine::Embedded, 64, 2),
+            batched(id, &Engine::Embedded, 1024, 2),
         ];
         println!(
             "{id:<16} {}",
@@ -125,6 +129,25 @@ fn main() {
         entries.push(format!(
             "\"{id}\": {{{}}}",
             pairs.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    println!(
+        "\nin f32          {}",
+        [COLUMNS[1], COLUMNS[2], COLUMNS[3]]
+            .map(|column| format!("{column:>14}"))
+            .join(" ")
+    );
+    for id in &IDS[..3] {
+        let sizes = [(64, 1), (64, 2), (1024, 2)];
+        let rates =
+            sizes.map(|(num_envs, threads)| batched(id, &Engine::EmbeddedF32, num_envs, threads));
+        println!(
+            "{id:<16}{}",
+            rates.map(|rate| format!("{rate:>14.0}")).join(" ")
+        );
+        entries.push(format!(
+            "\"{id} f32\": [{:.0}, {:.0}, {:.0}]",
+            rates[0], rates[1], rates[2]
         ));
     }
     if let Some(path) = json {

@@ -205,8 +205,16 @@ fn locomotion<const N: usize>(
 ) -> Result<Box<dyn Stateful>, EnvError> {
     Ok(match &options.engine {
         Engine::Mujoco(path) => Box::new(MujocoLocomotion::new(task, path.as_deref())?),
-        Engine::Embedded | Engine::Gymnasium(_) => Box::new(Locomotion::new(task)),
+        engine => Box::new(Locomotion::new(in_precision(task, engine))),
     })
+}
+
+/// The task in the numbers of an embedded engine.
+fn in_precision<const N: usize>(task: Arc<Task<N>>, engine: &Engine) -> Arc<Task<N>> {
+    match engine {
+        Engine::EmbeddedF32 => Arc::new(task.in_f32()),
+        _ => task,
+    }
 }
 
 /// `num_envs` environments of this id in the store that steps them fastest.
@@ -215,22 +223,18 @@ pub(crate) fn make_fleet(
     options: &EnvOptions,
     num_envs: usize,
 ) -> Result<Box<dyn Fleet>, EnvError> {
-    if options.engine == Engine::Embedded && options.model.is_none() && MjcfRules::of(id).is_none()
-    {
+    let embedded = matches!(options.engine, Engine::Embedded | Engine::EmbeddedF32);
+    if embedded && options.model.is_none() && MjcfRules::of(id).is_none() {
         let entry = entry(id)?;
         let margin = check_options(entry, options)?;
         match entry.kind {
             Kind::NineJoints(task, variant) => {
-                return Ok(Box::new(LocomotionFleet::new(
-                    task(variant, margin),
-                    num_envs,
-                )));
+                let task = in_precision(task(variant, margin), &options.engine);
+                return Ok(Box::new(LocomotionFleet::new(task, num_envs)));
             }
             Kind::SixJoints(task, variant) => {
-                return Ok(Box::new(LocomotionFleet::new(
-                    task(variant, margin),
-                    num_envs,
-                )));
+                let task = in_precision(task(variant, margin), &options.engine);
+                return Ok(Box::new(LocomotionFleet::new(task, num_envs)));
             }
             Kind::Maze(..) | Kind::Free(_) => {}
         }
@@ -303,6 +307,13 @@ fn check_options(entry: &Entry, options: &EnvOptions) -> Result<Margin, EnvError
         if options.margin.is_some() {
             return Err(unsupported("margin rule", "MuJoCo's release decides it"));
         }
+    }
+    let runs = matches!(entry.kind, Kind::NineJoints(..) | Kind::SixJoints(..));
+    if options.engine == Engine::EmbeddedF32 && !runs {
+        return Err(unsupported(
+            "f32 mode",
+            "only the locomotion tasks have one",
+        ));
     }
     if matches!(entry.kind, Kind::Free(_)) && options.margin.is_some() {
         return Err(unsupported("margin rule", "nothing touches anything in it"));

@@ -62,7 +62,7 @@ fn files_hold_the_frames() {
     assert_eq!(bytes, gif(&frames), "the same frames give the same bytes");
     let mut options = gif::DecodeOptions::new();
     options.set_color_output(gif::ColorOutput::RGBA);
-    let mut decoder = options.read_info(&bytes[..]).unwrap();
+    let mut decoder = options.clone().read_info(&bytes[..]).unwrap();
     let mut screen = vec![0_u8; 3 * 160 * 120];
     for want in &frames {
         let frame = decoder.read_next_frame().unwrap().unwrap();
@@ -72,8 +72,23 @@ fn files_hold_the_frames() {
             let at = 3 * ((top + index / width) * 160 + left + index % width);
             screen[at..at + 3].copy_from_slice(&pixel[..3]);
         }
-        assert!(screen == want.rgb, "what is shown differs from the frame");
+        let differences = screen.iter().zip(&want.rgb).map(|(a, b)| a.abs_diff(*b));
+        let inexact = differences.clone().filter(|d| *d > 0).count();
+        // More than 256 shades at the edges: those that are nearly the same are merged, flat areas stay.
+        assert!(
+            differences.max().unwrap() < 8 && inexact < screen.len() / 50,
+            "{inexact}"
+        );
     }
     assert!(decoder.read_next_frame().unwrap().is_none());
+    let few = film("invertedpendulum-v4", 1);
+    let small = gif(&few);
+    let mut decoder = options.read_info(&small[..]).unwrap();
+    let shown = decoder.read_next_frame().unwrap().unwrap();
+    let pixels = shown.buffer.chunks_exact(4).flat_map(|p| p[..3].to_vec());
+    assert!(
+        pixels.eq(few[0].rgb.iter().copied()),
+        "few colours are exact"
+    );
     assert!(GifWriter::new(Vec::new(), 70_000, 10, 0.05).is_err());
 }

@@ -6,7 +6,7 @@
 mod support;
 
 use support::shared;
-use tiltrl_envs::{EnvBatch, EnvOptions, Step};
+use tiltrl_envs::{Engine, EnvBatch, EnvOptions, Step};
 
 /// A dense layer: weights [outputs, inputs] by rows, biases [outputs].
 struct Layer {
@@ -72,8 +72,12 @@ fn act(layers: &[Layer], observation: &[f32]) -> Vec<f32> {
 }
 
 /// The returns of the first `count` episodes.
-fn returns(id: &str, layers: &[Layer], count: usize) -> Vec<f64> {
-    let mut batch = EnvBatch::new(id, &EnvOptions::default(), count).unwrap();
+fn returns(id: &str, engine: &Engine, layers: &[Layer], count: usize) -> Vec<f64> {
+    let options = EnvOptions {
+        engine: engine.clone(),
+        ..EnvOptions::default()
+    };
+    let mut batch = EnvBatch::new(id, &options, count).unwrap();
     let (width, horizon) = (batch.spec().observation_dim, batch.spec().horizon);
     let mut running: Vec<usize> = (0..count).collect();
     let seeds: Vec<u64> = (0..count as u64).collect();
@@ -111,12 +115,20 @@ fn trained_agents_earn_what_they_earn_on_gymnasium() {
         let Some(path) = shared(&format!("agents/tqc_{name}.bin")) else {
             return;
         };
-        let returns = returns(id, &read_layers(&path), 100);
-        let ours = returns.iter().sum::<f64>() / 100.0;
-        let variance = returns.iter().map(|r| (r - ours).powi(2)).sum::<f64>() / 99.0;
-        let ours_error = (variance / 100.0).sqrt();
-        eprintln!("{id}: {ours:.0} ± {ours_error:.0}, on Gymnasium {mean:.0} ± {error:.0}");
-        let allowed = 3.0 * error.hypot(ours_error);
-        assert!((ours - mean).abs() < allowed, "{id}: {ours} ± {ours_error}");
+        let layers = read_layers(&path);
+        for engine in [Engine::Embedded, Engine::EmbeddedF32] {
+            let returns = returns(id, &engine, &layers, 100);
+            let ours = returns.iter().sum::<f64>() / 100.0;
+            let variance = returns.iter().map(|r| (r - ours).powi(2)).sum::<f64>() / 99.0;
+            let ours_error = (variance / 100.0).sqrt();
+            eprintln!(
+                "{id} {engine}: {ours:.0} ± {ours_error:.0}, on Gymnasium {mean:.0} ± {error:.0}"
+            );
+            let allowed = 3.0 * error.hypot(ours_error);
+            assert!(
+                (ours - mean).abs() < allowed,
+                "{id} {engine}: {ours} ± {ours_error}"
+            );
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::error::Error;
 /// What computes the physics.
 #[derive(Args, Clone, Debug, Default)]
 pub struct EngineArgs {
-    /// Engine: embedded (default), mujoco, mujoco:PATH, gymnasium, gymnasium:PYTHON.
+    /// Engine: embedded (default), embedded-f32, mujoco, mujoco:PATH, gymnasium, gymnasium:PYTHON.
     #[arg(long)]
     engine: Option<Engine>,
     /// Contact margin rule of the embedded engine: max (D4RL's, default) or sum (MuJoCo from 3.6.0).
@@ -216,4 +216,50 @@ fn write_pages(folder: &Path) -> Result<(), Error> {
         folder.display()
     ));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::preset;
+
+    #[test]
+    fn a_runs_engine_and_margin_rule_reach_its_config_and_back() {
+        let args = EngineArgs {
+            engine: Some("mujoco:/a \"b\"/libmujoco.so".parse().expect("ok")),
+            margin: None,
+        };
+        let config = preset("hopper-medium").expect("known");
+        let changed = config
+            .clone()
+            .with_overrides(&args.overrides())
+            .expect("fits");
+        let options = changed.evaluation.options().expect("valid");
+        assert_eq!(Some(options.engine), args.engine);
+        let args = EngineArgs {
+            engine: None,
+            margin: Some(Margin::Sum),
+        };
+        let changed = config.with_overrides(&args.overrides()).expect("fits");
+        assert_eq!(
+            changed.evaluation.options().expect("valid").margin,
+            Some(Margin::Sum)
+        );
+    }
+
+    #[test]
+    fn a_run_from_before_the_options_reads_as_the_default() {
+        let config = preset("quickstart").expect("known");
+        let text = toml::to_string(&config).expect("serialises");
+        let old: String = text
+            .lines()
+            .filter(|l| !l.starts_with("engine") && !l.starts_with("margin"))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        assert!(old.len() < text.len());
+        assert_eq!(
+            toml::from_str::<crate::config::Config>(&old).expect("reads"),
+            config
+        );
+    }
 }

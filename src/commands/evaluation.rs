@@ -189,11 +189,13 @@ fn show(spec: &EnvSpec, name: &str, args: &EvaluateArgs, returns: &[f64]) -> Res
     let score = spec.normalized_score(average);
     let margin = spec.margin.map(|m| m.to_string());
     print(&format!(
-        "{} on {} {}, margin rule {}\n{name}: mean return {average:.1} ± {error:.1} (standard error) of {} episodes{}",
+        "{} on {} {}{}\n{name}: mean return {average:.1} ± {error:.1} (standard error) of {} episodes{}",
         spec.id,
         spec.engine,
         spec.engine_version,
-        margin.as_deref().unwrap_or("of the engine"),
+        margin
+            .as_deref()
+            .map_or(String::new(), |m| format!(", margin rule {m}")),
         returns.len(),
         score.map_or(String::new(), |s| format!(", score {s:.1}"))
     ));

@@ -1,7 +1,7 @@
 //! The tasks by name: robot, rules and specification put together.
 
 use super::rules::{self, LocomotionRules};
-use super::task::Task;
+use super::task::{Precision, Task};
 use crate::env::{Component, EnvSpec, Rules};
 use crate::planar::description::{JointKind, RobotDescription};
 use crate::planar::robots::{HALF_CHEETAH, HOPPER, WALKER2D, WALKER2D_V5};
@@ -112,6 +112,7 @@ fn task<const N: usize>(
         model: compile(robot, margin),
         rules,
         robot,
+        precision: Precision::F64,
     })
 }
 

@@ -1,6 +1,6 @@
 //! One locomotion environment.
 
-use super::task::Task;
+use super::task::{Precision, Task};
 use crate::batch::Rows;
 use crate::env::{Env, EnvSpec, Stateful, Step};
 use crate::planar::drawing::runner;
@@ -64,9 +64,11 @@ impl<const N: usize> Env for Locomotion<N> {
             observations: observation,
             steps: slice::from_mut(&mut step),
         };
-        self.effort = self
-            .task
-            .step::<1>(slice::from_mut(&mut self.state), 0, &[0], rows);
+        let state = slice::from_mut(&mut self.state);
+        self.effort = match self.task.precision {
+            Precision::F64 => self.task.step::<1, f64>(state, 0, &[0], rows),
+            Precision::F32 => self.task.step::<1, f32>(state, 0, &[0], rows),
+        };
         step
     }
 }

@@ -1,13 +1,14 @@
-//! Many environments of one task, stepped eight at a time with vector instructions.
+//! Many environments of one task, stepped eight at a time with vector instructions, or sixteen in f32.
 
-use super::task::Task;
+use super::task::{Precision, Task};
 use crate::batch::{Fleet, Rows, for_each_part};
 use crate::env::EnvSpec;
 use crate::planar::engine::State;
 use std::sync::Arc;
 
-/// Robots that step together; eight doubles fill one AVX-512 register.
+/// Robots that step together: what fills one AVX-512 register.
 const LANES: usize = 8;
+const LANES_F32: usize = 16;
 
 /// Many robots under one task's rules.
 pub struct LocomotionFleet<const N: usize> {
@@ -40,18 +41,25 @@ impl<const N: usize> Fleet for LocomotionFleet<N> {
 
     fn step(&mut self, indices: &[usize], rows: Rows<'_>) {
         let task = &self.task;
+        let lanes = match task.precision {
+            Precision::F64 => LANES,
+            Precision::F32 => LANES_F32,
+        };
         for_each_part(
             &mut self.states,
             0,
             indices,
             rows,
-            LANES,
+            lanes,
             &|states, offset, indices, rows| {
-                if indices.len() == 1 {
-                    task.step::<1>(states, offset, indices, rows);
-                } else {
-                    task.step::<LANES>(states, offset, indices, rows);
-                }
+                match (task.precision, indices.len()) {
+                    (Precision::F64, 1) => task.step::<1, f64>(states, offset, indices, rows),
+                    (Precision::F64, _) => task.step::<LANES, f64>(states, offset, indices, rows),
+                    (Precision::F32, 1) => task.step::<1, f32>(states, offset, indices, rows),
+                    (Precision::F32, _) => {
+                        task.step::<LANES_F32, f32>(states, offset, indices, rows)
+                    }
+                };
             },
         );
     }

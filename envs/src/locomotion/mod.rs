@@ -10,4 +10,4 @@ pub use catalogue::{Variant, half_cheetah, hopper, walker2d};
 pub use environment::Locomotion;
 pub use fleet::LocomotionFleet;
 pub use rules::{Health, LocomotionRules, StartNoise};
-pub use task::Task;
+pub use task::{Precision, Task};

@@ -5,9 +5,20 @@ use crate::batch::Rows;
 use crate::env::{EnvSpec, Step};
 use crate::planar::RobotDescription;
 use crate::planar::engine::{Effort, State, advance};
-use crate::planar::lanes::Lanes;
+use crate::planar::lanes::{Lanes, Real};
 use crate::planar::model::Model;
 use crate::random::Stream;
+
+/// In which numbers a task's physics is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// As MuJoCo computes.
+    #[default]
+    F64,
+    /// Twice as many robots at once; a step is right to 1e-3 or better instead of 1e-9 (docs/throughput.md). The state between
+    /// steps, the way along x, reward and termination stay in f64.
+    F32,
+}
 
 /// What all environments of one task share.
 #[derive(Clone, Debug)]
@@ -20,9 +31,19 @@ pub struct Task<const N: usize> {
     pub rules: LocomotionRules,
     /// The robot as it was described.
     pub robot: &'static RobotDescription,
+    /// In which numbers the physics is computed.
+    pub precision: Precision,
 }
 
 impl<const N: usize> Task<N> {
+    /// The same task in f32.
+    pub fn in_f32(&self) -> Self {
+        let mut task = self.clone();
+        task.spec.engine.push_str("-f32");
+        task.precision = Precision::F32;
+        task
+    }
+
     /// The drawn pose at rest.
     pub fn drawn_pose(&self) -> State<N, 1> {
         let position = self.model.joints.map(|joint| Lanes([joint.reference]));
@@ -72,8 +93,8 @@ impl<const N: usize> Task<N> {
     }
 
     /// One environment step of up to `L` robots: robot `indices[k] - offset` of `states` moves under row k of the
-    /// actions. Bytes do not depend on how many robots go together.
-    pub fn step<const L: usize>(
+    /// actions, computed in `T`. Bytes do not depend on how many robots go together.
+    pub fn step<const L: usize, T: Real>(
         &self,
         states: &mut [State<N, 1>],
         offset: usize,
@@ -88,29 +109,67 @@ impl<const N: usize> Task<N> {
             "actions of {}",
             self.spec.id
         );
-        let mut lanes = State::<N, L>::ZERO;
-        let mut force = [Lanes::<L>::ZERO; N];
+        let mut lanes = State::<N, L, T>::ZERO;
+        let mut force = [Lanes::<L, T>::ZERO; N];
         for lane in 0..L {
             // Lanes without a robot repeat the last one; nobody reads them.
             let row = lane.min(indices.len() - 1);
-            copy_lane(&states[indices[row] - offset], 0, &mut lanes, lane);
+            self.load(&states[indices[row] - offset], &mut lanes, lane);
             let action = &rows.actions[row * action_dim..][..action_dim];
             for (motor, &control) in self.model.motors.iter().zip(action) {
                 let limit = motor.control_limit;
-                force[motor.dof].0[lane] += motor.gear * f64::from(control).clamp(-limit, limit);
+                let push = T::of(motor.gear * f64::from(control).clamp(-limit, limit));
+                force[motor.dof].0[lane] = force[motor.dof].0[lane] + push;
             }
         }
         let outcome = advance(&self.model, &mut lanes, &force, self.rules.frame_skip);
         for (row, &index) in indices.iter().enumerate() {
             let state = &mut states[index - offset];
             let before = state.position[0].0[0];
-            copy_lane(&lanes, row, state, 0);
+            self.store(&lanes, row, state);
             let action = &rows.actions[row * action_dim..][..action_dim];
             rows.steps[row] = self.judge(before, state, action);
             let observation = &mut rows.observations[row * observation_dim..][..observation_dim];
             self.observe(state, observation, |x| x as f32);
         }
         outcome.effort
+    }
+
+    /// Copies one robot's state into a lane. In f32 the way along x starts from zero, since it would swallow the step's digits.
+    #[inline]
+    fn load<const L: usize, T: Real>(
+        &self,
+        from: &State<N, 1>,
+        to: &mut State<N, L, T>,
+        lane: usize,
+    ) {
+        for k in 0..N {
+            to.position[k].0[lane] = T::of(from.position[k].0[0]);
+            to.velocity[k].0[lane] = T::of(from.velocity[k].0[0]);
+            to.guess[k].0[lane] = T::of(from.guess[k].0[0]);
+        }
+        if self.precision == Precision::F32 {
+            to.position[0].0[lane] = T::ZERO;
+        }
+    }
+
+    /// Copies a lane back into one robot's state.
+    #[inline]
+    fn store<const L: usize, T: Real>(
+        &self,
+        from: &State<N, L, T>,
+        lane: usize,
+        to: &mut State<N, 1>,
+    ) {
+        let way = to.position[0].0[0];
+        for k in 0..N {
+            to.position[k].0[0] = from.position[k].0[lane].wide();
+            to.velocity[k].0[0] = from.velocity[k].0[lane].wide();
+            to.guess[k].0[0] = from.guess[k].0[lane].wide();
+        }
+        if self.precision == Precision::F32 {
+            to.position[0].0[0] += way;
+        }
     }
 
     fn judge(&self, x_before: f64, state: &State<N, 1>, action: &[f32]) -> Step {
@@ -124,20 +183,5 @@ impl<const N: usize> Task<N> {
             reward,
             terminated: !healthy,
         }
-    }
-}
-
-/// Copies one robot's state from a lane to a lane.
-#[inline]
-fn copy_lane<const N: usize, const FROM: usize, const TO: usize>(
-    from: &State<N, FROM>,
-    from_lane: usize,
-    to: &mut State<N, TO>,
-    to_lane: usize,
-) {
-    for k in 0..N {
-        to.position[k].0[to_lane] = from.position[k].0[from_lane];
-        to.velocity[k].0[to_lane] = from.velocity[k].0[from_lane];
-        to.guess[k].0[to_lane] = from.guess[k].0[from_lane];
     }
 }

@@ -6,54 +6,54 @@
 //! facets out of the plane equal the normal row there, so that row stands with twice the weight instead.
 //! In a lane where a row is not active its weight is zero.
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Real};
 use super::model::MAX_CONTACTS;
 use super::tree::{Matrix, Tree};
 
 /// One joint at one of its limits.
 #[derive(Clone, Copy)]
-pub struct LimitRow<const L: usize> {
+pub struct LimitRow<const L: usize, T: Real = f64> {
     /// The joint.
     pub dof: usize,
     /// +1 at the lower limit, −1 at the upper.
-    pub sign: Lanes<L>,
+    pub sign: Lanes<L, T>,
     /// Force per missing acceleration.
-    pub weight: Lanes<L>,
+    pub weight: Lanes<L, T>,
     /// The acceleration asked for.
-    pub reference: Lanes<L>,
-    residual: Lanes<L>,
-    slope: Lanes<L>,
+    pub reference: Lanes<L, T>,
+    residual: Lanes<L, T>,
+    slope: Lanes<L, T>,
 }
 
 /// One contact: its normal and tangent rows and the facets of its friction pyramid.
 #[derive(Clone, Copy)]
-pub struct ContactRows<const N: usize, const L: usize> {
+pub struct ContactRows<const N: usize, const L: usize, T: Real = f64> {
     /// The degree of freedom whose chain moves the contact.
     pub last_dof: usize,
     /// Normal velocity per joint velocity.
-    pub normal: [Lanes<L>; N],
+    pub normal: [Lanes<L, T>; N],
     /// Tangential velocity per joint velocity.
-    pub tangent: [Lanes<L>; N],
+    pub tangent: [Lanes<L, T>; N],
     /// Sliding friction coefficient μ.
     pub friction: f64,
     /// Weights of the facets normal + μ·tangent and normal − μ·tangent, and of the normal row.
-    pub weights: [Lanes<L>; 3],
+    pub weights: [Lanes<L, T>; 3],
     /// The accelerations asked of the three rows.
-    pub references: [Lanes<L>; 3],
-    residuals: [Lanes<L>; 3],
-    slopes: [Lanes<L>; 3],
+    pub references: [Lanes<L, T>; 3],
+    residuals: [Lanes<L, T>; 3],
+    slopes: [Lanes<L, T>; 3],
 }
 
 /// All rows of one moment.
 #[derive(Clone)]
-pub struct Constraints<const N: usize, const L: usize> {
-    limits: [LimitRow<L>; N],
+pub struct Constraints<const N: usize, const L: usize, T: Real = f64> {
+    limits: [LimitRow<L, T>; N],
     num_limits: usize,
-    contacts: [ContactRows<N, L>; MAX_CONTACTS],
+    contacts: [ContactRows<N, L, T>; MAX_CONTACTS],
     num_contacts: usize,
 }
 
-impl<const N: usize, const L: usize> Constraints<N, L> {
+impl<const N: usize, const L: usize, T: Real> Constraints<N, L, T> {
     /// No rows.
     #[inline(always)]
     pub fn new() -> Self {
@@ -96,9 +96,9 @@ impl<const N: usize, const L: usize> Constraints<N, L> {
     pub fn push_limit(
         &mut self,
         dof: usize,
-        sign: Lanes<L>,
-        weight: Lanes<L>,
-        reference: Lanes<L>,
+        sign: Lanes<L, T>,
+        weight: Lanes<L, T>,
+        reference: Lanes<L, T>,
     ) {
         let row = &mut self.limits[self.num_limits];
         (row.dof, row.sign, row.weight, row.reference) = (dof, sign, weight, reference);
@@ -107,14 +107,14 @@ impl<const N: usize, const L: usize> Constraints<N, L> {
 
     /// The next free contact, for the caller to fill; it counts from now on.
     #[inline(always)]
-    pub fn push_contact(&mut self) -> &mut ContactRows<N, L> {
+    pub fn push_contact(&mut self) -> &mut ContactRows<N, L, T> {
         self.num_contacts += 1;
         &mut self.contacts[self.num_contacts - 1]
     }
 
     /// Measures how far the acceleration is above what each row asks for.
     #[inline(always)]
-    pub fn measure(&mut self, tree: &Tree<N>, acceleration: &[Lanes<L>; N]) {
+    pub fn measure(&mut self, tree: &Tree<N>, acceleration: &[Lanes<L, T>; N]) {
         for row in &mut self.limits[..self.num_limits] {
             row.residual = row.sign * acceleration[row.dof] - row.reference;
         }
@@ -128,7 +128,7 @@ impl<const N: usize, const L: usize> Constraints<N, L> {
 
     /// Measures how fast each residual changes along a direction of acceleration.
     #[inline(always)]
-    pub fn measure_slopes(&mut self, tree: &Tree<N>, direction: &[Lanes<L>; N]) {
+    pub fn measure_slopes(&mut self, tree: &Tree<N>, direction: &[Lanes<L, T>; N]) {
         for row in &mut self.limits[..self.num_limits] {
             row.slope = row.sign * direction[row.dof];
         }
@@ -139,7 +139,7 @@ impl<const N: usize, const L: usize> Constraints<N, L> {
 
     /// Moves all residuals by `length` times their slopes.
     #[inline(always)]
-    pub fn advance(&mut self, length: Lanes<L>) {
+    pub fn advance(&mut self, length: Lanes<L, T>) {
         for row in &mut self.limits[..self.num_limits] {
             row.residual += length * row.slope;
         }
@@ -152,7 +152,7 @@ impl<const N: usize, const L: usize> Constraints<N, L> {
 
     /// Adds the constraints' part of the cost's gradient, −Jᵀ·force; returns the largest force of a row.
     #[inline(always)]
-    pub fn add_gradient(&self, tree: &Tree<N>, gradient: &mut [Lanes<L>; N]) -> Lanes<L> {
+    pub fn add_gradient(&self, tree: &Tree<N>, gradient: &mut [Lanes<L, T>; N]) -> Lanes<L, T> {
         let mut largest = Lanes::ZERO;
         for row in &self.limits[..self.num_limits] {
             let pull = row.weight.where_negative(row.residual) * row.residual;
@@ -178,7 +178,7 @@ impl<const N: usize, const L: usize> Constraints<N, L> {
 
     /// Adds the constraints' part of the cost's Hessian, Jᵀ·weight·J over the rows that push.
     #[inline(always)]
-    pub fn add_hessian(&self, tree: &Tree<N>, hessian: &mut Matrix<N, L>) {
+    pub fn add_hessian(&self, tree: &Tree<N>, hessian: &mut Matrix<N, L, T>) {
         for row in &self.limits[..self.num_limits] {
             hessian[row.dof][row.dof] += row.weight.where_negative(row.residual);
         }
@@ -205,8 +205,13 @@ impl<const N: usize, const L: usize> Constraints<N, L> {
 
     /// Adds the first and second derivative of the constraints' cost at `length` along the measured slopes.
     #[inline(always)]
-    pub fn add_derivatives(&self, length: Lanes<L>, first: &mut Lanes<L>, second: &mut Lanes<L>) {
-        let mut add = |weight: Lanes<L>, residual: Lanes<L>, slope: Lanes<L>| {
+    pub fn add_derivatives(
+        &self,
+        length: Lanes<L, T>,
+        first: &mut Lanes<L, T>,
+        second: &mut Lanes<L, T>,
+    ) {
+        let mut add = |weight: Lanes<L, T>, residual: Lanes<L, T>, slope: Lanes<L, T>| {
             let moved = residual + length * slope;
             let pull = weight.where_negative(moved) * slope;
             *first += pull * moved;
@@ -227,10 +232,10 @@ impl<const N: usize, const L: usize> Constraints<N, L> {
     }
 }
 
-impl<const N: usize, const L: usize> ContactRows<N, L> {
+impl<const N: usize, const L: usize, T: Real> ContactRows<N, L, T> {
     /// The three rows times a vector: normal + μ·tangent, normal − μ·tangent, normal.
     #[inline(always)]
-    pub fn rows_times(&self, tree: &Tree<N>, vector: &[Lanes<L>; N]) -> [Lanes<L>; 3] {
+    pub fn rows_times(&self, tree: &Tree<N>, vector: &[Lanes<L, T>; N]) -> [Lanes<L, T>; 3] {
         let (mut normal, mut tangent) = (Lanes::ZERO, Lanes::ZERO);
         for &k in tree.chains[self.last_dof].dofs() {
             normal += self.normal[k] * vector[k];

@@ -2,18 +2,18 @@
 
 use super::constraints::Constraints;
 use super::kinematics::{Kinematics, Vector};
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Real};
 use super::model::{ContactPair, FloorContact, Model, SelfContact, Spring};
 use super::segments::nearest_points;
 
 /// Fills `constraints` for the joint positions and velocities given.
 #[inline(always)]
-pub fn find<const N: usize, const L: usize>(
+pub fn find<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
-    kinematics: &Kinematics<N, L>,
-    position: &[Lanes<L>; N],
-    velocity: &[Lanes<L>; N],
-    constraints: &mut Constraints<N, L>,
+    kinematics: &Kinematics<N, L, T>,
+    position: &[Lanes<L, T>; N],
+    velocity: &[Lanes<L, T>; N],
+    constraints: &mut Constraints<N, L, T>,
 ) {
     constraints.clear();
     find_limits(model, position, velocity, constraints);
@@ -26,11 +26,11 @@ pub fn find<const N: usize, const L: usize>(
 }
 
 #[inline(always)]
-fn find_limits<const N: usize, const L: usize>(
+fn find_limits<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
-    position: &[Lanes<L>; N],
-    velocity: &[Lanes<L>; N],
-    constraints: &mut Constraints<N, L>,
+    position: &[Lanes<L, T>; N],
+    velocity: &[Lanes<L, T>; N],
+    constraints: &mut Constraints<N, L, T>,
 ) {
     for dof in 0..N {
         let Some(limit) = &model.joints[dof].limit else {
@@ -52,12 +52,12 @@ fn find_limits<const N: usize, const L: usize>(
 }
 
 #[inline(always)]
-fn find_floor<const N: usize, const L: usize>(
+fn find_floor<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
-    kinematics: &Kinematics<N, L>,
-    velocity: &[Lanes<L>; N],
+    kinematics: &Kinematics<N, L, T>,
+    velocity: &[Lanes<L, T>; N],
     contact: &FloorContact,
-    constraints: &mut Constraints<N, L>,
+    constraints: &mut Constraints<N, L, T>,
 ) {
     let frame = &kinematics.frames[contact.body];
     let offset = frame.turn(contact.end);
@@ -77,12 +77,12 @@ fn find_floor<const N: usize, const L: usize>(
 }
 
 #[inline(always)]
-fn find_self<const N: usize, const L: usize>(
+fn find_self<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
-    kinematics: &Kinematics<N, L>,
-    velocity: &[Lanes<L>; N],
+    kinematics: &Kinematics<N, L, T>,
+    velocity: &[Lanes<L, T>; N],
     contact: &SelfContact,
-    constraints: &mut Constraints<N, L>,
+    constraints: &mut Constraints<N, L, T>,
 ) {
     let Some(near) = nearest_points(kinematics, contact) else {
         return;
@@ -105,11 +105,11 @@ fn find_self<const N: usize, const L: usize>(
 
 /// How fast two links part along a normal, per joint velocity.
 #[inline(always)]
-fn separation<const N: usize, const L: usize>(
-    above: ([Lanes<L>; N], [Lanes<L>; N]),
-    below: ([Lanes<L>; N], [Lanes<L>; N]),
-    normal: Vector<L>,
-) -> [Lanes<L>; N] {
+fn separation<const N: usize, const L: usize, T: Real>(
+    above: ([Lanes<L, T>; N], [Lanes<L, T>; N]),
+    below: ([Lanes<L, T>; N], [Lanes<L, T>; N]),
+    normal: Vector<L, T>,
+) -> [Lanes<L, T>; N] {
     let mut row = [Lanes::ZERO; N];
     for k in 0..N {
         row[k] = normal[0] * (below.0[k] - above.0[k]) + normal[1] * (below.1[k] - above.1[k]);
@@ -119,12 +119,12 @@ fn separation<const N: usize, const L: usize>(
 
 /// Completes a contact whose rows are set: weights and reference accelerations.
 #[inline(always)]
-fn finish<const N: usize, const L: usize>(
+fn finish<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
     pair: &ContactPair,
-    distance: Lanes<L>,
-    velocity: &[Lanes<L>; N],
-    rows: &mut super::constraints::ContactRows<N, L>,
+    distance: Lanes<L, T>,
+    velocity: &[Lanes<L, T>; N],
+    rows: &mut super::constraints::ContactRows<N, L, T>,
 ) {
     let depth = distance - Lanes::splat(pair.margin);
     let impedance = pair.spring.impedance(depth);

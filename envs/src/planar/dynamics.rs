@@ -4,29 +4,29 @@
 //! I = Σ (Iᵢ + mᵢ|cᵢ|²), so the hinges i above j share Mᵢⱼ = ±(I − p·(aᵢ + aⱼ) + m aᵢ·aⱼ) with anchors a.
 
 use super::kinematics::{Kinematics, Vector};
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Real};
 use super::model::{Model, Motion};
 use super::tree::Matrix;
 
 /// A link together with everything that hangs on it.
 #[derive(Clone, Copy)]
-struct Subtree<const L: usize> {
-    moment: Vector<L>,
-    second_moment: Lanes<L>,
-    force: Vector<L>,
-    torque: Lanes<L>,
+struct Subtree<const L: usize, T: Real = f64> {
+    moment: Vector<L, T>,
+    second_moment: Lanes<L, T>,
+    force: Vector<L, T>,
+    torque: Lanes<L, T>,
 }
 
 /// Writes the mass matrix and returns the smooth force: springs, dampers and motors minus gravity and
 /// velocity products. `motor_force` is the motors' force on each joint.
 #[inline(always)]
-pub fn mass_and_force<const N: usize, const L: usize>(
+pub fn mass_and_force<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
-    kinematics: &Kinematics<N, L>,
-    state: (&[Lanes<L>; N], &[Lanes<L>; N]),
-    motor_force: &[Lanes<L>; N],
-    mass: &mut Matrix<N, L>,
-) -> [Lanes<L>; N] {
+    kinematics: &Kinematics<N, L, T>,
+    state: (&[Lanes<L, T>; N], &[Lanes<L, T>; N]),
+    motor_force: &[Lanes<L, T>; N],
+    mass: &mut Matrix<N, L, T>,
+) -> [Lanes<L, T>; N] {
     let subtrees = subtrees(model, kinematics);
     let (position, velocity) = state;
     let mut force = *motor_force;
@@ -72,10 +72,10 @@ pub fn mass_and_force<const N: usize, const L: usize>(
 }
 
 #[inline(always)]
-fn subtrees<const N: usize, const L: usize>(
+fn subtrees<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
-    kinematics: &Kinematics<N, L>,
-) -> [Subtree<L>; N] {
+    kinematics: &Kinematics<N, L, T>,
+) -> [Subtree<L, T>; N] {
     let nothing = Subtree {
         moment: [Lanes::ZERO; 2],
         second_moment: Lanes::ZERO,
@@ -109,7 +109,7 @@ fn subtrees<const N: usize, const L: usize>(
 }
 
 #[inline(always)]
-fn accumulate<const L: usize>(sum: &mut Subtree<L>, part: &Subtree<L>) {
+fn accumulate<const L: usize, T: Real>(sum: &mut Subtree<L, T>, part: &Subtree<L, T>) {
     for k in 0..2 {
         sum.moment[k] += part.moment[k];
         sum.force[k] += part.force[k];

@@ -5,7 +5,7 @@ use super::contact;
 use super::description::Integrator;
 use super::dynamics::mass_and_force;
 use super::kinematics::Kinematics;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Real};
 use super::model::Model;
 use super::solver::minimise;
 use super::tree::Matrix;
@@ -13,16 +13,16 @@ use crate::dispatch::{self, Work};
 
 /// The whole state of `L` robots. The guess is part of it: with another one the last digits differ.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct State<const N: usize, const L: usize> {
+pub struct State<const N: usize, const L: usize, T: Real = f64> {
     /// Joint positions, m or rad.
-    pub position: [Lanes<L>; N],
+    pub position: [Lanes<L, T>; N],
     /// Joint velocities, m/s or rad/s.
-    pub velocity: [Lanes<L>; N],
+    pub velocity: [Lanes<L, T>; N],
     /// The last solved acceleration, from which the solver starts (MuJoCo's qacc_warmstart).
-    pub guess: [Lanes<L>; N],
+    pub guess: [Lanes<L, T>; N],
 }
 
-impl<const N: usize, const L: usize> State<N, L> {
+impl<const N: usize, const L: usize, T: Real> State<N, L, T> {
     /// All zero.
     pub const ZERO: Self = Self {
         position: [Lanes::ZERO; N],
@@ -33,11 +33,11 @@ impl<const N: usize, const L: usize> State<N, L> {
 
 /// What a call did besides moving the state.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcome<const N: usize, const L: usize> {
+pub struct Outcome<const N: usize, const L: usize, T: Real = f64> {
     /// The force of limits and contacts on each joint at the last evaluation (MuJoCo's qfrc_constraint).
-    pub constraint_force: [Lanes<L>; N],
+    pub constraint_force: [Lanes<L, T>; N],
     /// The joint positions of the last evaluation: with Runge–Kutta the last stage's, not the final ones.
-    pub evaluated_position: [Lanes<L>; N],
+    pub evaluated_position: [Lanes<L, T>; N],
     /// How much work it took.
     pub effort: Effort,
 }
@@ -51,23 +51,23 @@ pub struct Effort {
     pub newton_steps: usize,
 }
 
-struct Scratch<const N: usize, const L: usize> {
-    kinematics: Kinematics<N, L>,
-    constraints: Constraints<N, L>,
-    mass: Matrix<N, L>,
-    force: [Lanes<L>; N],
-    position: [Lanes<L>; N],
+struct Scratch<const N: usize, const L: usize, T: Real = f64> {
+    kinematics: Kinematics<N, L, T>,
+    constraints: Constraints<N, L, T>,
+    mass: Matrix<N, L, T>,
+    force: [Lanes<L, T>; N],
+    position: [Lanes<L, T>; N],
     effort: Effort,
 }
 
 /// Advances the state by `num_steps` simulation steps under constant motor forces (one per joint, N or N·m), with the
 /// widest vector instructions at hand.
-pub fn advance<const N: usize, const L: usize>(
+pub fn advance<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
-    state: &mut State<N, L>,
-    motor_force: &[Lanes<L>; N],
+    state: &mut State<N, L, T>,
+    motor_force: &[Lanes<L, T>; N],
     num_steps: usize,
-) -> Outcome<N, L> {
+) -> Outcome<N, L, T> {
     dispatch::run(Advance {
         model,
         state,
@@ -76,29 +76,29 @@ pub fn advance<const N: usize, const L: usize>(
     })
 }
 
-struct Advance<'a, const N: usize, const L: usize> {
+struct Advance<'a, const N: usize, const L: usize, T: Real = f64> {
     model: &'a Model<N>,
-    state: &'a mut State<N, L>,
-    motor_force: &'a [Lanes<L>; N],
+    state: &'a mut State<N, L, T>,
+    motor_force: &'a [Lanes<L, T>; N],
     num_steps: usize,
 }
 
-impl<const N: usize, const L: usize> Work for Advance<'_, N, L> {
-    type Output = Outcome<N, L>;
+impl<const N: usize, const L: usize, T: Real> Work for Advance<'_, N, L, T> {
+    type Output = Outcome<N, L, T>;
 
     #[inline(always)]
-    fn run(self) -> Outcome<N, L> {
+    fn run(self) -> Outcome<N, L, T> {
         simulate(self.model, self.state, self.motor_force, self.num_steps)
     }
 }
 
 #[inline(always)]
-fn simulate<const N: usize, const L: usize>(
+fn simulate<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
-    state: &mut State<N, L>,
-    motor_force: &[Lanes<L>; N],
+    state: &mut State<N, L, T>,
+    motor_force: &[Lanes<L, T>; N],
     num_steps: usize,
-) -> Outcome<N, L> {
+) -> Outcome<N, L, T> {
     let mut scratch = Scratch {
         kinematics: Kinematics::new(),
         constraints: Constraints::new(),
@@ -124,11 +124,11 @@ fn simulate<const N: usize, const L: usize>(
 /// One step of the model's integrator. Both rules evaluate the forces at a list of stages; a stage starts from the
 /// state that begins the step, moved by the previous stage's velocity and acceleration.
 #[inline(always)]
-fn simulation_step<const N: usize, const L: usize>(
+fn simulation_step<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
-    state: &mut State<N, L>,
-    motor_force: &[Lanes<L>; N],
-    scratch: &mut Scratch<N, L>,
+    state: &mut State<N, L, T>,
+    motor_force: &[Lanes<L, T>; N],
+    scratch: &mut Scratch<N, L, T>,
 ) {
     let step = model.timestep;
     let (reach, share): (&[f64], &[f64]) = match model.integrator {
@@ -178,12 +178,12 @@ fn simulation_step<const N: usize, const L: usize>(
 
 /// Forward dynamics: writes the acceleration at a state into `acceleration`, which holds the guess.
 #[inline(always)]
-fn evaluate<const N: usize, const L: usize>(
+fn evaluate<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
-    state: (&[Lanes<L>; N], &[Lanes<L>; N]),
-    motor_force: &[Lanes<L>; N],
-    scratch: &mut Scratch<N, L>,
-    acceleration: &mut [Lanes<L>; N],
+    state: (&[Lanes<L, T>; N], &[Lanes<L, T>; N]),
+    motor_force: &[Lanes<L, T>; N],
+    scratch: &mut Scratch<N, L, T>,
+    acceleration: &mut [Lanes<L, T>; N],
 ) {
     let Scratch {
         kinematics,
@@ -203,10 +203,10 @@ fn evaluate<const N: usize, const L: usize>(
 
 /// Replaces a by (M + h·B)⁻¹·M·a: Euler with the joint damping B taken at the end of the step.
 #[inline(always)]
-fn implicit_damping<const N: usize, const L: usize>(
+fn implicit_damping<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
-    scratch: &Scratch<N, L>,
-    acceleration: &mut [Lanes<L>; N],
+    scratch: &Scratch<N, L, T>,
+    acceleration: &mut [Lanes<L, T>; N],
 ) {
     if !model.damped {
         return;

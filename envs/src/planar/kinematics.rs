@@ -3,36 +3,36 @@
 //! Horizontal positions are relative to the root: sliding along x changes no force, and small numbers keep more digits
 //! after a run of hundreds of metres.
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Real};
 use super::model::{Body, Model, Motion};
 use super::trigonometry::sin_cos;
 
 /// A point or vector (x, z).
-pub type Vector<const L: usize> = [Lanes<L>; 2];
+pub type Vector<const L: usize, T = f64> = [Lanes<L, T>; 2];
 
 /// One link's frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Frame<const L: usize> {
+pub struct Frame<const L: usize, T: Real = f64> {
     /// Angle about +y, rad.
-    pub angle: Lanes<L>,
+    pub angle: Lanes<L, T>,
     /// Its sine.
-    pub sine: Lanes<L>,
+    pub sine: Lanes<L, T>,
     /// Its cosine.
-    pub cosine: Lanes<L>,
+    pub cosine: Lanes<L, T>,
     /// The origin, m (x relative to the root).
-    pub origin: Vector<L>,
+    pub origin: Vector<L, T>,
     /// Angular velocity, rad/s.
-    pub angular_velocity: Lanes<L>,
+    pub angular_velocity: Lanes<L, T>,
     /// Acceleration of the origin if all joint accelerations were zero, m/s².
-    pub acceleration: Vector<L>,
+    pub acceleration: Vector<L, T>,
 }
 
-impl<const L: usize> Frame<L> {
+impl<const L: usize, T: Real> Frame<L, T> {
     /// The world's frame.
     pub const WORLD: Self = Self {
         angle: Lanes::ZERO,
         sine: Lanes::ZERO,
-        cosine: Lanes([1.0; L]),
+        cosine: Lanes([T::ONE; L]),
         origin: [Lanes::ZERO; 2],
         angular_velocity: Lanes::ZERO,
         acceleration: [Lanes::ZERO; 2],
@@ -40,7 +40,7 @@ impl<const L: usize> Frame<L> {
 
     /// A vector of the link's frame, turned into the world's.
     #[inline(always)]
-    pub fn turn(&self, vector: [f64; 2]) -> Vector<L> {
+    pub fn turn(&self, vector: [f64; 2]) -> Vector<L, T> {
         [
             self.cosine * vector[0] + self.sine * vector[1],
             self.cosine * vector[1] - self.sine * vector[0],
@@ -49,7 +49,7 @@ impl<const L: usize> Frame<L> {
 
     /// The acceleration of the point at `offset` from the origin if all joint accelerations were zero.
     #[inline(always)]
-    pub fn acceleration_at(&self, offset: Vector<L>) -> Vector<L> {
+    pub fn acceleration_at(&self, offset: Vector<L, T>) -> Vector<L, T> {
         let square = self.angular_velocity * self.angular_velocity;
         [
             self.acceleration[0] - square * offset[0],
@@ -60,14 +60,14 @@ impl<const L: usize> Frame<L> {
 
 /// All links and joints at one moment.
 #[derive(Clone, Debug)]
-pub struct Kinematics<const N: usize, const L: usize> {
+pub struct Kinematics<const N: usize, const L: usize, T: Real = f64> {
     /// The links' frames.
-    pub frames: [Frame<L>; N],
+    pub frames: [Frame<L, T>; N],
     /// The hinges' anchors, m.
-    pub anchors: [Vector<L>; N],
+    pub anchors: [Vector<L, T>; N],
 }
 
-impl<const N: usize, const L: usize> Kinematics<N, L> {
+impl<const N: usize, const L: usize, T: Real> Kinematics<N, L, T> {
     /// Every link in the world's frame, to be filled by [`Self::update`].
     #[inline(always)]
     pub fn new() -> Self {
@@ -79,7 +79,12 @@ impl<const N: usize, const L: usize> Kinematics<N, L> {
 
     /// Moves every link to the joint positions and velocities given.
     #[inline(always)]
-    pub fn update(&mut self, model: &Model<N>, position: &[Lanes<L>; N], velocity: &[Lanes<L>; N]) {
+    pub fn update(
+        &mut self,
+        model: &Model<N>,
+        position: &[Lanes<L, T>; N],
+        velocity: &[Lanes<L, T>; N],
+    ) {
         for (index, body) in model.bodies.iter().enumerate() {
             let parent = body
                 .parent
@@ -109,8 +114,8 @@ impl<const N: usize, const L: usize> Kinematics<N, L> {
         &self,
         model: &Model<N>,
         body: &Body,
-        point: Vector<L>,
-    ) -> ([Lanes<L>; N], [Lanes<L>; N]) {
+        point: Vector<L, T>,
+    ) -> ([Lanes<L, T>; N], [Lanes<L, T>; N]) {
         let (mut along_x, mut along_z) = ([Lanes::ZERO; N], [Lanes::ZERO; N]);
         for &dof in model.tree.chains[body.last_dof()].dofs() {
             match model.joints[dof].motion {
@@ -130,11 +135,11 @@ impl<const N: usize, const L: usize> Kinematics<N, L> {
 
 /// Turns a frame by `turn[0]` with the velocity `turn[1]` about a point fixed in it; returns where that point is.
 #[inline(always)]
-fn rotate_about<const L: usize>(
-    frame: &mut Frame<L>,
+fn rotate_about<const L: usize, T: Real>(
+    frame: &mut Frame<L, T>,
     anchor: [f64; 2],
-    turn: [Lanes<L>; 2],
-) -> Vector<L> {
+    turn: [Lanes<L, T>; 2],
+) -> Vector<L, T> {
     let before = frame.turn(anchor);
     let fixed = [frame.origin[0] + before[0], frame.origin[1] + before[1]];
     let fixed_acceleration = frame.acceleration_at(before);

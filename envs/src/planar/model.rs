@@ -1,7 +1,7 @@
 //! A robot as the engine reads it: masses, inertias, chains and contact rows compiled from its description.
 
 use super::description::{Integrator, Softness};
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Real};
 use super::tree::Tree;
 
 /// The most contacts that the engine can hold at once: two per capsule for the floor and two per self-contact pair.
@@ -217,7 +217,7 @@ impl Spring {
 
     /// The impedance at a depth (distance beyond the margin, m or rad; its sign does not matter).
     #[inline(always)]
-    pub fn impedance<const L: usize>(&self, depth: Lanes<L>) -> Lanes<L> {
+    pub fn impedance<const L: usize, T: Real>(&self, depth: Lanes<L, T>) -> Lanes<L, T> {
         if self.start == self.end {
             return Lanes::splat(self.start);
         }
@@ -232,7 +232,10 @@ impl Spring {
 
     /// 1/R for a row whose inverse weight is `inverse_weight` (times `scale`), R = (1 − d)/d · inverse_weight.
     #[inline(always)]
-    pub fn weight<const L: usize>(impedance: Lanes<L>, inverse_weight: f64) -> Lanes<L> {
+    pub fn weight<const L: usize, T: Real>(
+        impedance: Lanes<L, T>,
+        inverse_weight: f64,
+    ) -> Lanes<L, T> {
         let regulariser = (Lanes::splat(1.0) - impedance) * inverse_weight / impedance;
         Lanes::splat(1.0) / regulariser.max(Lanes::splat(MIN_VALUE))
     }

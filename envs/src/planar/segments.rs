@@ -4,26 +4,26 @@
 //! to two, at the segments' ends. Two axes that cross have no normal in the plane: such a contact pushes nothing.
 
 use super::kinematics::{Kinematics, Vector};
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Real};
 use super::model::{Capsule, SelfContact};
 
 /// A contact between two capsules.
 #[derive(Clone, Copy)]
-pub struct Touch<const L: usize> {
+pub struct Touch<const L: usize, T: Real = f64> {
     /// Distance of the surfaces, m; negative is overlap, infinite where there is no contact.
-    pub distance: Lanes<L>,
+    pub distance: Lanes<L, T>,
     /// Unit vector from the first capsule to the second.
-    pub normal: Vector<L>,
+    pub normal: Vector<L, T>,
     /// Half way between the surfaces, m.
-    pub point: Vector<L>,
+    pub point: Vector<L, T>,
 }
 
 /// The contacts of a pair (the second is used by parallel capsules only); `None` if no lane comes near.
 #[inline(always)]
-pub fn nearest_points<const N: usize, const L: usize>(
-    kinematics: &Kinematics<N, L>,
+pub fn nearest_points<const N: usize, const L: usize, T: Real>(
+    kinematics: &Kinematics<N, L, T>,
     pair: &SelfContact,
-) -> Option<[Touch<L>; 2]> {
+) -> Option<[Touch<L, T>; 2]> {
     let first = place(kinematics, &pair.first);
     let second = place(kinematics, &pair.second);
     let between = [
@@ -42,19 +42,19 @@ pub fn nearest_points<const N: usize, const L: usize>(
     };
     let mut touches = [far; 2];
     for lane in 0..L {
-        let pick = |segment: &Placed<L>| Segment {
-            centre: segment.centre.map(|c| c.0[lane]),
-            axis: segment.axis.map(|c| c.0[lane]),
+        let pick = |segment: &Placed<L, T>| Segment {
+            centre: segment.centre.map(|c| c.0[lane].wide()),
+            axis: segment.axis.map(|c| c.0[lane].wide()),
             half_length: segment.half_length,
             radius: segment.radius,
         };
         let found = touch_segments(&pick(&first), &pick(&second), pair.pair.margin);
         for (touch, found) in touches.iter_mut().zip(found) {
             let Some(found) = found else { continue };
-            touch.distance.0[lane] = found.distance;
+            touch.distance.0[lane] = T::of(found.distance);
             for k in 0..2 {
-                touch.normal[k].0[lane] = found.normal[k];
-                touch.point[k].0[lane] = found.point[k];
+                touch.normal[k].0[lane] = T::of(found.normal[k]);
+                touch.point[k].0[lane] = T::of(found.point[k]);
             }
         }
     }
@@ -65,18 +65,18 @@ fn reach_of_radii(pair: &SelfContact) -> f64 {
     pair.first.radius + pair.second.radius + pair.pair.margin
 }
 
-struct Placed<const L: usize> {
-    centre: Vector<L>,
-    axis: Vector<L>,
+struct Placed<const L: usize, T: Real = f64> {
+    centre: Vector<L, T>,
+    axis: Vector<L, T>,
     half_length: f64,
     radius: f64,
 }
 
 #[inline(always)]
-fn place<const N: usize, const L: usize>(
-    kinematics: &Kinematics<N, L>,
+fn place<const N: usize, const L: usize, T: Real>(
+    kinematics: &Kinematics<N, L, T>,
     capsule: &Capsule,
-) -> Placed<L> {
+) -> Placed<L, T> {
     let frame = &kinematics.frames[capsule.body];
     let offset = frame.turn(capsule.centre);
     Placed {

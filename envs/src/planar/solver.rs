@@ -4,24 +4,17 @@
 //! the acceleration of the step before. A lane that has converged stands still while its neighbours go on.
 
 use super::constraints::Constraints;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Real};
 use super::tree::{Matrix, Tree, dot};
-
-const MAX_ITERATIONS: usize = 50;
-const MAX_LINE_SEARCH: usize = 40;
-/// A lane has converged when its gradient is below this share of the largest force.
-const TOLERANCE: f64 = 2e-14;
-/// The line search ends at this share of the slope that it began with.
-const LINE_TOLERANCE: f64 = 1e-9;
 
 /// Replaces `acceleration` (the guess) by the minimum; returns how many Newton steps the slowest lane took.
 #[inline(always)]
-pub fn minimise<const N: usize, const L: usize>(
+pub fn minimise<const N: usize, const L: usize, T: Real>(
     tree: &Tree<N>,
-    mass: &Matrix<N, L>,
-    force: &[Lanes<L>; N],
-    constraints: &mut Constraints<N, L>,
-    acceleration: &mut [Lanes<L>; N],
+    mass: &Matrix<N, L, T>,
+    force: &[Lanes<L, T>; N],
+    constraints: &mut Constraints<N, L, T>,
+    acceleration: &mut [Lanes<L, T>; N],
 ) -> usize {
     let mut pull = tree.multiply(mass, acceleration);
     let mut force_scale = Lanes::ZERO;
@@ -30,14 +23,14 @@ pub fn minimise<const N: usize, const L: usize>(
         pull[k] -= force[k];
     }
     constraints.measure(tree, acceleration);
-    for iteration in 0..MAX_ITERATIONS {
+    for iteration in 0..T::MAX_NEWTON_STEPS {
         let mut gradient = pull;
         let largest = constraints.add_gradient(tree, &mut gradient);
         let mut norm = Lanes::ZERO;
         for component in gradient {
             norm = norm.max(component.abs());
         }
-        let tolerance = force_scale.max(largest) * TOLERANCE;
+        let tolerance = force_scale.max(largest) * T::SOLVER_TOLERANCE;
         if !tolerance.any_below(norm) {
             return iteration;
         }
@@ -61,22 +54,22 @@ pub fn minimise<const N: usize, const L: usize>(
         }
         constraints.advance(length);
     }
-    MAX_ITERATIONS
+    T::MAX_NEWTON_STEPS
 }
 
 /// The length at which the cost along the measured slopes is least. `start` holds the quadratic part's first and second
 /// derivative and the whole cost's first derivative, all at length zero.
 #[inline(always)]
-fn line_search<const N: usize, const L: usize>(
-    constraints: &Constraints<N, L>,
-    start: [Lanes<L>; 3],
-) -> Lanes<L> {
+fn line_search<const N: usize, const L: usize, T: Real>(
+    constraints: &Constraints<N, L, T>,
+    start: [Lanes<L, T>; 3],
+) -> Lanes<L, T> {
     let [slope, curvature, whole_slope] = start;
-    let enough = whole_slope.abs() * LINE_TOLERANCE;
+    let enough = whole_slope.abs() * T::LINE_TOLERANCE;
     let mut length = Lanes::splat(1.0);
     let mut low = Lanes::ZERO;
     let mut high = Lanes::splat(f64::INFINITY);
-    for _ in 0..MAX_LINE_SEARCH {
+    for _ in 0..T::MAX_LINE_SEARCH {
         let (mut first, mut second) = (slope + length * curvature, curvature);
         constraints.add_derivatives(length, &mut first, &mut second);
         let size = first.abs();

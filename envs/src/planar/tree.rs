@@ -3,10 +3,10 @@
 //! Entry (i, j) can differ from zero only if one degree of freedom is the other's ancestor. Factoring from the leaves to
 //! the root as H = LᵀDL then makes no new entries (R. Featherstone, "Rigid Body Dynamics Algorithms", 2008, §6.5).
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Real};
 
 /// A symmetric matrix, lower half: `matrix[i][j]` with j ≤ i.
-pub type Matrix<const N: usize, const L: usize> = [[Lanes<L>; N]; N];
+pub type Matrix<const N: usize, const L: usize, T = f64> = [[Lanes<L, T>; N]; N];
 
 /// A degree of freedom's ancestors, root first, and last itself.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ pub struct Tree<const N: usize> {
 impl<const N: usize> Tree<N> {
     /// Replaces H by L (below the diagonal) and 1/D (on it), H = LᵀDL.
     #[inline(always)]
-    pub fn factor<const L: usize>(&self, matrix: &mut Matrix<N, L>) {
+    pub fn factor<const L: usize, T: Real>(&self, matrix: &mut Matrix<N, L, T>) {
         for k in (0..N).rev() {
             let inverse = Lanes::splat(1.0) / matrix[k][k];
             let row = matrix[k];
@@ -68,7 +68,11 @@ impl<const N: usize> Tree<N> {
 
     /// Replaces the right-hand side by the solution of LᵀDL x = b.
     #[inline(always)]
-    pub fn solve<const L: usize>(&self, factors: &Matrix<N, L>, vector: &mut [Lanes<L>; N]) {
+    pub fn solve<const L: usize, T: Real>(
+        &self,
+        factors: &Matrix<N, L, T>,
+        vector: &mut [Lanes<L, T>; N],
+    ) {
         for k in (0..N).rev() {
             let value = vector[k];
             for &i in self.chains[k].ancestors() {
@@ -86,11 +90,11 @@ impl<const N: usize> Tree<N> {
 
     /// The matrix times a vector.
     #[inline(always)]
-    pub fn multiply<const L: usize>(
+    pub fn multiply<const L: usize, T: Real>(
         &self,
-        matrix: &Matrix<N, L>,
-        vector: &[Lanes<L>; N],
-    ) -> [Lanes<L>; N] {
+        matrix: &Matrix<N, L, T>,
+        vector: &[Lanes<L, T>; N],
+    ) -> [Lanes<L, T>; N] {
         let mut out = [Lanes::ZERO; N];
         for k in 0..N {
             let mut sum = matrix[k][k] * vector[k];
@@ -106,7 +110,10 @@ impl<const N: usize> Tree<N> {
 
 /// The scalar product of two vectors.
 #[inline(always)]
-pub fn dot<const N: usize, const L: usize>(a: &[Lanes<L>; N], b: &[Lanes<L>; N]) -> Lanes<L> {
+pub fn dot<const N: usize, const L: usize, T: Real>(
+    a: &[Lanes<L, T>; N],
+    b: &[Lanes<L, T>; N],
+) -> Lanes<L, T> {
     let mut sum = Lanes::ZERO;
     for k in 0..N {
         sum += a[k] * b[k];

@@ -4,7 +4,7 @@
 //! is within 2.3e-16 of libm's for the angles that joints reach (|angle| < 200 rad is tested; the reduction holds to
 //! 1e5), does not depend on the system's libm, and takes eight angles at once.
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Real};
 
 const TWO_OVER_PI: f64 = std::f64::consts::FRAC_2_PI;
 // π/2 in three parts; the first two have 33 significant bits, so that k·part is exact for |k| < 2^20.
@@ -31,9 +31,15 @@ const COS: [f64; 6] = [
     -1.135_964_755_778_819_5e-11,
 ];
 
-/// Sine and cosine of `angle` in radians, in this order.
+/// Sine and cosine of `angle` in radians, in this order; computed in f64 for every `T`.
 #[inline(always)]
-pub fn sin_cos<const L: usize>(angle: Lanes<L>) -> (Lanes<L>, Lanes<L>) {
+pub fn sin_cos<const L: usize, T: Real>(angle: Lanes<L, T>) -> (Lanes<L, T>, Lanes<L, T>) {
+    let (sine, cosine) = sin_cos_f64(Lanes(angle.0.map(T::wide)));
+    (Lanes(sine.0.map(T::of)), Lanes(cosine.0.map(T::of)))
+}
+
+#[inline(always)]
+fn sin_cos_f64<const L: usize>(angle: Lanes<L>) -> (Lanes<L>, Lanes<L>) {
     let quarter_turns = angle.map(|x| (x * TWO_OVER_PI + ROUNDER) - ROUNDER);
     let rest = (angle - quarter_turns * HALF_PI_HIGH) - quarter_turns * HALF_PI_MIDDLE;
     let tail = quarter_turns * HALF_PI_LOW;
