@@ -2,7 +2,11 @@
 //!
 //! `cargo bench -p tiltrl-policies --bench loops -- [--threads N] [--only NAME]` prints medians.
 
+use std::sync::Arc;
+
 use burn::tensor::Device;
+use tiltrl_policies::acting::FrozenPolicy;
+use tiltrl_policies::gaussian::GaussianDiffusion;
 use tiltrl_policies::iql::{Iql, IqlConfig, Transitions};
 use tiltrl_policies::kernels::adam::{Adam, AdamConfig};
 use tiltrl_policies::kernels::math::Activation;
@@ -12,6 +16,7 @@ use tiltrl_policies::kernels::pass::Net;
 use tiltrl_policies::kernels::train::{self, Descent, Packing, Pass, Task};
 use tiltrl_policies::nets::{Mlp, host};
 use tiltrl_policies::noise::Noise;
+use tiltrl_policies::schedule::{Prediction, Schedule, ScheduleKind};
 
 #[path = "../../benches/serve.rs"]
 mod serve;
@@ -74,6 +79,43 @@ fn training(rows: usize, activation: Activation, layer_norm: bool) -> Box<dyn Fn
     })
 }
 
+/// A forward pass with weights packed once.
+fn inference(rows: usize) -> Box<dyn FnMut()> {
+    let spec = spec(Activation::Silu, false);
+    let input = Noise::keyed(2, "bench", 0).normals(rows, 87);
+    let parameters = parameters(&spec);
+    let (mut packing, mut pass) = (Packing::new(&spec), Pass::default());
+    packing.pack(&parameters, false);
+    Box::new(move || {
+        let task = Task {
+            net: packing.net(&parameters),
+            input: &input,
+            keep: false,
+            pass: &mut pass,
+        };
+        inside(|| train::forward(vec![task]));
+    })
+}
+
+/// 20 sequential denoising steps of 64 rows, noise drawn and added.
+fn denoising() -> Box<dyn FnMut()> {
+    let spec = spec(Activation::Silu, false);
+    let schedule = Schedule::new(ScheduleKind::Cosine, 20, Prediction::Velocity);
+    let model = GaussianDiffusion {
+        net: Mlp::new(spec, 1.0, &mut Noise::keyed(1, "bench", 0), &Device::flex()),
+        schedule: Arc::new(schedule.expect("memoryless")),
+        dim: 6,
+        condition_dim: 65,
+        exact: None,
+    };
+    let frozen = FrozenPolicy::new(&model).expect("plain");
+    let mut noise = Noise::keyed(2, "bench", 0);
+    let condition = noise.normals(64, 65);
+    Box::new(move || {
+        std::hint::black_box(frozen.sample(&condition, &mut noise));
+    })
+}
+
 /// An update of twin Q, V and targets on 256 transitions of the hopper's widths.
 fn critic() -> Box<dyn FnMut()> {
     let config = IqlConfig {
@@ -112,6 +154,11 @@ fn cases() -> Vec<Case> {
         ("train_1024", training(1024, Activation::Silu, false)),
         ("mish", training(256, Activation::Mish, false)),
         ("norm_gelu", training(256, Activation::Gelu, true)),
+        ("infer_1", inference(1)),
+        ("infer_10", inference(10)),
+        ("infer_256", inference(256)),
+        ("infer_4096", inference(4096)),
+        ("rollout_64x20", denoising()),
         ("iql", critic()),
     ]
 }
