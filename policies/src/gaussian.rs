@@ -50,7 +50,7 @@ pub struct GaussianPath {
     pub condition: Tensor<2>,
 }
 
-fn embedding(step: usize, num_steps: usize) -> [f32; EMBEDDING] {
+pub(crate) fn embedding(step: usize, num_steps: usize) -> [f32; EMBEDDING] {
     let t = (num_steps - step) as f64 / num_steps as f64;
     std::array::from_fn(|i| {
         let frequency = 2f64.powi((i / 2) as i32) * std::f64::consts::FRAC_PI_2;

@@ -3,6 +3,7 @@
 //! A prior μ(a|s) is a [`sequential::SequentialModel`]; [`finetune::Finetuner`] turns it into the posterior
 //! π(a|s) ∝ μ(a|s) exp(Q(s, a)/α) (Venkatraman et al. 2024, arXiv:2405.20971).
 
+pub mod acting;
 pub mod advantage;
 pub mod autoregressive;
 pub mod certificate;

@@ -3,6 +3,7 @@
 use burn::tensor::Device;
 use ndarray::{Array2, ArrayView2};
 
+use crate::acting::FrozenPolicy;
 use crate::gaussian::GaussianDiffusion;
 use crate::iql::Iql;
 use crate::nets::{host, matrix};
@@ -113,10 +114,13 @@ impl Policy for DiffusionPolicy<'_> {
             }
         }
         let dim = self.model.dim;
-        let latent = host(
-            self.model
-                .sample(&matrix(repeated.clone(), width, &device), noise),
-        );
+        let latent = match FrozenPolicy::of(self.model) {
+            Some(frozen) => frozen.sample(&repeated, noise),
+            None => {
+                let condition = matrix(repeated.clone(), width, &device);
+                host(self.model.sample(&condition, noise))
+            }
+        };
         let candidates = self.coordinates.actions(latent);
         let actions = if self.choice == Choice::Sample {
             candidates

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::math::Activation;
 use super::parallel::for_each;
-use super::pass::{self, Net, Workspace};
+use super::pass::{self, Net, PackedWeights, Workspace};
 
 /// Shape of a multilayer perceptron whose parameters lie in one flat vector.
 ///
@@ -112,17 +112,20 @@ pub fn forward(
     keep: bool,
 ) -> (Vec<f32>, Option<Kept>) {
     let layers = spec.layers();
-    let net = Net {
-        spec,
-        layers: &layers,
-        parameters,
-    };
     assert_eq!(
         parameters.len(),
         layers.last().map_or(0, |layer| layer.end),
         "parameters of {spec:?}"
     );
     assert_eq!(input.len() % spec.inputs(), 0, "input of {spec:?}");
+    let mut packed = PackedWeights::default();
+    packed.pack_forward(&layers, parameters);
+    let net = Net {
+        spec,
+        layers: &layers,
+        parameters,
+        packed: &packed,
+    };
     let rows = input.len() / spec.inputs();
     let per_shard = rows_per_shard(rows);
     let mut output = vec![0.0; rows * spec.outputs()];
@@ -157,10 +160,13 @@ pub fn backward(
     wants_input: bool,
 ) -> (Vec<f32>, Option<Vec<f32>>) {
     let layers = spec.layers();
+    let mut packed = PackedWeights::default();
+    packed.pack_backward(&layers, parameters, wants_input);
     let net = Net {
         spec,
         layers: &layers,
         parameters,
+        packed: &packed,
     };
     let per_shard = kept.rows_per_shard;
     let mut shards = kept.shards.lock().unwrap_or_else(|e| e.into_inner());

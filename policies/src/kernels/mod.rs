@@ -4,9 +4,13 @@ pub mod adam;
 pub mod fused;
 pub mod host;
 pub mod math;
-#[allow(unsafe_code)]
-pub mod matmul;
 pub mod mlp;
 pub mod parallel;
 pub mod pass;
+#[allow(unsafe_code)]
+pub mod product;
 pub mod rows;
+pub mod train;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod wide;

@@ -2,11 +2,45 @@
 
 use std::sync::Mutex;
 
-use super::matmul::{Layout, matmul};
 use super::mlp::{LayerOffsets, MlpSpec};
+use super::product::{Layout, Packed, matmul};
 use super::rows;
 
-/// A shape, where its layers lie, and its parameters.
+/// A network's weights, packed for both directions.
+#[derive(Debug, Default)]
+pub struct PackedWeights {
+    forward: Vec<Packed>,
+    backward: Vec<Packed>,
+}
+
+impl PackedWeights {
+    /// Packs the weights for [`forward`].
+    pub fn pack_forward(&mut self, layers: &[LayerOffsets], parameters: &[f32]) {
+        self.forward.resize_with(layers.len(), Packed::default);
+        for (layer, packed) in layers.iter().zip(&mut self.forward) {
+            let weight = &parameters[layer.weight..layer.bias];
+            packed.pack(layer.shape, (weight, Layout::Plain));
+        }
+    }
+
+    /// Packs the weights for [`backward`]: all layers but the first, whose are needed only for the input's gradient.
+    pub fn pack_backward(
+        &mut self,
+        layers: &[LayerOffsets],
+        parameters: &[f32],
+        wants_input: bool,
+    ) {
+        self.backward.resize_with(layers.len(), Packed::default);
+        let skipped = usize::from(!wants_input);
+        for (layer, packed) in layers.iter().zip(&mut self.backward).skip(skipped) {
+            let [inputs, outputs] = layer.shape;
+            let weight = &parameters[layer.weight..layer.bias];
+            packed.pack([outputs, inputs], (weight, Layout::Transposed));
+        }
+    }
+}
+
+/// A shape, where its layers lie, its parameters, and its packed weights.
 #[derive(Clone, Copy)]
 pub struct Net<'a> {
     /// Shape.
@@ -15,13 +49,11 @@ pub struct Net<'a> {
     pub layers: &'a [LayerOffsets],
     /// Flat parameters.
     pub parameters: &'a [f32],
+    /// The weights among them, packed.
+    pub packed: &'a PackedWeights,
 }
 
 impl<'a> Net<'a> {
-    fn weight(&self, layer: &LayerOffsets) -> &'a [f32] {
-        &self.parameters[layer.weight..layer.bias]
-    }
-
     fn bias(&self, layer: &LayerOffsets) -> &'a [f32] {
         &self.parameters[layer.bias..layer.bias + layer.shape[1]]
     }
@@ -41,6 +73,7 @@ pub struct Workspace {
     hidden: Vec<Vec<f32>>,
     inverse: Vec<Vec<f32>>,
     delta: [Vec<f32>; 2],
+    panel: Packed,
 }
 
 static SPARE: Mutex<Vec<Workspace>> = Mutex::new(Vec::new());
@@ -80,8 +113,7 @@ pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Works
         }
     }
     for (i, layer) in net.layers[..last].iter().enumerate() {
-        let [inputs, outputs] = layer.shape;
-        let length = rows * outputs;
+        let length = rows * layer.shape[1];
         let (done, todo) = work.z.split_at_mut(i);
         // Without `keep`, values stay where their products were.
         let source = match i {
@@ -90,9 +122,8 @@ pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Works
             _ => &done[i - 1],
         };
         let z = sized(&mut todo[0], length);
-        let shape = [rows, inputs, outputs];
-        let weight = (net.weight(layer), Layout::Plain);
-        matmul(shape, (source, Layout::Plain), weight, z, false);
+        let weight = &net.packed.forward[i];
+        matmul(rows, (source, Layout::Plain), weight, z, false);
         let (hidden, inverse): (&mut [f32], &mut [f32]) = if keep {
             let inverse = sized(&mut work.inverse[i], rows);
             (sized(&mut work.hidden[i], length), inverse)
@@ -112,9 +143,8 @@ pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Works
     for row in output.chunks_exact_mut(layer.shape[1]) {
         row.copy_from_slice(net.bias(layer));
     }
-    let shape = [rows, layer.shape[0], layer.shape[1]];
-    let weight = (net.weight(layer), Layout::Plain);
-    matmul(shape, (source, Layout::Plain), weight, output, true);
+    let weight = &net.packed.forward[last];
+    matmul(rows, (source, Layout::Plain), weight, output, true);
 }
 
 /// Overwrites `gradient` with the gradient of the parameters and, unless it is empty, `input_gradient` [rows, inputs].
@@ -153,17 +183,17 @@ pub fn backward(
             delta
         };
         let source: &[f32] = if i == 0 { input } else { &work.hidden[i - 1] };
-        let (left, right) = ((source, Layout::Transposed), (delta, Layout::Plain));
-        matmul([inputs, rows, outputs], left, right, weight_gradient, false);
+        work.panel.pack([rows, outputs], (delta, Layout::Plain));
+        let left = (source, Layout::Transposed);
+        matmul(inputs, left, &work.panel, weight_gradient, false);
         let before: &mut [f32] = if i > 0 {
             sized(next, rows * inputs)
         } else {
             input_gradient
         };
         if !before.is_empty() {
-            let weight = (net.weight(layer), Layout::Transposed);
-            let shape = [rows, outputs, inputs];
-            matmul(shape, (delta, Layout::Plain), weight, before, false);
+            let weight = &net.packed.backward[i];
+            matmul(rows, (delta, Layout::Plain), weight, before, false);
         }
         std::mem::swap(&mut current, &mut next);
     }

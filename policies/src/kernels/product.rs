@@ -1,0 +1,409 @@
+//! Row-major matrix products with the right operand packed beforehand.
+//!
+//! A packed matrix is cut into panels of 64 columns, the rest into panels of 16 padded with zeros; a tile of up to six rows
+//! times one panel stays in registers for the whole reduction. Every element is one chain of multiply-adds over the
+//! reduced index, in order, whatever the number of rows: a row's bytes depend neither on the other rows nor on threads, and
+//! are the same on every instruction set with fused multiply-add.
+
+use multiversion::multiversion;
+#[cfg(target_arch = "x86_64")]
+use multiversion::target::selected_target;
+
+#[cfg(target_arch = "x86_64")]
+use super::wide;
+
+const WIDE: usize = 64;
+const NARROW: usize = 16;
+
+/// How a matrix is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// As stored.
+    Plain,
+    /// Transposed.
+    Transposed,
+}
+
+/// The right operand [k, n] of a product, cut into panels.
+#[derive(Clone, Debug, Default)]
+pub struct Packed {
+    k: usize,
+    n: usize,
+    values: Vec<f32>,
+}
+
+/// First column and width of each panel.
+fn panels(n: usize) -> impl Iterator<Item = (usize, usize)> {
+    let wide = n / WIDE;
+    let narrow = (n - wide * WIDE).div_ceil(NARROW);
+    let rest = (0..narrow).map(move |p| (wide * WIDE + p * NARROW, NARROW));
+    (0..wide).map(|p| (p * WIDE, WIDE)).chain(rest)
+}
+
+impl Packed {
+    /// Returns rows and columns.
+    pub fn shape(&self) -> [usize; 2] {
+        [self.k, self.n]
+    }
+
+    /// Packs `matrix`, stored as [k, n] or, when `Transposed`, as [n, k]; reuses the buffer.
+    ///
+    /// # Panics
+    /// When `matrix` is shorter than its shape.
+    pub fn pack(&mut self, [k, n]: [usize; 2], (matrix, layout): (&[f32], Layout)) {
+        assert!(matrix.len() >= k * n);
+        (self.k, self.n) = (k, n);
+        let length: usize = panels(n).map(|(_, width)| width * k).sum();
+        self.values.resize(length, 0.0);
+        let mut rest = &mut self.values[..];
+        for (first, width) in panels(n) {
+            let (panel, next) = rest.split_at_mut(width * k);
+            rest = next;
+            let valid = width.min(n - first);
+            match layout {
+                Layout::Plain => {
+                    for (row, out) in panel.chunks_exact_mut(width).enumerate() {
+                        let start = row * n + first;
+                        out[..valid].copy_from_slice(&matrix[start..start + valid]);
+                        out[valid..].fill(0.0);
+                    }
+                }
+                Layout::Transposed => {
+                    let columns = &matrix[first * k..(first + valid) * k];
+                    transpose([k, width], columns, panel);
+                }
+            }
+        }
+    }
+
+    /// Returns a packed matrix.
+    pub fn new(shape: [usize; 2], matrix: (&[f32], Layout)) -> Self {
+        let mut packed = Self::default();
+        packed.pack(shape, matrix);
+        packed
+    }
+}
+
+/// Writes the transpose of `columns` [≤ width, k] to `panel` [k, width]; missing columns become zero.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+fn transpose([k, width]: [usize; 2], columns: &[f32], panel: &mut [f32]) {
+    const BLOCK: usize = 16;
+    let valid = columns.len() / k.max(1);
+    if valid < width {
+        panel.fill(0.0);
+    }
+    for row in (0..k).step_by(BLOCK) {
+        let height = BLOCK.min(k - row);
+        for column in (0..valid).step_by(BLOCK) {
+            let across = BLOCK.min(valid - column);
+            if height == BLOCK && across == BLOCK {
+                let mut block = [[0.0f32; BLOCK]; BLOCK];
+                for (c, line) in block.iter_mut().enumerate() {
+                    line.copy_from_slice(&columns[(column + c) * k + row..][..BLOCK]);
+                }
+                for r in 0..BLOCK {
+                    let out = &mut panel[(row + r) * width + column..][..BLOCK];
+                    for (o, line) in out.iter_mut().zip(&block) {
+                        *o = line[r];
+                    }
+                }
+            } else {
+                for c in 0..across {
+                    for r in 0..height {
+                        panel[(row + r) * width + column + c] = columns[(column + c) * k + row + r];
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// The sums of one tile: R rows of the left operand times N columns of a panel.
+///
+/// `left(j)` gives the R values of reduced index j; `panel` is [k, width], the tile starts at `column`.
+#[inline(always)]
+fn reduce<const R: usize, const N: usize, const FUSED: bool>(
+    left: impl Fn(usize) -> [f32; R],
+    (panel, width, column): (&[f32], usize, usize),
+) -> [[f32; N]; R] {
+    let mut sums = [[0.0f32; N]; R];
+    for (j, row) in panel.chunks_exact(width).enumerate() {
+        // A panic and not a `break`: a second way out of the loop would make the compiler keep the sums in memory.
+        let row: &[f32; N] = row[column..].first_chunk().expect("whole tiles");
+        let values = left(j);
+        for r in 0..R {
+            for c in 0..N {
+                sums[r][c] = multiply_add::<FUSED>(values[r], row[c], sums[r][c]);
+            }
+        }
+    }
+    sums
+}
+
+/// Stores a tile. Nothing here indexes the sums by a variable: they must stay in registers.
+#[inline(always)]
+fn store<const R: usize, const N: usize>(
+    sums: [[f32; N]; R],
+    (out, stride, valid): (&mut [f32], usize, usize),
+    accumulate: bool,
+) {
+    for (r, line) in sums.iter().enumerate() {
+        let row = &mut out[r * stride..];
+        if let (true, Some(row)) = (valid >= N, row.first_chunk_mut::<N>()) {
+            for c in 0..N {
+                row[c] = if accumulate {
+                    row[c] + line[c]
+                } else {
+                    line[c]
+                };
+            }
+        } else {
+            for c in 0..N {
+                if c < valid {
+                    row[c] = if accumulate {
+                        row[c] + line[c]
+                    } else {
+                        line[c]
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// The rows of the left operand: `a` [m, k] as stored, or [k, m] transposed.
+#[derive(Clone, Copy)]
+struct Left<'a> {
+    a: &'a [f32],
+    m: usize,
+    k: usize,
+    layout: Layout,
+}
+
+#[inline(always)]
+fn rows_of<const R: usize, const N: usize, const FUSED: bool>(
+    left: Left<'_>,
+    first: usize,
+    panel: (&[f32], usize, usize),
+    out: (&mut [f32], usize, usize),
+    accumulate: bool,
+) {
+    let Left { a, m, k, layout } = left;
+    if layout == Layout::Plain {
+        let rows: [&[f32]; R] = std::array::from_fn(|r| &a[(first + r) * k..(first + r + 1) * k]);
+        let values = |j: usize| std::array::from_fn(|r| rows[r][j]);
+        store(reduce::<R, N, FUSED>(values, panel), out, accumulate);
+    } else {
+        let values = |j: usize| *a[j * m + first..].first_chunk::<R>().unwrap_or(&[0.0; R]);
+        store(reduce::<R, N, FUSED>(values, panel), out, accumulate);
+    }
+}
+
+/// All rows times one panel, in sub-panels of N columns.
+#[inline(always)]
+fn panel_product<const R: usize, const N: usize, const FUSED: bool>(
+    left: Left<'_>,
+    (panel, width): (&[f32], usize),
+    (out, n, first): (&mut [f32], usize, usize),
+    accumulate: bool,
+) {
+    for column in (0..width.min(n - first)).step_by(N) {
+        let panel = (panel, width, column);
+        let (mut row, start) = (0, first + column);
+        while row < left.m {
+            let block = (&mut out[row * n + start..], n, n - start);
+            let missing = left.m - row;
+            row += match missing {
+                _ if missing >= R => {
+                    rows_of::<R, N, FUSED>(left, row, panel, block, accumulate);
+                    R
+                }
+                4.. => {
+                    rows_of::<4, N, FUSED>(left, row, panel, block, accumulate);
+                    4
+                }
+                2.. => {
+                    rows_of::<2, N, FUSED>(left, row, panel, block, accumulate);
+                    2
+                }
+                _ => {
+                    rows_of::<1, N, FUSED>(left, row, panel, block, accumulate);
+                    1
+                }
+            };
+        }
+    }
+}
+
+/// The product on instruction sets without a tile of their own.
+#[multiversion(targets("x86_64+avx2+fma", "aarch64+neon"))]
+fn portable(
+    a: &[f32],
+    [m, k]: [usize; 2],
+    layout: Layout,
+    packed: &Packed,
+    out: &mut [f32],
+    accumulate: bool,
+) {
+    #[cfg(target_arch = "x86_64")]
+    const FUSED: bool = selected_target!().supports_feature_str("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    const FUSED: bool = cfg!(target_arch = "aarch64");
+    let left = Left { a, m, k, layout };
+    let mut rest = &packed.values[..];
+    for (first, width) in panels(packed.n) {
+        let (panel, next) = rest.split_at(width * packed.k);
+        rest = next;
+        let out = (&mut *out, packed.n, first);
+        panel_product::<4, NARROW, FUSED>(left, (panel, width), out, accumulate);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn avx512(left: Left<'_>, packed: &Packed, out: &mut [f32], accumulate: bool) {
+    let Left { a, m, k, layout } = left;
+    let left = wide::Left {
+        values: a,
+        steps: match layout {
+            Layout::Plain => [k, 1],
+            Layout::Transposed => [1, m],
+        },
+    };
+    let mut rest = &packed.values[..];
+    for (first, width) in panels(packed.n) {
+        let (panel, next) = rest.split_at(width * packed.k);
+        rest = next;
+        let out = (&mut out[first..], packed.n, width.min(packed.n - first));
+        if width == WIDE {
+            wide::panel::<6, 4>(left, m, panel, out, accumulate);
+        } else {
+            wide::panel::<12, 1>(left, m, panel, out, accumulate);
+        }
+    }
+}
+
+/// Computes `output = a · b` or, with `accumulate`, `output += a · b`.
+///
+/// # Shapes
+/// `a` is stored as [m, k] (or [k, m] when `Transposed`), `b` is packed from [k, n], `output` is [m, n].
+///
+/// # Panics
+/// When a slice is shorter than its shape.
+pub fn matmul(
+    m: usize,
+    (a, layout): (&[f32], Layout),
+    b: &Packed,
+    output: &mut [f32],
+    accumulate: bool,
+) {
+    let [k, n] = b.shape();
+    assert!(a.len() >= m * k && output.len() >= m * n);
+    if m == 0 || n == 0 {
+        return;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        let left = Left { a, m, k, layout };
+        // SAFETY: the CPU has AVX-512, asked a line above.
+        return unsafe { avx512(left, b, output, accumulate) };
+    }
+    portable(a, [m, k], layout, b, output, accumulate);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::Noise;
+
+    fn reference(
+        shape: [usize; 3],
+        a: impl Fn(usize, usize) -> f32,
+        b: impl Fn(usize, usize) -> f32,
+    ) -> Vec<f64> {
+        let [m, k, n] = shape;
+        let element = |i: usize, c: usize| -> f64 {
+            (0..k)
+                .map(|j| f64::from(a(i, j)) * f64::from(b(j, c)))
+                .sum()
+        };
+        (0..m * n).map(|e| element(e / n, e % n)).collect()
+    }
+
+    #[test]
+    fn products_of_odd_sizes_agree_with_f64_in_every_layout() {
+        let mut noise = Noise::keyed(1, "products", 0);
+        for [m, k, n] in [
+            [1, 1, 1],
+            [1, 87, 256],
+            [7, 14, 3],
+            [13, 33, 64],
+            [6, 5, 79],
+            [64, 100, 130],
+            [0, 4, 5],
+            [5, 0, 4],
+        ] {
+            let (a, b) = (noise.normals(m * k, 1), noise.normals(k * n, 1));
+            for a_layout in [Layout::Plain, Layout::Transposed] {
+                for b_layout in [Layout::Plain, Layout::Transposed] {
+                    let at = |i: usize, j: usize| match a_layout {
+                        Layout::Plain => a[i * k + j],
+                        Layout::Transposed => a[j * m + i],
+                    };
+                    let bt = |j: usize, c: usize| match b_layout {
+                        Layout::Plain => b[j * n + c],
+                        Layout::Transposed => b[c * k + j],
+                    };
+                    let expected = reference([m, k, n], at, bt);
+                    let packed = Packed::new([k, n], (&b, b_layout));
+                    for (start, accumulate) in [(0.0, false), (0.5, true)] {
+                        let mut out = vec![if accumulate { 0.5 } else { f32::NAN }; m * n];
+                        matmul(m, (&a, a_layout), &packed, &mut out, accumulate);
+                        for (x, y) in out.iter().zip(&expected) {
+                            assert!((f64::from(*x) - y - start).abs() < 1e-4, "{m} {k} {n}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bytes() {
+        let mut noise = Noise::keyed(3, "products", 0);
+        for [m, k, n] in [[7, 33, 150], [64, 14, 3], [13, 128, 64]] {
+            let (a, b) = (noise.normals(m * k, 1), noise.normals(k * n, 1));
+            let packed = Packed::new([k, n], (&b, Layout::Plain));
+            for layout in [Layout::Plain, Layout::Transposed] {
+                let (mut chosen, mut plain) = (vec![0.5; m * n], vec![0.5; m * n]);
+                matmul(m, (&a, layout), &packed, &mut chosen, true);
+                portable(&a, [m, k], layout, &packed, &mut plain, true);
+                assert_eq!(chosen, plain);
+            }
+        }
+    }
+
+    #[test]
+    fn a_rows_bytes_do_not_depend_on_the_other_rows() {
+        let mut noise = Noise::keyed(2, "products", 0);
+        let (a, b) = (noise.normals(23, 50), noise.normals(50, 70));
+        let packed = Packed::new([50, 70], (&b, Layout::Plain));
+        let run = |a: &[f32]| {
+            let mut out = vec![0.0; a.len() / 50 * 70];
+            matmul(a.len() / 50, (a, Layout::Plain), &packed, &mut out, false);
+            out
+        };
+        let together = run(&a);
+        for row in 0..23 {
+            assert_eq!(
+                run(&a[row * 50..(row + 1) * 50]),
+                together[row * 70..(row + 1) * 70]
+            );
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Tiles of a matrix product in AVX-512 registers: up to six rows times 64 columns, or twelve times 16.
+//!
+//! Written with intrinsics because the accumulators must stay in registers, which the compiler does not do reliably with arrays of
+//! floats. The order of operations is that of the portable tile.
+
+use std::arch::x86_64::{
+    __m512, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
+    _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+};
+
+const LANES: usize = 16;
+
+/// The left operand from a tile's first row on: value (row, j) is at `row · steps[0] + j · steps[1]`.
+#[derive(Clone, Copy)]
+pub struct Left<'a> {
+    /// Values.
+    pub values: &'a [f32],
+    /// Distance of neighbouring rows, and of neighbouring reduced indices.
+    pub steps: [usize; 2],
+}
+
+/// Multiplies `rows` rows of `left` by one panel [k, 16 · C], of which `valid` columns exist.
+///
+/// `out` starts at the panel's first column of row 0, its rows lie `stride` apart.
+///
+/// # Panics
+/// When a slice is too short.
+#[target_feature(enable = "avx512f")]
+pub fn panel<const R: usize, const C: usize>(
+    left: Left<'_>,
+    rows: usize,
+    panel: &[f32],
+    (out, stride, valid): (&mut [f32], usize, usize),
+    accumulate: bool,
+) {
+    let k = panel.len() / (C * LANES);
+    if rows == 0 || valid == 0 {
+        return;
+    }
+    let last = (rows - 1) * left.steps[0] + k.saturating_sub(1) * left.steps[1];
+    assert!(k == 0 || left.values.len() > last);
+    assert!(out.len() >= (rows - 1) * stride + valid && valid <= C * LANES);
+    let mut row = 0;
+    while row < rows {
+        let from = Left {
+            values: left.values.get(row * left.steps[0]..).unwrap_or_default(),
+            steps: left.steps,
+        };
+        let to = (&mut out[row * stride..], stride, valid);
+        // SAFETY: the assertions above hold for every row and every reduced index; each tile covers rows below `rows`.
+        row += unsafe {
+            match rows - row {
+                n if n >= R => {
+                    tile::<R, C>(k, from, panel, to, accumulate);
+                    R
+                }
+                4.. => {
+                    tile::<4, C>(k, from, panel, to, accumulate);
+                    4
+                }
+                2.. => {
+                    tile::<2, C>(k, from, panel, to, accumulate);
+                    2
+                }
+                _ => {
+                    tile::<1, C>(k, from, panel, to, accumulate);
+                    1
+                }
+            }
+        };
+    }
+}
+
+/// One tile of R rows.
+///
+/// # Safety
+/// `left` must hold R rows of k values, `panel` [k, 16 · C], and `out` R rows of `valid` ≤ 16 · C values.
+#[target_feature(enable = "avx512f")]
+unsafe fn tile<const R: usize, const C: usize>(
+    k: usize,
+    left: Left<'_>,
+    panel: &[f32],
+    (out, stride, valid): (&mut [f32], usize, usize),
+    accumulate: bool,
+) {
+    let [row_step, column_step] = left.steps;
+    let (values, panel, out) = (left.values.as_ptr(), panel.as_ptr(), out.as_mut_ptr());
+    let mut sums = [[_mm512_setzero_ps(); C]; R];
+    for j in 0..k {
+        let mut columns: [__m512; C] = [_mm512_setzero_ps(); C];
+        for (c, column) in columns.iter_mut().enumerate() {
+            // SAFETY: row j of the panel holds 16 · C values.
+            *column = unsafe { _mm512_loadu_ps(panel.add((j * C + c) * LANES)) };
+        }
+        for (r, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: r < R and j < k, which the caller vouches for.
+            let value = _mm512_set1_ps(unsafe { *values.add(r * row_step + j * column_step) });
+            for (sum, column) in sums.iter_mut().zip(columns) {
+                *sum = _mm512_fmadd_ps(value, column, *sum);
+            }
+        }
+    }
+    for (r, sums) in sums.iter().enumerate() {
+        for (c, &sum) in sums.iter().enumerate() {
+            let present = valid.saturating_sub(c * LANES).min(LANES);
+            if present == 0 {
+                break;
+            }
+            let mask = (((1u32 << present) - 1) & 0xffff) as u16;
+            // SAFETY: the mask leaves out columns from `valid` on; the caller vouches for the rest.
+            unsafe {
+                let place = out.add(r * stride + c * LANES);
+                let sum = if accumulate {
+                    _mm512_add_ps(_mm512_maskz_loadu_ps(mask, place), sum)
+                } else {
+                    sum
+                };
+                _mm512_mask_storeu_ps(place, mask, sum);
+            }
+        }
+    }
+}
