@@ -4,6 +4,8 @@
 //! π(a|s) ∝ μ(a|s) exp(Q(s, a)/α) (Venkatraman et al. 2024, arXiv:2405.20971).
 
 pub mod autoregressive;
+
+pub mod baselines;
 pub mod certificate;
 pub mod checkpoint;
 pub mod error;
@@ -19,5 +21,6 @@ pub mod policy;
 pub mod rtb;
 pub mod schedule;
 pub mod sequential;
+pub mod solve;
 pub mod strings;
 pub mod worlds;
