@@ -220,6 +220,9 @@ impl<M: SequentialModel> Finetuner<M> {
                 out.value.push((features, sums.collect()));
                 log_z
             }
+            _ if self.options.log_z == LogZ::Robust => {
+                rtb::robust_log_z(&grouped, total, self.shaping.huber)
+            }
             _ => rtb::vargrad_log_z(&grouped, total),
         };
         let residual = rtb::residual(&log_z, &grouped);

@@ -113,8 +113,8 @@ fn silent_failure_24_far_modes_get_their_mass_and_a_dropped_mode_is_seen() {
     assert!(found.log_z_error < 0.03 && found.ess > 0.8, "{found:?}");
     let good = certificate(&problem, &tuner.posterior, 4000);
     assert!(good.eubo - good.elbo < 0.5, "{good:?}");
-    // A model that knows one mode only: its ELBO is low by the log of the mode's share alone, and its own ESS is
-    // high; only masses, EUBO and the forward estimate show what it dropped.
+    // A model that knows one mode only: its ELBO is low by a nat or two, as a merely imperfect model's would be; masses,
+    // EUBO and the forward estimate show what it dropped.
     let single = GaussianMixture {
         weights: vec![1.0],
         means: vec![vec![1.0]],
@@ -126,8 +126,8 @@ fn silent_failure_24_far_modes_get_their_mass_and_a_dropped_mode_is_seen() {
         ..problem.prior.clone()
     };
     let bad = certificate(&problem, &dropped, 4000);
-    assert!(problem.log_z[0] - bad.elbo < 1.5, "{bad:?}");
-    assert!(bad.eubo - bad.elbo > 3.0, "{bad:?}");
+    assert!(problem.log_z[0] - bad.elbo < 3.0, "{bad:?}");
+    assert!(bad.eubo - bad.elbo > 10.0, "{bad:?}");
     assert!(measure(&problem, &dropped, 4000, 2).mode_error > 0.5);
 }
 
