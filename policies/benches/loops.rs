@@ -107,6 +107,7 @@ fn denoising() -> Box<dyn FnMut()> {
         dim: 6,
         condition_dim: 65,
         exact: None,
+        kernel: tiltrl_policies::gaussian::Kernel::default(),
     };
     let frozen = FrozenPolicy::new(&model).expect("plain");
     let mut noise = Noise::keyed(2, "bench", 0);
@@ -130,6 +131,8 @@ fn critic() -> Box<dyn FnMut()> {
         target_rate: 0.005,
         ensemble: 2,
         lcb: 0.0,
+        advantage_updates: 0,
+        caution: 1.0,
     };
     let mut critic = Iql::new(config, 11, 3, 1, &Device::flex());
     let mut noise = Noise::keyed(3, "bench", 0);

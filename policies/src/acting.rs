@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::gaussian::{EMBEDDING, GaussianDiffusion, embedding};
+use crate::gaussian::{EMBEDDING, GaussianDiffusion, LOG_SIGMA_LIMIT, Units, embedding};
 use crate::kernels::host::HostVector;
 use crate::kernels::mlp::MlpSpec;
 use crate::kernels::parallel::{for_each, inside};
@@ -36,12 +36,15 @@ pub struct FrozenPolicy {
 }
 
 impl FrozenPolicy {
-    /// Compiles a model; `None` when it is not on the CPU backend, has an exact part, no condition or no hidden layer, or
-    /// predicts something else than one value per dimension.
+    /// Compiles a model; `None` when it is not on the CPU backend, has an exact part or a guidance term, or no condition or
+    /// hidden layer.
     pub fn new(model: &GaussianDiffusion) -> Option<Self> {
         let spec = &model.net.spec;
         let [dim, condition_dim] = [model.dim, model.condition_dim];
-        let plain = model.exact.is_none() && spec.outputs() == dim;
+        let plain = model.exact.is_none()
+            && model.kernel.guidance.is_none()
+            && model.kernel.units == Units::Denoiser
+            && spec.outputs() == model.kernel.outputs(dim);
         if !plain
             || condition_dim == 0
             || spec.sizes.len() < 3
@@ -106,6 +109,8 @@ impl FrozenPolicy {
                 && entry.spec == model.net.spec
                 && [entry.dim, entry.condition_dim] == [model.dim, model.condition_dim]
                 && model.exact.is_none()
+                && model.kernel.guidance.is_none()
+                && model.kernel.units == Units::Denoiser
         };
         if let Some(entry) = cache.iter().find(|e| same(e)) {
             return Some(entry.clone());
@@ -142,14 +147,14 @@ impl FrozenPolicy {
     /// All steps of one shard.
     fn run<'a>(&self, x: &mut [f32], condition: &[f32], draws: impl Fn(usize) -> &'a [f32]) {
         let rows = x.len() / self.dim;
-        let width = self.biases[0].len();
+        let (width, outputs) = (self.biases[0].len(), self.spec.outputs());
         let first = self.spec.layers()[0];
         let values = self.parameters.values();
         let norm = first
             .norm
             .map_or(&[][..], |start| &values[start..first.end]);
         let net = self.rest.net(&values[self.rest_start..]);
-        let (mut base, mut out) = (vec![0.0; rows * width], vec![0.0; x.len()]);
+        let (mut base, mut out) = (vec![0.0; rows * width], vec![0.0; rows * outputs]);
         let mut hidden = vec![0.0; rows * width];
         let mut work = Workspace::take();
         let plain = Layout::Plain;
@@ -174,12 +179,24 @@ impl FrozenPolicy {
             pass::forward(net, &hidden, &mut out, &mut work, false);
             let [a, b] = self.schedule.coefficients(k).map(|c| c as f32);
             let sigma = self.schedule.sigma[k] as f32;
-            for ((x, o), z) in x.iter_mut().zip(&out).zip(draws(k)) {
-                *x = *x * a + o * b + z * sigma;
+            let states = x.chunks_exact_mut(self.dim);
+            let drawn = draws(k).chunks_exact(self.dim);
+            for ((x, out), z) in states.zip(out.chunks_exact(outputs)).zip(drawn) {
+                let (mean, offsets) = out.split_at(self.dim);
+                for (i, ((x, o), z)) in x.iter_mut().zip(mean).zip(z).enumerate() {
+                    let scale = offsets.get(i).map_or(1.0, |&o| sigma_factor(o));
+                    *x = *x * a + o * b + z * sigma * scale;
+                }
             }
         }
         work.give_back();
     }
+}
+
+/// σ over σ_k of a step whose variance is learned, from the network's output.
+fn sigma_factor(output: f32) -> f32 {
+    let limit = LOG_SIGMA_LIMIT as f32;
+    ((output / limit).tanh() * limit).exp()
 }
 
 #[cfg(test)]
@@ -187,6 +204,7 @@ mod tests {
     use super::*;
     use burn::tensor::Device;
 
+    use crate::gaussian::Kernel;
     use crate::kernels::math::Activation;
     use crate::nets::{Mlp, host, matrix};
     use crate::schedule::{Prediction, ScheduleKind};
@@ -209,13 +227,36 @@ mod tests {
             dim: 3,
             condition_dim: 7,
             exact: None,
+            kernel: Kernel::default(),
         }
+    }
+
+    /// A model whose network also sets the variance of each step.
+    fn with_learned_variance() -> GaussianDiffusion {
+        let kernel = Kernel {
+            learned_variance: true,
+            ..Kernel::default()
+        };
+        let mut wide = model(false).widened(kernel);
+        let mut values = HostVector::take(&mut wide.net.parameters);
+        let (noise, count) = (&mut Noise::keyed(5, "acting", 0), values.values().len());
+        for (value, z) in values.values_mut().iter_mut().zip(noise.normals(count, 1)) {
+            *value += 0.1 * z;
+        }
+        wide.net.parameters = values.into_tensor();
+        wide
     }
 
     #[test]
     fn the_compiled_policy_samples_what_the_tensors_sample() {
-        for (layer_norm, rows) in [(false, 1), (true, 70), (false, 200), (true, 0)] {
-            let model = model(layer_norm);
+        let cases = [
+            (model(false), 1),
+            (model(true), 70),
+            (model(false), 200),
+            (model(true), 0),
+            (with_learned_variance(), 70),
+        ];
+        for (model, rows) in cases {
             let condition = Noise::keyed(2, "acting", 0).normals(rows, 7);
             let noise = || Noise::keyed(3, "acting", 0);
             let frozen = FrozenPolicy::new(&model).expect("plain");

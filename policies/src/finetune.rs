@@ -139,7 +139,7 @@ impl<M: SequentialModel> Finetuner<M> {
         let inputs = match (options.segment > 0, options.log_z) {
             (true, _) => Some(state),
             (false, LogZ::Learned) => Some(condition),
-            (false, LogZ::VarGrad) => None,
+            (false, LogZ::VarGrad | LogZ::Robust) => None,
         };
         self.value = inputs.map(|n| ValueNet::new(n, options.value_hidden, seed, &device));
         self.replay = Replay::new(options.replay);

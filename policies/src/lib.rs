@@ -6,6 +6,8 @@
 pub mod acting;
 pub mod advantage;
 pub mod autoregressive;
+
+pub mod baselines;
 pub mod certificate;
 pub mod checkpoint;
 pub mod error;
@@ -23,5 +25,6 @@ pub mod policy;
 pub mod rtb;
 pub mod schedule;
 pub mod sequential;
+pub mod solve;
 pub mod strings;
 pub mod worlds;

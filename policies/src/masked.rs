@@ -1,9 +1,10 @@
 //! Masked (absorbing) discrete diffusion over short strings, one token per step.
 //!
-//! Noising absorbs tokens into a mask one by one in random order; sampling fills a random masked position at each step from
-//! the network's distribution for it. That is the jump chain of absorbing diffusion in continuous time (Austin et al. 2021,
-//! arXiv:2107.03006; Zheng et al. 2024, arXiv:2409.02908): no two tokens are filled independently, so the posterior
-//! of any reward of the whole string can be exact. The order is drawn alike under every model and cancels.
+//! Noising absorbs tokens into a mask one by one in random order; sampling draws a masked position at each step, then
+//! its token. That is the jump chain of absorbing diffusion in continuous time (Austin et al. 2021, arXiv:2107.03006;
+//! Zheng et al. 2024, arXiv:2409.02908): no two tokens are filled independently. The position is uniform under a new
+//! model and learned afterwards: a network's conditionals need not agree across orders, then Z depends on the
+//! order, and a posterior that kept the order uniform would have a floor.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,15 +13,18 @@ use burn::tensor::{Device, Tensor};
 
 use crate::kernels::math::Activation;
 use crate::kernels::mlp::MlpSpec;
-use crate::nets::{Mlp, host, matrix};
+use crate::nets::{Mlp, host, matrix, vector};
 use crate::noise::Noise;
 use crate::sequential::SequentialModel;
-use crate::strings::{StringPath, Strings, chosen_log_probs, draw_token, one_hot, softmax};
+use crate::strings::{StringPath, Strings, chosen_log_probs, draw_token, one_hot, pick, softmax};
+
+/// Added to the logit of a position that is filled already.
+const FILLED: f32 = -1e4;
 
 /// A masked diffusion over strings of `length` tokens below `vocabulary`.
 #[derive(Clone)]
 pub struct MaskedDiffusion {
-    /// The network: [one-hot string with masks, condition] → logits of every position.
+    /// The network: [one-hot string with masks, condition] → logits of every position's token, then of the positions.
     pub net: Mlp,
     /// Number of tokens.
     pub vocabulary: usize,
@@ -31,7 +35,7 @@ pub struct MaskedDiffusion {
 }
 
 impl MaskedDiffusion {
-    /// Returns a model with random weights; the last layer's are scaled by `last_scale`.
+    /// Returns a model with random weights; the last layer's are scaled by `last_scale`, those of positions are zero.
     pub fn new(
         [vocabulary, length, condition_dim]: [usize; 3],
         hidden: &[usize],
@@ -41,12 +45,24 @@ impl MaskedDiffusion {
     ) -> Self {
         let inputs = (vocabulary + 1) * length + condition_dim;
         let spec = MlpSpec {
-            sizes: [vec![inputs], hidden.to_vec(), vec![vocabulary * length]].concat(),
+            sizes: [
+                vec![inputs],
+                hidden.to_vec(),
+                vec![(vocabulary + 1) * length],
+            ]
+            .concat(),
             activation: Activation::Silu,
             layer_norm: false,
         };
+        let mut net = Mlp::new(spec, last_scale, noise, device);
+        let last = *net.spec.layers().last().expect("a network has layers");
+        let mut values = host(net.parameters);
+        for row in values[last.weight..last.bias].chunks_exact_mut(last.shape[1]) {
+            row[vocabulary * length..].fill(0.0);
+        }
+        net.parameters = vector(values, device);
         Self {
-            net: Mlp::new(spec, last_scale, noise, device),
+            net,
             vocabulary,
             length,
             condition_dim,
@@ -77,6 +93,13 @@ impl MaskedDiffusion {
         keys.chunks_exact(self.length).flat_map(order).collect()
     }
 
+    /// Returns the probability of each masked position, from a row of all logits.
+    fn positions(&self, row: &[f32], masked: &[usize], temperature: f64) -> Vec<f64> {
+        let first = self.vocabulary * self.length;
+        let logits: Vec<f32> = masked.iter().map(|i| row[first + i]).collect();
+        softmax(&logits, temperature)
+    }
+
     /// Returns the exact probability of every string, in the order of [`Strings::all`], for one condition row.
     ///
     /// A recursion over all partly masked strings: each is reached by filling any of its positions last.
@@ -97,12 +120,13 @@ impl MaskedDiffusion {
         for state in (0..count).rev() {
             let tokens = &states.tokens[state * length..(state + 1) * length];
             let masked: Vec<usize> = (0..length).filter(|&i| tokens[i] == mask).collect();
-            for &i in &masked {
-                let at = state * length * self.vocabulary + i * self.vocabulary;
-                let shares = softmax(&logits[at..at + self.vocabulary], 1.0);
+            let row = &logits[state * length * symbols..(state + 1) * length * symbols];
+            let positions = self.positions(row, &masked, 1.0);
+            for (&i, position) in masked.iter().zip(positions) {
+                let shares = softmax(&row[i * self.vocabulary..(i + 1) * self.vocabulary], 1.0);
                 for (token, p) in shares.iter().enumerate() {
                     let next = state - (self.vocabulary - token) * place(i);
-                    mass[next] += mass[state] * p / masked.len() as f64;
+                    mass[next] += mass[state] * position * p;
                 }
             }
         }
@@ -145,25 +169,30 @@ impl SequentialModel for MaskedDiffusion {
         let rows = condition.dims()[0];
         let net = Mlp {
             spec: Arc::clone(&self.net.spec),
-            parameters: crate::nets::vector(host(self.net.parameters.clone()), &self.device()),
+            parameters: vector(host(self.net.parameters.clone()), &self.device()),
         };
         let mut path = StringPath {
             strings: Strings {
                 tokens: vec![0; rows * self.length],
                 length: self.length,
             },
-            order: self.orders(rows, noise),
+            order: (0..self.length as u8).collect::<Vec<u8>>().repeat(rows),
             condition: condition.clone(),
         };
-        let width = self.length * self.vocabulary;
-        for step in 0..self.length {
+        let (length, width) = (self.length, self.length * (self.vocabulary + 1));
+        for step in 0..length {
             let input = self.input(one_hot(&path, step, self.vocabulary), condition.clone());
             let logits = host(net.forward(input));
-            for (row, uniform) in noise.uniform_rows(rows, 1).into_iter().enumerate() {
-                let position = usize::from(path.order[row * self.length + step]);
-                let at = row * width + position * self.vocabulary;
-                path.strings.tokens[row * self.length + position] =
-                    draw_token(&logits[at..at + self.vocabulary], scale, uniform);
+            for (row, draws) in noise.uniform_rows(rows, 2).chunks_exact(2).enumerate() {
+                let logits = &logits[row * width..(row + 1) * width];
+                let order = &mut path.order[row * length..(row + 1) * length];
+                let left: Vec<usize> = order[step..].iter().map(|&i| usize::from(i)).collect();
+                let shares = self.positions(logits, &left, scale);
+                let drawn = usize::from(pick(&shares, draws[0]));
+                order.swap(step, step + drawn);
+                let at = left[drawn] * self.vocabulary;
+                path.strings.tokens[row * length + left[drawn]] =
+                    draw_token(&logits[at..at + self.vocabulary], scale, draws[1]);
             }
         }
         path
@@ -183,21 +212,33 @@ impl SequentialModel for MaskedDiffusion {
 
     fn step_log_probs(&self, path: &StringPath, steps: Range<usize>) -> Tensor<2> {
         let (count, paths) = (steps.len(), path.condition.dims()[0]);
-        let mut values = Vec::new();
-        let mut picked = Vec::new();
+        let (tokens, length) = (self.vocabulary * self.length, self.length);
+        let (mut values, mut of_token, mut of_position) = (Vec::new(), Vec::new(), Vec::new());
+        let mut filled = Vec::new();
         for step in steps {
             values.extend(one_hot(path, step, self.vocabulary));
-            picked.extend((0..paths).map(|row| {
-                let position = usize::from(path.order[row * self.length + step]);
-                let token = usize::from(path.strings.tokens[row * self.length + position]);
-                Some(position * self.vocabulary + token)
-            }));
+            for (row, order) in path.order.chunks_exact(length).enumerate() {
+                let position = usize::from(order[step]);
+                let token = usize::from(path.strings.tokens[row * length + position]);
+                of_token.push(Some(position * self.vocabulary + token));
+                of_position.push(Some(position));
+                let mut closed = vec![0.0f32; length];
+                order[..step]
+                    .iter()
+                    .for_each(|&i| closed[usize::from(i)] = FILLED);
+                filled.extend(closed);
+            }
         }
         let condition = Tensor::cat(vec![path.condition.clone(); count], 0);
         let logits = self.net.forward(self.input(values, condition));
-        chosen_log_probs(logits, self.vocabulary, &picked)
-            .reshape([count, paths])
-            .transpose()
+        let rows = count * paths;
+        let of_tokens = logits.clone().slice([0..rows, 0..tokens]);
+        let of_positions = logits.slice([0..rows, tokens..tokens + length])
+            + matrix(filled, length, &self.device());
+        (chosen_log_probs(of_tokens, self.vocabulary, &of_token)
+            + chosen_log_probs(of_positions, length, &of_position))
+        .reshape([count, paths])
+        .transpose()
     }
 
     fn feature_widths(&self) -> [usize; 2] {

@@ -38,6 +38,39 @@ pub fn vargrad_log_z(log_weights: &[f64], paths_per_condition: usize) -> Vec<f64
         .collect()
 }
 
+/// Returns, for each path, the z of its group that minimises Σ huber(z − ℓ): the residuals' weights then sum to zero.
+///
+/// With a cap the group's mean is the wrong centre: a few paths of very low ℓ drag it down but have capped weights, and
+/// every other path is pushed up for nothing, which narrows the posterior. Solved by bisection.
+///
+/// # Panics
+/// When the length is not a multiple of the group.
+pub fn robust_log_z(log_weights: &[f64], paths_per_condition: usize, huber: f64) -> Vec<f64> {
+    assert_eq!(log_weights.len() % paths_per_condition, 0);
+    let limit = if huber > 0.0 { huber } else { f64::INFINITY };
+    let centre = |group: &[f64]| -> f64 {
+        let mut low = group.iter().copied().fold(f64::INFINITY, f64::min);
+        let mut high = group.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            let slope: f64 = group
+                .iter()
+                .map(|l| (middle - l).clamp(-limit, limit))
+                .sum();
+            if slope > 0.0 {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        0.5 * (low + high)
+    };
+    log_weights
+        .chunks_exact(paths_per_condition)
+        .flat_map(|group| std::iter::repeat_n(centre(group), group.len()))
+        .collect()
+}
+
 /// Returns δ = log Z − ℓ.
 pub fn residual(log_z: &[f64], log_weights: &[f64]) -> Vec<f64> {
     log_z.iter().zip(log_weights).map(|(z, l)| z - l).collect()
@@ -130,6 +163,21 @@ mod tests {
         let delta = |w: &[f64]| residual(&vargrad_log_z(w, 2), w);
         assert_eq!(delta(&weights), delta(&shifted));
         assert_eq!(delta(&weights), vec![2.0, -2.0, 10.0, -10.0]);
+    }
+
+    #[test]
+    fn the_robust_centre_balances_the_capped_weights() {
+        let weights = [1.0, 1.5, 2.0, -40.0, 7.0, 7.5, 8.0, 8.5];
+        let shaping = Shaping {
+            dead_zone: 0.0,
+            huber: 3.0,
+        };
+        let delta = residual(&robust_log_z(&weights, 4, 3.0), &weights);
+        for group in gradient_weights(&delta, shaping).chunks_exact(4) {
+            assert!(group.iter().sum::<f64>().abs() < 1e-9);
+        }
+        // Within the cap it is the mean.
+        assert!((robust_log_z(&weights[4..], 4, 3.0)[0] - 7.75).abs() < 1e-9);
     }
 
     #[test]

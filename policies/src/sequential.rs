@@ -12,7 +12,7 @@ pub trait Rows: Clone {
     /// Returns how many rows there are.
     fn count(&self) -> usize;
     /// Returns the rows of these indices, in this order; an index may repeat.
-    fn select(&self, rows: &[usize]) -> Self;
+    fn pick(&self, rows: &[usize]) -> Self;
     /// Returns all rows one after another.
     ///
     /// # Panics
@@ -25,7 +25,7 @@ impl Rows for Tensor<2> {
         self.dims()[0]
     }
 
-    fn select(&self, rows: &[usize]) -> Self {
+    fn pick(&self, rows: &[usize]) -> Self {
         let width = self.dims()[1];
         let values = host(self.clone());
         let picked = rows

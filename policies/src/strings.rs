@@ -19,7 +19,7 @@ impl Rows for Strings {
         self.tokens.len() / self.length
     }
 
-    fn select(&self, rows: &[usize]) -> Self {
+    fn pick(&self, rows: &[usize]) -> Self {
         let row = |&r: &usize| self.tokens[r * self.length..(r + 1) * self.length].to_vec();
         Self {
             tokens: rows.iter().flat_map(row).collect(),
@@ -116,13 +116,17 @@ pub fn chosen_log_probs(
 
 /// Draws a token from logits divided by `temperature`.
 pub fn draw_token(logits: &[f32], temperature: f64, uniform: f64) -> u8 {
-    let weights = softmax(logits, temperature);
+    pick(&softmax(logits, temperature), uniform)
+}
+
+/// Draws an index with the given probabilities from a uniform number in [0, 1).
+pub fn pick(probabilities: &[f64], uniform: f64) -> u8 {
     let mut left = uniform;
-    let drawn = weights.iter().position(|w| {
-        left -= w;
+    let drawn = probabilities.iter().position(|p| {
+        left -= p;
         left < 0.0
     });
-    drawn.unwrap_or(logits.len() - 1) as u8
+    drawn.unwrap_or(probabilities.len() - 1) as u8
 }
 
 /// Returns the probabilities of logits divided by `temperature`, in f64.

@@ -44,8 +44,8 @@ enum Command {
     Certify(FolderArgs),
     /// Draw the pictures of a finished run again, or the curves of several. Example: tiltrl plot runs/a runs/b --out a-and-b
     Plot(plot::PlotArgs),
-    /// Train RTB on closed-form worlds and compare with the exact posterior.
-    Verify(JsonArgs),
+    /// Train RTB on closed-form worlds and compare with the exact posterior. Example: tiltrl verify --out runs/verify
+    Verify(VerifyArgs),
     /// Record episodes in D4RL's layout. Example: tiltrl collect --env hopper-v4 --policy uniform --episodes 10 --out random.hdf5
     Collect(inspect::CollectArgs),
     /// Show what is in a data set. Example: tiltrl data hopper-medium.hdf5
@@ -109,6 +109,22 @@ struct FolderArgs {
 }
 
 #[derive(Args)]
+struct VerifyArgs {
+    /// Also write the table as JSON here.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Folder for pictures of the planar posteriors beside the truth.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Only worlds whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+    /// Compare with other methods on a few worlds instead.
+    #[arg(long)]
+    compare: bool,
+}
+
+#[derive(Args)]
 struct JsonArgs {
     /// Also write the table as JSON here.
     #[arg(long)]
@@ -151,7 +167,12 @@ fn dispatch(command: Command, threads: usize) -> Result<(), Error> {
         Command::Benchmark(args) => benchmark::benchmark(&args, threads),
         Command::Certify(args) => inspect::certificate(&args.folder, args.json.as_deref()),
         Command::Plot(args) => plot::plot(&args),
-        Command::Verify(args) => verify::verify(args.json.as_deref()),
+        Command::Verify(args) if args.compare => verify::compare(args.json.as_deref()),
+        Command::Verify(args) => verify::verify(&verify::Request {
+            json: args.json.as_deref(),
+            out: args.out,
+            only: args.only,
+        }),
         Command::Collect(args) => inspect::collect(&args),
         Command::Data(args) => inspect::data(&args),
         Command::Envs(args) => environments::envs(&args),

@@ -172,7 +172,7 @@ impl<M: SequentialModel> Finetuner<M> {
             .path_to(&replayed.condition, &replayed.samples, noise);
         let count = replayed.values.len() / self.options.replay.groups;
         let rows: Vec<usize> = (0..self.options.replay.groups).map(|g| g * count).collect();
-        let conditions = crate::sequential::Rows::select(&replayed.condition, &rows);
+        let conditions = crate::sequential::Rows::pick(&replayed.condition, &rows);
         let batch = self.batch(tracked, path, [None, None], (replayed.values, count));
         Some(Set {
             batches: vec![batch],
@@ -219,6 +219,9 @@ impl<M: SequentialModel> Finetuner<M> {
                     .map(|w| share * w.iter().sum::<f64>());
                 out.value.push((features, sums.collect()));
                 log_z
+            }
+            _ if self.options.log_z == LogZ::Robust => {
+                rtb::robust_log_z(&grouped, total, self.shaping.huber)
             }
             _ => rtb::vargrad_log_z(&grouped, total),
         };
@@ -366,6 +369,7 @@ impl<M: SequentialModel> Finetuner<M> {
             return starts.map(|s| (s..(s + chunk).min(steps), 1.0)).collect();
         }
         // The first draws of a Fisher–Yates shuffle: distinct steps, every subset equally likely.
+        let mut noise = Noise::keyed(noise.seed(), "steps", self.optimizer.count);
         let mut order: Vec<usize> = (0..steps).collect();
         for i in 0..sampled {
             order.swap(i, i + noise.indices(1, steps - i)[0]);

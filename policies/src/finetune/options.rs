@@ -49,6 +49,8 @@ pub enum LogZ {
     /// The leave-one-out mean of ℓ over the group (arXiv:2405.20971, eq. 8).
     #[default]
     VarGrad,
+    /// The centre of the group under the Huber loss itself: with a cap, [`crate::rtb::robust_log_z`].
+    Robust,
     /// A network of the condition, without weight decay.
     Learned,
 }

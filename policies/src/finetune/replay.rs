@@ -71,8 +71,8 @@ impl<M: SequentialModel> Replay<M> {
                 self.entries.pop_front();
             }
             self.entries.push_back(Entry {
-                condition: condition.select(&[c * per_condition]),
-                samples: samples.select(&rows),
+                condition: condition.pick(&[c * per_condition]),
+                samples: samples.pick(&rows),
                 values: order.iter().map(|&i| group[i]).collect(),
             });
         }
@@ -108,7 +108,7 @@ impl<M: SequentialModel> Replay<M> {
                 left < 0.0
             });
             let entry = &self.entries[drawn.unwrap_or(self.entries.len() - 1)];
-            conditions.push(entry.condition.select(&vec![0; entry.values.len()]));
+            conditions.push(entry.condition.pick(&vec![0; entry.values.len()]));
             samples.push(entry.samples.clone());
             values.extend_from_slice(&entry.values);
         }

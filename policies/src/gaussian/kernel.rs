@@ -147,6 +147,24 @@ impl GaussianDiffusion {
         mean.reshape([rows, dim]) + spread
     }
 
+    /// Returns (means, standard deviations) of one step from states [rows, dim], row-major.
+    pub fn step_moments(
+        &self,
+        x: &Tensor<2>,
+        step: usize,
+        condition: &Tensor<2>,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let kernel = self.steps(x.clone(), step..step + 1, condition);
+        let wide = |t: Tensor<3>| -> Vec<f64> { host(t).iter().map(|&v| f64::from(v)).collect() };
+        let mean = wide(kernel.mean);
+        let sigma = self.schedule.sigma[step];
+        let std = match kernel.log_scale {
+            Some(scale) => wide(scale).iter().map(|s| sigma * s.exp()).collect(),
+            None => vec![sigma; mean.len()],
+        };
+        (mean, std)
+    }
+
     /// log-probabilities [paths, steps] of `next` under kernels, without −½ log 2π and log σ_k.
     pub(super) fn score(&self, kernel: Steps, next: Tensor<3>, steps: &Range<usize>) -> Tensor<2> {
         let [count, paths, _] = kernel.mean.dims();

@@ -1,4 +1,4 @@
-//! Tests named after the ways in which relative trajectory balance fails silently (docs/silent-failures.md).
+//! On the linear-Gaussian world.
 
 use std::sync::Arc;
 
@@ -15,25 +15,7 @@ use tiltrl_policies::schedule::{Prediction, Schedule, ScheduleKind};
 use tiltrl_policies::sequential::SequentialModel;
 use tiltrl_policies::worlds::LinearGaussian;
 
-fn cosine(steps: usize) -> Schedule {
-    Schedule::new(ScheduleKind::Cosine, steps, Prediction::Epsilon).expect("memoryless")
-}
-
-fn none(paths: usize) -> Tensor<2> {
-    Tensor::zeros([paths, 1], &Device::flex())
-}
-
-fn first(sample: &Tensor<2>) -> Vec<f64> {
-    let width = sample.dims()[1];
-    host(sample.clone())
-        .chunks_exact(width)
-        .map(|row| f64::from(row[0]))
-        .collect()
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
+use super::common::{cosine, first, mean, none};
 
 /// Trains on a linear-Gaussian world with any mixture of sources and any log-reward scale.
 fn train(

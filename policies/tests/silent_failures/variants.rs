@@ -1,0 +1,408 @@
+//! Variants of the fine-tuner: each keeps the target, and each can be seen to fail.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use tiltrl_policies::checkpoint::Checkpoint;
+use tiltrl_policies::finetune::{
+    Exploration, Finetuner, KlBudget, LogZ, Mixture, Options, ReplayOptions, path_sums,
+};
+use tiltrl_policies::gaussian::{ExactDenoiser, GaussianDiffusion, Kernel};
+use tiltrl_policies::nets::{host, vector};
+use tiltrl_policies::noise::Noise;
+use tiltrl_policies::rtb::Shaping;
+use tiltrl_policies::sequential::SequentialModel;
+use tiltrl_policies::worlds::{LinearGaussian, exact_model};
+
+use super::common::{adam, cosine, first, mean, none};
+
+const WORLD: LinearGaussian = LinearGaussian {
+    mean: 0.3,
+    std: 0.8,
+    b: 1.2,
+    c: 0.0,
+    dim: 1,
+};
+
+fn reward(sample: &Tensor<2>, _: usize) -> Vec<f64> {
+    first(sample).iter().map(|&x| WORLD.log_reward(x)).collect()
+}
+
+fn no_data(_: usize) -> Tensor<2> {
+    Tensor::zeros([1, 1], &Device::flex())
+}
+
+fn on_policy(paths: usize) -> Mixture {
+    Mixture {
+        on_policy: paths,
+        prior: 0,
+        data: 0,
+    }
+}
+
+/// A fine-tuner on the linear-Gaussian world whose posterior has moved off the prior.
+fn moved(
+    steps: usize,
+    hidden: usize,
+    paths: usize,
+    options: Options,
+) -> Finetuner<GaussianDiffusion> {
+    let prior = WORLD.prior(cosine(steps), hidden, 3, &Device::flex());
+    let mut tuner = Finetuner::new(prior, adam(0.0), on_policy(paths), Shaping::default())
+        .with_options(options, 2);
+    let count = tuner.posterior.parameters().dims()[0];
+    let shift = Noise::keyed(8, "shift", 0).normals(count, 1);
+    let start = host(tuner.posterior.parameters());
+    let values = start
+        .iter()
+        .zip(&shift)
+        .map(|(a, b)| a + 0.05 * b)
+        .collect();
+    tuner.posterior = tuner
+        .posterior
+        .with_parameters(vector(values, &Device::flex()));
+    tuner
+}
+
+fn gradient(tuner: &Finetuner<GaussianDiffusion>, index: u64) -> Vec<f32> {
+    let mut noise = Noise::keyed(4, "gradient", index);
+    tuner
+        .gradient(&none, &no_data, &reward, &mut noise)
+        .expect("finite")
+        .posterior
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
+    let mut gap = a.iter().zip(b).map(|(x, y)| f64::from(x - y));
+    norm(&mut gap) / norm(&mut b.iter().map(|&x| f64::from(x)))
+}
+
+#[test]
+fn the_gradient_in_chunks_is_the_whole_gradient() {
+    let whole = gradient(&moved(7, 8, 16, Options::default()), 0);
+    for chunk in [1, 3, 7, 50] {
+        let options = Options {
+            chunk,
+            ..Options::default()
+        };
+        let gap = distance(&gradient(&moved(7, 8, 16, options), 0), &whole);
+        assert!(gap < 1e-5, "chunks of {chunk}: {gap}");
+    }
+}
+
+#[test]
+fn silent_failure_10_the_mean_of_subsampled_gradients_is_the_gradient() {
+    let whole = gradient(&moved(4, 4, 8, Options::default()), 0);
+    for sampled_steps in [1, 3] {
+        let options = Options {
+            sampled_steps,
+            ..Options::default()
+        };
+        let mut tuner = moved(4, 4, 8, options);
+        let mut sum = vec![0.0f32; whole.len()];
+        let draws = 1500;
+        for draw in 0..draws {
+            // The same paths every time: only the drawn steps depend on the number of updates.
+            tuner.optimizer.count = draw;
+            let drawn = gradient(&tuner, 0);
+            sum.iter_mut()
+                .zip(&drawn)
+                .for_each(|(s, g)| *s += g / draws as f32);
+        }
+        let gap = distance(&sum, &whole);
+        assert!(gap < 0.05, "{sampled_steps} of 4 steps: {gap}");
+    }
+}
+
+/// The exact posterior of WORLD (c = 0): every mean moves by σ_k² times the slope of log h_{k+1}.
+fn exact_posterior(steps: usize) -> (GaussianDiffusion, GaussianDiffusion, f64) {
+    let schedule = cosine(steps);
+    let prior = WORLD.prior(schedule.clone(), 4, 3, &Device::flex());
+    let mut slope = WORLD.b;
+    let mut shifts = vec![0.0; steps];
+    for k in (0..steps).rev() {
+        shifts[k] = schedule.sigma[k].powi(2) * slope / schedule.coefficients(k)[1];
+        slope *= WORLD.kernel(&schedule, k)[0];
+    }
+    let base = prior.exact.clone().expect("an exact prior");
+    let exact: Arc<ExactDenoiser> = Arc::new(move |x: &[f32], steps: &[usize], c: &[f32]| {
+        let rows = base(x, steps, c);
+        rows.iter()
+            .zip(steps)
+            .map(|(e, &k)| e + shifts[k] as f32)
+            .collect()
+    });
+    let posterior = exact_model(
+        [1, 0],
+        schedule.clone(),
+        exact,
+        &[4],
+        Kernel::default(),
+        (3, &Device::flex()),
+    );
+    let [log_z, ..] = WORLD.posterior(&schedule);
+    // p(x_0) is fixed: what it would have to be tilted by stays as a residual, tiny when the schedule is memoryless.
+    (prior, posterior, log_z)
+}
+
+#[test]
+fn silent_failure_11_at_the_exact_posterior_delta_is_zero_for_any_behaviour() {
+    let steps = 12;
+    let (prior, posterior, log_z) = exact_posterior(steps);
+    let mut noise = Noise::keyed(1, "behaviour", 0);
+    let junk = {
+        let (mut path, _) = prior.sample_path(&none(200), &mut noise);
+        for k in 1..=steps {
+            path.states[k] = path.states[k].clone() * (k as f64 - 5.0) + 0.3 * k as f64;
+        }
+        path
+    };
+    let behaviours = [
+        ("on-policy", posterior.sample_path(&none(200), &mut noise).0),
+        (
+            "five times the noise",
+            posterior.explore(&none(200), 5.0, &mut noise),
+        ),
+        (
+            "noised backwards",
+            posterior.path_to(&none(200), &(no_data(1).expand([200, 1]) + 0.7), &mut noise),
+        ),
+        ("junk", junk),
+    ];
+    for (name, path) in behaviours {
+        let q = path_sums(posterior.step_log_probs(&path, 0..steps));
+        let p = path_sums(prior.step_log_probs(&path, 0..steps));
+        let r = reward(&prior.sample_of(&path), 1);
+        let deltas: Vec<f64> = (0..200).map(|i| log_z + q[i] - p[i] - r[i]).collect();
+        // Residual dependence on x_0 under a memoryless schedule, and f32 scores of far paths.
+        let far = q.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+        let worst = deltas.iter().fold(0.0f64, |m, d| m.max(d.abs()));
+        assert!(
+            worst < 0.05 + 3e-6 * far * steps as f64,
+            "{name}: {worst} of {far}"
+        );
+    }
+}
+
+#[test]
+fn silent_failure_11_exploring_paths_teach_the_same_posterior() {
+    let options = Options {
+        exploration: Exploration {
+            paths: 64,
+            scale: 2.0,
+            updates: 150,
+        },
+        ..Options::default()
+    };
+    assert!((options.exploration.scale_at(75) - 1.5).abs() < 1e-12);
+    assert!((options.exploration.scale_at(400) - 1.0).abs() < 1e-12);
+    assert!((shift_ratio(options, on_policy(64), 400) - 1.0).abs() < 0.04);
+}
+
+fn train(options: Options, mixture: Mixture, updates: u64) -> Finetuner<GaussianDiffusion> {
+    let prior = WORLD.prior(cosine(10), 24, 3, &Device::flex());
+    let mut tuner =
+        Finetuner::new(prior, adam(5e-3), mixture, Shaping::default()).with_options(options, 2);
+    for update in 0..updates {
+        tuner.optimizer.config.learning_rate = if update * 3 < updates * 2 { 5e-3 } else { 5e-4 };
+        let mut noise = Noise::keyed(4, "train", update);
+        tuner
+            .update(&none, &no_data, &reward, &mut noise)
+            .expect("finite");
+    }
+    tuner
+}
+
+/// Mean shift of the fine-tuned model over the exact one.
+fn shift_ratio(options: Options, mixture: Mixture, updates: u64) -> f64 {
+    let tuner = train(options, mixture, updates);
+    let [m, v, _] = WORLD.marginal(&cosine(10));
+    let mut noise = Noise::keyed(5, "sample", 0);
+    let samples = first(&tuner.posterior.sample(&none(30_000), &mut noise));
+    (mean(&samples) - m) / (WORLD.b * v)
+}
+
+fn replay(groups: usize) -> Options {
+    Options {
+        replay: ReplayOptions {
+            groups,
+            paths: 16,
+            ..ReplayOptions::default()
+        },
+        ..Options::default()
+    }
+}
+
+#[test]
+fn silent_failure_17_a_replay_follows_the_temperature() {
+    let filled = |temperature: f64| {
+        let mut tuner = moved(5, 4, 16, replay(2));
+        tuner.temperature = temperature;
+        for update in 0..3 {
+            let mut noise = Noise::keyed(3, "fill", update);
+            tuner
+                .update(&none, &no_data, &reward, &mut noise)
+                .expect("finite");
+        }
+        assert_eq!(tuner.replay.len(), 3);
+        tuner
+    };
+    let (mut cooled, fresh) = (filled(1.0), filled(0.25));
+    let before = gradient(&cooled, 9);
+    cooled.temperature = 0.25;
+    assert_eq!(gradient(&cooled, 9), gradient(&fresh, 9));
+    assert!(distance(&before, &gradient(&fresh, 9)) > 0.1);
+}
+
+#[test]
+fn silent_failure_17_replayed_samples_teach_the_same_posterior() {
+    let ratio = shift_ratio(replay(4), on_policy(64), 400);
+    assert!((ratio - 1.0).abs() < 0.04, "{ratio}");
+}
+
+#[test]
+fn a_replay_prefers_high_values_and_recent_entries() {
+    let tuner = {
+        let mut tuner = moved(5, 4, 16, replay(1));
+        for (value, index) in [(5.0, 0), (1.0, 1), (1.0, 2)] {
+            let samples = no_data(1).expand([16, 1]);
+            let values: Vec<f64> = (0..16).map(|i| value - f64::from(i)).collect();
+            tuner.replay.store(&none(16), &samples, &values, 16);
+            assert_eq!(tuner.replay.len(), index + 1);
+        }
+        tuner
+    };
+    let p = tuner.replay.probabilities();
+    assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    assert!(p[0] > p[1] && p[2] > p[1], "{p:?}");
+}
+
+#[test]
+fn silent_failure_22_learned_log_z_survives_a_checkpoint_bit_by_bit() {
+    let options = || Options {
+        log_z: LogZ::Learned,
+        kl_budget: KlBudget {
+            nats: 0.3,
+            rate: 0.1,
+        },
+        ..Options::default()
+    };
+    let mut tuner = train(options(), on_policy(16), 5);
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let file = folder.path().join("posterior.safetensors");
+    let mut checkpoint = Checkpoint::new("posterior", tuner.optimizer.count);
+    tuner.put(&mut checkpoint);
+    checkpoint.save(&file).expect("writable");
+    let mut restored = train(options(), on_policy(16), 0);
+    let loaded = Checkpoint::load(&file, "posterior").expect("loads");
+    restored.get(&file, &loaded).expect("fits");
+    restored.optimizer.config = tuner.optimizer.config.clone();
+    let bits = |t: &Finetuner<GaussianDiffusion>| -> Vec<u32> {
+        let value = t.value.as_ref().expect("learned").net.parameters.clone();
+        let all = [host(t.posterior.parameters()), host(value)].concat();
+        all.iter().map(|v| v.to_bits()).collect()
+    };
+    for update in 5..8 {
+        assert_eq!(bits(&tuner), bits(&restored));
+        assert_eq!(tuner.temperature.to_bits(), restored.temperature.to_bits());
+        for t in [&mut tuner, &mut restored] {
+            let mut noise = Noise::keyed(4, "train", update);
+            t.update(&none, &no_data, &reward, &mut noise)
+                .expect("finite");
+        }
+    }
+    let mut without = loaded;
+    without.tensors.remove("value");
+    assert!(restored.get(&file, &without).is_err());
+}
+
+#[test]
+fn a_kl_budget_meets_its_nats() {
+    let options = Options {
+        kl_budget: KlBudget {
+            nats: 0.2,
+            rate: 0.01,
+        },
+        ..Options::default()
+    };
+    let tuner = train(options, on_policy(64), 900);
+    let mut noise = Noise::keyed(6, "path", 0);
+    let (path, scores) = tuner.posterior.sample_path(&none(10_000), &mut noise);
+    let p = path_sums(tuner.prior.step_log_probs(&path, 0..10));
+    let kl = path_sums(scores)
+        .iter()
+        .zip(&p)
+        .map(|(q, p)| q - p)
+        .sum::<f64>()
+        / 1e4;
+    assert!(
+        (kl - 0.2).abs() < 0.04,
+        "{kl} nats at α = {}",
+        tuner.temperature
+    );
+    // KL = b² v/(2 α²) on this world.
+    let [_, v, _] = WORLD.marginal(&cosine(10));
+    let alpha = (WORLD.b * WORLD.b * v / 0.4).sqrt();
+    assert!(
+        (tuner.temperature / alpha - 1.0).abs() < 0.1,
+        "{}",
+        tuner.temperature
+    );
+}
+
+#[test]
+fn silent_failure_19_f32_scores_agree_with_f64_to_a_thousandth_of_a_nat() {
+    let steps = 100;
+    let tuner = moved(steps, 8, 2, Options::default());
+    let mut noise = Noise::keyed(2, "path", 0);
+    let (path, _) = tuner.posterior.sample_path(&none(64), &mut noise);
+    let q = path_sums(tuner.posterior.step_log_probs(&path, 0..steps));
+    let p = path_sums(tuner.prior.step_log_probs(&path, 0..steps));
+    let schedule = tuner.prior.schedule.clone();
+    let net = &tuner.posterior.net;
+    let parameters: Vec<f64> = host(net.parameters.clone())
+        .iter()
+        .map(|&v| f64::from(v))
+        .collect();
+    // The network's outputs stay f32 values of its f32 inputs; everything after them is done again in f64.
+    let states: Vec<Vec<f64>> = path.states.iter().map(first).collect();
+    assert_eq!(parameters.len(), net.spec.num_parameters());
+    for row in 0..64 {
+        let mut sum = 0.0;
+        for k in 0..steps {
+            let x = states[k][row];
+            let features = host(tuner.prior.state_features(&path, k));
+            let width = features.len() / 64;
+            let inputs: Vec<f64> = features[row * width..row * width + width - 1]
+                .iter()
+                .map(|&v| f64::from(v))
+                .collect();
+            let shift = forward(&parameters, &inputs, 8);
+            let [gain, offset] = WORLD.kernel(&schedule, k);
+            let (prior, sigma) = (gain * x + offset, schedule.sigma[k]);
+            let posterior = prior + schedule.coefficients(k)[1] * shift;
+            let next = states[k + 1][row];
+            sum += ((next - prior).powi(2) - (next - posterior).powi(2)) / (2.0 * sigma * sigma);
+        }
+        let gap = (q[row] - p[row] - sum).abs();
+        assert!(gap < 1e-3, "row {row}: {gap} nats of {sum}");
+    }
+}
+
+/// One hidden SiLU layer and one output, in f64.
+fn forward(parameters: &[f64], inputs: &[f64], hidden: usize) -> f64 {
+    let (weights, rest) = parameters.split_at(inputs.len() * hidden);
+    let (bias, rest) = rest.split_at(hidden);
+    let mut out = rest[hidden];
+    for j in 0..hidden {
+        let sum: f64 = inputs
+            .iter()
+            .enumerate()
+            .map(|(i, x)| x * weights[i * hidden + j])
+            .sum();
+        let pre = sum + bias[j];
+        out += rest[j] * pre / (1.0 + (-pre).exp());
+    }
+    out
+}

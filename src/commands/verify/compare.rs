@@ -1,0 +1,124 @@
+//! `tiltrl verify --compare`: other ways to the same posterior, on the same prior and reward.
+//!
+//! Trained methods get the same updates, paths and network; the others get none and pay per sample instead.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde::Serialize;
+use tiltrl_policies::baselines::{
+    adjoint_matching, best_of, guided, reinforce, resample, twisted_smc, weighted_denoising,
+};
+use tiltrl_policies::gaussian::GaussianDiffusion;
+use tiltrl_policies::nets::host;
+use tiltrl_policies::noise::Noise;
+use tiltrl_policies::solve::{Recipe, distances, solve};
+use tiltrl_policies::worlds::Problem;
+
+use super::suite;
+use crate::commands::inspect::{print, write_json};
+use crate::error::Error;
+
+/// Samples per method.
+const COUNT: usize = 1000;
+
+/// One method on one world.
+#[derive(Serialize)]
+struct Row {
+    world: String,
+    method: String,
+    energy: f64,
+    floor: f64,
+    mode_error: f64,
+    training_seconds: f64,
+    milliseconds_per_sample: f64,
+}
+
+/// Prints every baseline beside RTB on a few worlds.
+///
+/// # Errors
+/// When a training is not finite or the JSON cannot be written.
+pub fn compare(json: Option<&Path>) -> Result<(), Error> {
+    print(&format!(
+        "{:<22} {:<24} {:>8} {:>8} {:>7} {:>9} {:>11}",
+        "world", "method", "energy", "floor", "modes", "training", "ms/sample"
+    ));
+    let mut rows = Vec::new();
+    for (name, problem) in [
+        ("F2 three modes", suite::three(0.0)),
+        ("F2 far modes", suite::far()),
+        ("F1 b = −2.5, c = 2", suite::linear(-2.5, 2.0)),
+    ] {
+        let mut recipe = Recipe::new(600, 256);
+        recipe.learning_rate = 1e-2;
+        world(name, &problem, &recipe, &mut rows)?;
+    }
+    write_json(json, &rows)
+}
+
+fn world(name: &str, problem: &Problem, recipe: &Recipe, rows: &mut Vec<Row>) -> Result<(), Error> {
+    type Train = fn(&Problem, &Recipe) -> Result<GaussianDiffusion, Error>;
+    let trained: [(&str, Train); 4] = [
+        ("RTB", |p, r| Ok(solve(p, r)?.posterior)),
+        ("REINFORCE + KL", |p, r| Ok(reinforce(p, r)?)),
+        ("adjoint matching", |p, r| Ok(adjoint_matching(p, r)?)),
+        ("weighted denoising", |p, r| Ok(weighted_denoising(p, r)?)),
+    ];
+    for (method, train) in trained {
+        let clock = Instant::now();
+        let model = train(problem, recipe)?;
+        let training = clock.elapsed().as_secs_f64();
+        let draw = |noise: &mut Noise| sampled(&model, problem, noise);
+        rows.push(measured(name, method, problem, training, &draw));
+    }
+    type Draw<'a> = &'a dyn Fn(&mut Noise) -> Vec<f64>;
+    let drawn: [(&str, Draw<'_>); 6] = [
+        ("prior", &|n| sampled(&problem.prior, problem, n)),
+        ("best of 16", &|n| best_of(problem, 0, [COUNT, 16], n)),
+        ("resampling of 16", &|n| {
+            resample(problem, 0, [COUNT, 16], n)
+        }),
+        ("resampling of 64", &|n| {
+            resample(problem, 0, [COUNT, 64], n)
+        }),
+        ("twisted SMC", &|n| twisted_smc(problem, 0, COUNT, n).0),
+        ("guidance", &|n| guided(problem, 0, COUNT, n)),
+    ];
+    for (method, draw) in drawn {
+        rows.push(measured(name, method, problem, 0.0, draw));
+    }
+    Ok(())
+}
+
+fn sampled(model: &GaussianDiffusion, problem: &Problem, noise: &mut Noise) -> Vec<f64> {
+    let samples = host(model.sample(&problem.condition(0, COUNT), noise));
+    samples.iter().map(|&v| f64::from(v)).collect()
+}
+
+fn measured(
+    world: &str,
+    method: &str,
+    problem: &Problem,
+    training_seconds: f64,
+    draw: &dyn Fn(&mut Noise) -> Vec<f64>,
+) -> Row {
+    let mut noise = Noise::keyed(4, "compare", 0);
+    let clock = Instant::now();
+    let samples = draw(&mut noise);
+    let milliseconds = clock.elapsed().as_secs_f64() * 1e3 / COUNT as f64;
+    let [energy, floor] = distances(problem, 0, &samples, &mut noise);
+    let row = Row {
+        world: world.into(),
+        method: method.into(),
+        energy,
+        floor,
+        mode_error: problem.mode_mass_error(0, &samples),
+        training_seconds,
+        milliseconds_per_sample: milliseconds,
+    };
+    print(&format!(
+        "{world:<22} {method:<24} {energy:>8.4} {floor:>8.4} {:>6.1}% {training_seconds:>8.1}s {milliseconds:>11.4}",
+        100.0 * row.mode_error
+    ));
+    row
+}
