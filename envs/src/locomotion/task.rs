@@ -15,7 +15,7 @@ pub enum Precision {
     /// As MuJoCo computes.
     #[default]
     F64,
-    /// Twice as many robots at once; a step is right to 1e-3 or better instead of 1e-9 (docs/throughput.md). The state between
+    /// Twice as many robots at once; a step is right to 1e-3 or better instead of 1e-9 (docs/throughput.md, "Single precision"). The state between
     /// steps, the way along x, reward and termination stay in f64.
     F32,
 }
