@@ -34,7 +34,7 @@ fn none(paths: usize) -> Tensor<2> {
 /// Trains and measures a masked diffusion over 81 strings.
 pub fn masked(name: &str) -> Result<Row, Error> {
     let mut noise = Noise::keyed(5, "masked", 0);
-    let model = MaskedDiffusion::new([3, 4, 0], &[64], 3.0, &mut noise, &Device::flex());
+    let model = MaskedDiffusion::new([3, 4, 0], &[64, 64], 3.0, &mut noise, &Device::flex());
     let enumerate = |m: &MaskedDiffusion| m.enumerate(&none(1));
     row(name, model, &Strings::all(3, 4), &enumerate)
 }
@@ -67,7 +67,7 @@ fn row<M: SequentialModel<Condition = Tensor<2>, Sample = Strings>>(
     };
     let mut tuner = Finetuner::new(prior, adam, mixture, Shaping::default());
     let unused = |_: usize| -> Strings { unreachable!("the mixture holds no data") };
-    let updates = 1200;
+    let updates = 2000;
     for update in 0..updates {
         tuner.optimizer.config.learning_rate = 1e-2 * decay(update, updates);
         let mut noise = Noise::keyed(1, "strings", update);
