@@ -26,7 +26,9 @@ pub enum Activation {
 fn exp(x: f32) -> f32 {
     let x = x.clamp(-87.0, 87.0);
     let scaled = x * std::f32::consts::LOG2_E;
-    let rounded = (scaled + 12_582_912.0) - 12_582_912.0;
+    // Adding 1.5 · 2²³ rounds to an integer and leaves it in the low bits of the mantissa.
+    let shifted = scaled + 12_582_912.0;
+    let rounded = shifted - 12_582_912.0;
     // Two-part ln 2 keeps the reduced argument exact.
     let reduced = (x - rounded * 0.693_359_4) + rounded * 2.121_944_4e-4;
     let polynomial = 1.0
@@ -39,7 +41,7 @@ fn exp(x: f32) -> f32 {
                                 + reduced
                                     * (0.041_666_668
                                         + reduced * (0.008_333_334 + reduced * 0.001_388_889)))));
-    polynomial * f32::from_bits(((rounded as i32 + 127) << 23) as u32)
+    polynomial * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 #[inline(always)]
