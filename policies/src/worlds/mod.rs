@@ -7,7 +7,7 @@
 //! | [`CategoricalChain`] (F3) | a table of logits | any | all, by enumerating every path |
 //! | [`bandit`] (F5) | mixture that moves with the state | exp(Q/α), Q quadratic | log Z(s) and π* for every α |
 //! | [`Lqr`] (F6) | Gaussian behaviour | exp(Q/α), Q solves the Bellman equation | π*, its return and its KL |
-//! | [`shapes`] | N(0, 1) in two dimensions | density of moons or rings over the sampler's marginal | log Z = K and samples |
+//! | `shapes` | N(0, 1) in two dimensions | density of moons or rings over the sampler's marginal | log Z = K and samples |
 //!
 //! The target is always the SAMPLER's marginal at finite T times the reward, not the data's: a sampler of T steps
 //! does not reproduce its data exactly.
