@@ -163,9 +163,9 @@ mod tests {
                 |x: &[f32]| critic.value_of(&observations, &coordinates.actions(x.to_vec()));
             for i in 0..x.len() {
                 let (mut up, mut down) = (x.clone(), x.clone());
-                up[i] += 1e-2;
-                down[i] -= 1e-2;
-                let slope = (log_r(&up)[i / 2] - log_r(&down)[i / 2]) / 2e-2 / alpha;
+                up[i] += 1e-3;
+                down[i] -= 1e-3;
+                let slope = (log_r(&up)[i / 2] - log_r(&down)[i / 2]) / 2e-3 / alpha;
                 let error = (slope - f64::from(found[i])).abs();
                 assert!(error < 0.05 * slope.abs().max(1.0), "{slope} {}", found[i]);
             }

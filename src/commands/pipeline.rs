@@ -25,7 +25,7 @@ use crate::stats::quantile;
 use crate::train::finetune::{self, Posterior};
 use crate::train::material::Material;
 use crate::train::prior::Prior;
-use crate::train::{advantage, critic, prior};
+use crate::train::{advantage, certificate, critic, prior};
 
 /// Where a run stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -209,7 +209,8 @@ fn run_seed(
     let path = dir.path.join("certificate.json");
     if !path.exists() {
         let clock = Instant::now();
-        let states = finetune::certificate(material, &prior, &critic, &posterior, seed, [64, 64]);
+        let states =
+            certificate::certificate(material, &prior, &critic, &posterior, seed, [64, 64]);
         write_atomically(
             &path,
             serde_json::to_string_pretty(&states)

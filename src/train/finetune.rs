@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use tiltrl_envs::EnvBatch;
-use tiltrl_policies::certificate::{ConditionCertificate, PathScores, certify};
 use tiltrl_policies::checkpoint::Checkpoint;
-use tiltrl_policies::finetune::{Finetuner, Report, path_sums};
+use tiltrl_policies::finetune::{Finetuner, Report};
 use tiltrl_policies::gaussian::{GaussianDiffusion, Kernel};
 use tiltrl_policies::guidance::critic_gradient;
 use tiltrl_policies::iql::Iql;
@@ -14,11 +13,11 @@ use tiltrl_policies::kernels::adam::AdamConfig;
 use tiltrl_policies::nets::{host, matrix};
 use tiltrl_policies::noise::Noise;
 use tiltrl_policies::policy::{Choice, Coordinates, DiffusionPolicy};
-use tiltrl_policies::sequential::SequentialModel;
 
 use super::material::{Material, gather};
 use super::prior::{Prior, describe};
 use super::progress::{bar, cosine_decay};
+use super::reward::values;
 use crate::config::Config;
 use crate::error::Error;
 use crate::evaluate::{EVAL_HEADER, push_episodes};
@@ -53,10 +52,8 @@ pub fn resolve_alpha(
     );
     let device = prior.model.net.parameters.device();
     let condition = matrix(observations.clone(), material.observation_dim, &device);
-    let actions = prior
-        .coordinates
-        .actions(host(prior.model.sample(&condition, &mut noise)));
-    let values = critic.advantage_of(&observations, &actions);
+    let latent = host(prior.model.sample(&condition, &mut noise));
+    let values = values(critic, &prior.coordinates, &observations, latent);
     let spread: f64 = values
         .chunks_exact(samples)
         .map(|q| {
@@ -354,69 +351,7 @@ fn step(
         )
     };
     let value = |sample: &Tensor<2>, c: usize| -> Vec<f64> {
-        let actions = coordinates.actions(host(sample.clone()));
-        critic.advantage_of(&observations(c), &actions)
+        values(critic, coordinates, &observations(c), host(sample.clone()))
     };
     Ok(tuner.update(&condition, &data, &value, &mut noise)?)
-}
-
-/// Returns the certificate of each of `states` states of the data, from `paths` paths each way.
-pub fn certificate(
-    material: &Material,
-    prior: &Prior,
-    critic: &Iql,
-    posterior: &Posterior,
-    seed: u64,
-    [states, paths]: [usize; 2],
-) -> Vec<ConditionCertificate> {
-    let device: Device = prior.model.net.parameters.device();
-    let mut noise = Noise::keyed(seed, "certificate", 0);
-    let rows = noise.indices(states, material.len());
-    let steps = prior.model.num_steps();
-    let mut all = Vec::with_capacity(states);
-    for chunk in rows.chunks(16) {
-        let observations = gather(
-            &material.observations,
-            material.observation_dim,
-            chunk,
-            paths,
-        );
-        let condition = matrix(observations.clone(), material.observation_dim, &device);
-        let mut score = |model: &GaussianDiffusion| {
-            let (path, _) = model.sample_path(&condition, &mut noise);
-            let q = path_sums(posterior.model.step_log_probs(&path, 0..steps));
-            let p = path_sums(prior.model.step_log_probs(&path, 0..steps));
-            let actions = prior.coordinates.actions(host(model.sample_of(&path)));
-            let r: Vec<f64> = critic
-                .advantage_of(&observations, &actions)
-                .iter()
-                .map(|v| v / posterior.alpha)
-                .collect();
-            [q, p, r]
-        };
-        let (from_q, from_p) = (score(&posterior.model), score(&prior.model));
-        for i in 0..chunk.len() {
-            let part = |s: &'_ [Vec<f64>; 3]| -> [Vec<f64>; 3] {
-                std::array::from_fn(|j| s[j][i * paths..(i + 1) * paths].to_vec())
-            };
-            let (q, p) = (part(&from_q), part(&from_p));
-            let scores = |s: &'_ [Vec<f64>; 3]| -> ConditionCertificate {
-                let posterior = PathScores {
-                    log_posterior: &q[0],
-                    log_prior: &q[1],
-                    log_reward: &q[2],
-                };
-                certify(
-                    &posterior,
-                    &PathScores {
-                        log_posterior: &s[0],
-                        log_prior: &s[1],
-                        log_reward: &s[2],
-                    },
-                )
-            };
-            all.push(scores(&p));
-        }
-    }
-    all
 }

@@ -1,0 +1,47 @@
+//! The reward that tilts a posterior: what the critic says of a latent sample, and nothing else.
+//!
+//! log r(u, s) = A(s, tanh(u))/α. The prior already lives in u: no Jacobian of tanh belongs here.
+
+use tiltrl_policies::iql::Iql;
+use tiltrl_policies::policy::Coordinates;
+
+/// Returns log r times α of latent samples [rows · action_dim] at normalised observations [rows · observation_dim].
+pub fn values(
+    critic: &Iql,
+    coordinates: &Coordinates,
+    observations: &[f32],
+    latent: Vec<f32>,
+) -> Vec<f64> {
+    critic.advantage_of(observations, &coordinates.actions(latent))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor};
+    use tiltrl_policies::normalizer::Normalizer;
+
+    use super::*;
+    use crate::config::preset;
+
+    /// With Q ≡ const the reward is the same for u = 0 and for a saturated u: the posterior is then the prior.
+    #[test]
+    fn silent_failure_06_a_constant_critic_gives_a_constant_reward() {
+        let config = preset("quickstart").expect("known").critic;
+        let mut critic = Iql::new(config, 3, 2, 1, &Device::flex());
+        for net in critic.target.iter_mut().chain([&mut critic.v]) {
+            let count = net.parameters.dims()[0];
+            net.parameters = Tensor::zeros([count], &Device::flex());
+        }
+        let unit = |width: usize| Normalizer {
+            mean: vec![0.0; width],
+            std: vec![1.0; width],
+        };
+        let coordinates = Coordinates {
+            observation: unit(3),
+            action: unit(2),
+        };
+        let latent = vec![0.0, 0.0, 3.0, -3.0, 8.0, 0.1];
+        let found = values(&critic, &coordinates, &[0.5; 9], latent);
+        assert_eq!(found, [0.0; 3]);
+    }
+}
