@@ -52,7 +52,7 @@ pub fn tasks() -> Vec<Task> {
         exact("F2 far modes 0.9/0.1, K = 7", far, plain(1000, 256)),
         exact("F2 three modes, K = 7", || three(7.0), plain(1000, 256)),
         exact("F2 three modes, K = −7", || three(-7.0), plain(1000, 256)),
-        exact("F5 bandit, α = 0.5", contextual, conditional(1500)),
+        exact("F5 bandit, α = 0.5", contextual, conditional(4000)),
         exact("F6 LQR, α = 0.3", regulator, conditional(500)),
         exact("F1 b = 1.5, c = 0", || linear(1.5, 0.0), plain(500, 128)),
         exact("F1 b = −2.5, c = 2", || linear(-2.5, 2.0), plain(800, 128)),
