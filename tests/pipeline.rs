@@ -174,6 +174,8 @@ fn a_finished_run_can_be_looked_at_from_every_side(folder: &Path) {
     done(&[&collect[..], &["own.hdf5", "--policy", "run/seed-1:prior"]].concat());
     done(&["plot", "run", "run", "--out", "both"]);
     assert!(folder.join("both.svg").exists());
+    let again = tiltrl(folder, &["plot", "run", "run", "--out", "both"]);
+    assert_eq!(again.status.code(), Some(1), "a picture is not overwritten");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! and to a low label on the prior's own samples. Where prior and data agree the second only rescales and
 //! shifts; where the prior strays from the data it is what the networks learn. V cancels in the posterior.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 use crate::error::PolicyError;
 use crate::iql::IqlConfig;
@@ -25,7 +25,6 @@ pub struct Advantage {
     pub unit: f64,
     /// The label of the prior's samples, in the networks' unit.
     pub floor: f32,
-    lcb: f64,
 }
 
 /// Rows of one update: observations normalised, actions in [-1, 1].
@@ -62,24 +61,7 @@ impl Advantage {
             optimizers,
             unit: 1.0,
             floor: -config.caution as f32,
-            lcb: config.lcb,
         }
-    }
-
-    /// Returns the conservative advantage of each row of inputs [rows, observation_dim + action_dim], in the
-    /// critic's units: the minimum over networks, or mean − lcb · std.
-    pub fn value_of(&self, inputs: &Tensor<2>) -> Vec<f64> {
-        let members: Vec<Vec<f32>> = self
-            .nets
-            .iter()
-            .map(|net| host(net.forward(inputs.clone())))
-            .collect();
-        (0..members[0].len())
-            .map(|row| {
-                let values = members.iter().map(|m| f64::from(m[row]) * self.unit);
-                conservative(values, self.lcb)
-            })
-            .collect()
     }
 
     /// Does one step of every network towards the labels and returns the mean squared error.

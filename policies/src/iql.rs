@@ -156,13 +156,7 @@ impl Iql {
     /// # Shapes
     /// `observations` [rows, observation_dim] normalised, `actions` [rows, action_dim] in [-1, 1] → `[rows]`.
     pub fn value_of(&self, observations: &[f32], actions: &[f32]) -> Vec<f64> {
-        let members = self.members(observations, actions);
-        (0..members[0].len())
-            .map(|row| {
-                let values = members.iter().map(|m| f64::from(m[row]));
-                conservative(values, self.config.lcb)
-            })
-            .collect()
+        self.conservative_of(&self.target, 1.0, observations, actions)
     }
 
     /// Returns what the posterior tilts by: the advantage of each row, or its Q where no advantage is trained.
@@ -173,9 +167,25 @@ impl Iql {
     /// As for [`Self::value_of`].
     pub fn advantage_of(&self, observations: &[f32], actions: &[f32]) -> Vec<f64> {
         match &self.advantage {
-            Some(advantage) => advantage.value_of(&self.inputs(observations, actions)),
+            Some(a) => self.conservative_of(&a.nets, a.unit, observations, actions),
             None => self.value_of(observations, actions),
         }
+    }
+
+    fn conservative_of(
+        &self,
+        nets: &[Mlp],
+        unit: f64,
+        observations: &[f32],
+        actions: &[f32],
+    ) -> Vec<f64> {
+        let members = self.outputs(nets, observations, actions);
+        (0..members[0].len())
+            .map(|row| {
+                let values = members.iter().map(|m| f64::from(m[row]) * unit);
+                conservative(values, self.config.lcb)
+            })
+            .collect()
     }
 
     /// Returns r + γ V(s') − V(s) of each row, in the critic's units.
@@ -189,22 +199,20 @@ impl Iql {
         backup.iter().zip(base).map(|(b, v)| b - v).collect()
     }
 
-    /// Outputs of every target network.
-    fn members(&self, observations: &[f32], actions: &[f32]) -> Vec<Vec<f32>> {
-        let shared: Option<Vec<HostVector>> = self
-            .target
+    /// Outputs of networks of one shape, each [rows].
+    fn outputs(&self, nets: &[Mlp], observations: &[f32], actions: &[f32]) -> Vec<Vec<f32>> {
+        let shared: Option<Vec<HostVector>> = nets
             .iter()
             .map(|net| HostVector::share(&net.parameters))
             .collect();
-        if let Some(nets) = shared {
+        if let Some(shared) = shared {
             let mut joined = Vec::new();
             let widths = [self.observation_dim, self.action_dim];
             iql_host::join(observations, actions, widths, &mut joined);
-            return iql_host::evaluate(&self.target[0].spec, &nets, &joined);
+            return iql_host::evaluate(&nets[0].spec, &shared, &joined);
         }
         let input = self.inputs(observations, actions);
-        self.target
-            .iter()
+        nets.iter()
             .map(|net| host(net.forward(input.clone())))
             .collect()
     }

@@ -1,6 +1,6 @@
 //! `tiltrl evaluate`: what a finished run says, or episodes of any policy on any engine, filmed if asked.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use tiltrl_policies::checkpoint::write_atomically;
 use tiltrl_policies::policy::Policy;
 
 use super::environments::EnvArgs;
-use super::inspect::{self, print, write_json};
+use super::inspect::{self, print, refuse_existing, write_json};
 use super::of_run::of_run;
 use super::plot::summary;
 use crate::error::Error;
@@ -81,7 +81,9 @@ struct Row {
 /// # Errors
 /// When the run is not finished, or environment and policy are unknown or do not fit, or a file exists.
 pub fn evaluate(args: &EvaluateArgs) -> Result<(), Error> {
-    refuse_existing(args.video.as_deref())?;
+    if let Some(path) = &args.video {
+        refuse_existing(path, "--video")?;
+    }
     if args.episodes == Some(0) {
         return Err(Error::Usage("--episodes: expected at least 1".into()));
     }
@@ -140,7 +142,7 @@ fn play(args: &EvaluateArgs, env: &str, policy: &dyn Policy, name: &str) -> Resu
     let played = rollout_in(&mut batch, policy, args.seed.unwrap_or(1), None);
     let returns: Vec<f64> = played.iter().map(|e| e.episode_return).collect();
     show(&spec, name, args, &returns)?;
-    shoot(args, env, &options, policy)
+    shoot(args, (env, args.seed.unwrap_or(1)), &options, policy)
 }
 
 /// Films episode 0 of a policy where `--video` asks for it.
@@ -149,7 +151,7 @@ fn play(args: &EvaluateArgs, env: &str, policy: &dyn Policy, name: &str) -> Resu
 /// When the environment cannot be drawn or the file cannot be written.
 pub fn shoot(
     args: &EvaluateArgs,
-    env: &str,
+    (env, seed): (&str, u64),
     options: &EnvOptions,
     policy: &dyn Policy,
 ) -> Result<(), Error> {
@@ -160,7 +162,7 @@ pub fn shoot(
         frames: args.frames,
         size: args.size,
         skip: args.skip,
-        seed: args.seed.unwrap_or(1),
+        seed,
     };
     let bytes = film(policy, env, options, what)?;
     write_atomically(path, &bytes)?;
@@ -170,16 +172,6 @@ pub fn shoot(
         bytes.len().div_ceil(1000)
     ));
     Ok(())
-}
-
-fn refuse_existing(path: Option<&Path>) -> Result<(), Error> {
-    match path {
-        Some(path) if path.exists() => Err(Error::Run(format!(
-            "{}: exists already\n  hint: name another file for --video",
-            path.display()
-        ))),
-        _ => Ok(()),
-    }
 }
 
 fn show(spec: &EnvSpec, name: &str, args: &EvaluateArgs, returns: &[f64]) -> Result<(), Error> {

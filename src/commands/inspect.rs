@@ -71,18 +71,27 @@ pub fn print(text: &str) {
     println!("{text}");
 }
 
+/// Refuses a file that exists already, so that nothing is overwritten silently.
+///
+/// # Errors
+/// When `path` exists; the message names the option that asked for it.
+pub fn refuse_existing(path: &Path, option: &str) -> Result<(), Error> {
+    if path.exists() {
+        return Err(Error::Run(format!(
+            "{}: exists already\n  hint: name another file for {option}",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
 /// Writes `value` as JSON when a path is given; an existing file is refused.
 ///
 /// # Errors
 /// When the file exists or cannot be written.
 pub fn write_json(path: Option<&Path>, value: &impl Serialize) -> Result<(), Error> {
     let Some(path) = path else { return Ok(()) };
-    if path.exists() {
-        return Err(Error::Run(format!(
-            "{}: exists already\n  hint: name another file for --json",
-            path.display()
-        )));
-    }
+    refuse_existing(path, "--json")?;
     Ok(write_atomically(
         path,
         serde_json::to_string_pretty(value)
@@ -96,6 +105,9 @@ pub fn write_json(path: Option<&Path>, value: &impl Serialize) -> Result<(), Err
 /// # Errors
 /// When the data cannot be read or a file cannot be written.
 pub fn data(args: &DataArgs) -> Result<(), Error> {
+    if let Some(stem) = &args.plot {
+        refuse_existing(&stem.with_added_extension("svg"), "--plot")?;
+    }
     let dataset = Dataset::read(&args.files)?;
     let reference = args
         .env

@@ -58,7 +58,8 @@ pub fn of_run(args: &EvaluateArgs, folder: &Path) -> Result<(), Error> {
         let config = dir.config()?;
         let agent = Agent::load(&dir, &config, seed, &Device::flex())?;
         let options = args.engine.options_or(config.evaluation.options()?);
-        shoot(args, &config.env, &options, &agent.policy(names[0])?)?;
+        let film = (config.env.as_str(), args.seed.unwrap_or(seed));
+        shoot(args, film, &options, &agent.policy(names[0])?)?;
     }
     write_json(args.json.as_deref(), &evaluation)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::inspect::{load, print};
+use super::inspect::{load, print, refuse_existing};
 use crate::error::Error;
 use crate::pictures::{compare, draw};
 use crate::report::Summary;
@@ -38,6 +38,7 @@ pub fn plot(args: &PlotArgs) -> Result<(), Error> {
         let config = RunDir::of_seed(folder, seed).config()?;
         draw(summary, &config, folder)?
     } else {
+        refuse_existing(&args.out.with_added_extension("svg"), "--out")?;
         compare(&runs, &args.out)?
     };
     for file in files {
