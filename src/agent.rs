@@ -111,8 +111,10 @@ impl Agent {
             .exists()
             .then(|| critic::restore(config, dims, seed, &path, device))
             .transpose()?;
-        if let Some(critic) = &mut critic {
-            advantage::restore(config, critic, &dir.checkpoint("advantage"), device)?;
+        if let Some(trained) = &mut critic
+            && !advantage::restore(config, trained, &dir.checkpoint("advantage"), device)?
+        {
+            critic = None;
         }
         let mut agent = Self {
             coordinates: loaded.coordinates,

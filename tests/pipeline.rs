@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-const SMALL: [&str; 7] = [
+const SMALL: [&str; 8] = [
     "prior.updates=200",
     "critic.updates=200",
+    "critic.advantage_updates=100",
     "finetune.updates=40",
     "evaluation.episodes=6",
     "evaluation.episodes_in_training=4",
@@ -33,12 +34,14 @@ fn read(folder: &Path, name: &str) -> Vec<u8> {
     std::fs::read(folder.join("run/seed-1").join(name)).expect("written by the run")
 }
 
-const COMPARED: [&str; 6] = [
+const COMPARED: [&str; 8] = [
     "eval.csv",
     "prior.csv",
     "critic.csv",
     "finetune.csv",
+    "advantage.csv",
     "checkpoints/critic.safetensors",
+    "checkpoints/advantage.safetensors",
     "checkpoints/posterior.safetensors",
 ];
 

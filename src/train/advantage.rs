@@ -50,7 +50,7 @@ fn load(advantage: &mut Advantage, path: &Path) -> Result<u64, Error> {
     Ok(checkpoint.update)
 }
 
-/// Gives the critic its advantage networks from their checkpoint, if the config wants them and they are there.
+/// Gives the critic its advantage networks from their checkpoint; tells whether it has all that the config wants.
 ///
 /// # Errors
 /// When the checkpoint cannot be read or does not fit.
@@ -59,14 +59,16 @@ pub fn restore(
     critic: &mut Iql,
     path: &Path,
     device: &Device,
-) -> Result<(), Error> {
-    if config.critic.advantage_updates > 0 && path.exists() {
-        let dims = [critic.observation_dim, critic.action_dim];
-        let mut advantage = Advantage::new(&config.critic, dims, 0, device);
-        load(&mut advantage, path)?;
-        critic.advantage = Some(advantage);
+) -> Result<bool, Error> {
+    let wanted = config.critic.advantage_updates;
+    if wanted == 0 || !path.exists() {
+        return Ok(wanted == 0);
     }
-    Ok(())
+    let dims = [critic.observation_dim, critic.action_dim];
+    let mut advantage = Advantage::new(&config.critic, dims, 0, device);
+    let done = load(&mut advantage, path)?;
+    critic.advantage = Some(advantage);
+    Ok(done >= wanted)
 }
 
 /// r + γ V(s') − V(s) of every row, over the configured number of steps.
@@ -75,14 +77,8 @@ fn targets(material: &Material, critic: &Iql) -> Vec<f32> {
     let mut all = Vec::with_capacity(material.len());
     let rows: Vec<usize> = (0..material.len()).collect();
     for rows in rows.chunks(CHUNK) {
-        let (mut rewards, mut last, mut discounts) = (Vec::new(), Vec::new(), Vec::new());
-        for &row in rows {
-            let (reward, end, discount) =
-                material.multi_step(row, config.num_steps, config.discount);
-            rewards.push(reward);
-            last.push(end);
-            discounts.push(discount);
-        }
+        let (rewards, last, discounts) =
+            material.multi_steps(rows, config.num_steps, config.discount);
         all.extend(critic.advantage_targets(&Transitions {
             observations: &gather(&material.observations, width, rows, 1),
             actions: &gather(&material.actions, material.action_dim, rows, 1),

@@ -144,13 +144,7 @@ fn step(critic: &mut Iql, material: &Material, seed: u64, update: u64) -> Result
     let mut noise = Noise::keyed(seed, "critic-update", update);
     let rows = noise.indices(critic.config.batch_size, material.len());
     let (width, config) = (material.observation_dim, critic.config.clone());
-    let (mut rewards, mut last, mut discounts) = (Vec::new(), Vec::new(), Vec::new());
-    for &row in &rows {
-        let (reward, end, discount) = material.multi_step(row, config.num_steps, config.discount);
-        rewards.push(reward);
-        last.push(end);
-        discounts.push(discount);
-    }
+    let (rewards, last, discounts) = material.multi_steps(&rows, config.num_steps, config.discount);
     Ok(critic.update(&Transitions {
         observations: &gather(&material.observations, width, &rows, 1),
         actions: &gather(&material.actions, material.action_dim, &rows, 1),

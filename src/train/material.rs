@@ -111,6 +111,23 @@ impl Material {
         (sum as f32, last, weight as f32)
     }
 
+    /// Returns [`Self::multi_step`] of several rows: their sums, bootstrap rows and bootstrap weights.
+    pub fn multi_steps(
+        &self,
+        rows: &[usize],
+        steps: usize,
+        discount: f64,
+    ) -> (Vec<f32>, Vec<usize>, Vec<f32>) {
+        let (mut sums, mut last, mut weights) = (Vec::new(), Vec::new(), Vec::new());
+        for &row in rows {
+            let (sum, end, weight) = self.multi_step(row, steps, discount);
+            sums.push(sum);
+            last.push(end);
+            weights.push(weight);
+        }
+        (sums, last, weights)
+    }
+
     /// Returns the number of transitions.
     pub fn len(&self) -> usize {
         self.rewards.len()
