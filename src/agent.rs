@@ -1,78 +1,27 @@
 //! A trained agent read back from the folder of one seed, and the policies that it offers.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use ndarray::{Array2, ArrayView2};
 use tiltrl_envs::spec_of;
+use tiltrl_policies::baselines::{Method, Tilt};
 use tiltrl_policies::checkpoint::Checkpoint;
 use tiltrl_policies::gaussian::GaussianDiffusion;
 use tiltrl_policies::iql::Iql;
 use tiltrl_policies::noise::Noise;
-use tiltrl_policies::policy::{Choice, Coordinates, DiffusionPolicy, Policy};
+use tiltrl_policies::policy::{
+    Choice, Coordinates, DiffusionPolicy, Policy, SteeredPolicy, Steering,
+};
 
 use crate::config::Config;
-use crate::error::{Error, nearest};
+use crate::error::Error;
+pub use crate::policy_name::PolicyName;
 use crate::run::RunDir;
-use crate::train::{advantage, critic, finetune, prior};
-
-/// A policy of a run, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PolicyName {
-    /// `prior`: one sample of the prior.
-    Prior,
-    /// `posterior`: one sample of the last posterior.
-    Posterior,
-    /// `posterior-best`: one sample of the posterior with the highest return in training.
-    Best,
-    /// `best-of-N`: the prior's sample of highest Q out of N.
-    BestOf(usize),
-    /// `resample-N`: one of N samples of the prior, drawn with probability ∝ exp(Q/α).
-    Resample(usize),
-}
-
-impl std::str::FromStr for PolicyName {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let count = |rest: &str| rest.parse::<usize>().ok().filter(|&n| n > 0);
-        let fixed = [
-            ("prior", Self::Prior),
-            ("posterior", Self::Posterior),
-            ("posterior-best", Self::Best),
-        ];
-        if let Some((_, name)) = fixed.iter().find(|(n, _)| *n == text) {
-            return Ok(*name);
-        }
-        let counted = text
-            .strip_prefix("best-of-")
-            .and_then(count)
-            .map(Self::BestOf);
-        let resampled = text.strip_prefix("resample-").and_then(count);
-        counted
-            .or(resampled.map(Self::Resample))
-            .ok_or_else(|| {
-                let known = ["prior", "posterior", "posterior-best", "best-of-16", "resample-16"];
-                let hint = nearest(text, known.into_iter())
-                    .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
-                Error::Usage(format!(
-                    "unknown policy `{text}`{hint}\n  policies: prior, posterior, posterior-best, best-of-N, resample-N"
-                ))
-            })
-    }
-}
-
-impl std::fmt::Display for PolicyName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Prior => f.write_str("prior"),
-            Self::Posterior => f.write_str("posterior"),
-            Self::Best => f.write_str("posterior-best"),
-            Self::BestOf(n) => write!(f, "best-of-{n}"),
-            Self::Resample(n) => write!(f, "resample-{n}"),
-        }
-    }
-}
+use crate::train::baseline::Baseline;
+use crate::train::material::Material;
+use crate::train::{advantage, critic, finetune, prior, reward};
 
 /// The networks of one seed.
 pub struct Agent {
@@ -81,11 +30,17 @@ pub struct Agent {
     /// The prior.
     pub prior: GaussianDiffusion,
     /// The critic, if it was trained.
-    pub critic: Option<Iql>,
+    pub critic: Option<Arc<Iql>>,
     /// The last posterior and its temperature α, if it was trained.
     pub posterior: Option<(GaussianDiffusion, f64)>,
     /// The posterior of highest return in training, if there is one.
     pub best: Option<GaussianDiffusion>,
+    /// Prior and reward of the baselines, if there is a posterior.
+    pub tilt: Option<Tilt>,
+    /// Trained baselines that are finished.
+    pub baselines: Vec<(Method, GaussianDiffusion)>,
+    /// The prior in the posterior's shape.
+    wide: Option<GaussianDiffusion>,
     folder: PathBuf,
 }
 
@@ -119,15 +74,86 @@ impl Agent {
         let mut agent = Self {
             coordinates: loaded.coordinates,
             prior: loaded.model,
-            critic,
+            critic: critic.map(Arc::new),
             posterior: None,
             best: None,
+            tilt: None,
+            baselines: Vec::new(),
+            wide: None,
             folder: dir.path.clone(),
         };
         agent.posterior = agent.posterior(&dir.checkpoint("posterior"), config)?;
         let best = agent.posterior(&dir.checkpoint("posterior-best"), config)?;
         agent.best = best.map(|(model, _)| model);
+        if let (Some((model, alpha)), Some(critic)) = (&agent.posterior, &agent.critic) {
+            let (own, coordinates) = (&agent.prior, &agent.coordinates);
+            agent.tilt = Some(reward::tilt(own, coordinates, critic, *alpha));
+            agent.wide = Some(agent.prior.widened(model.kernel.clone()));
+        }
         Ok(agent)
+    }
+
+    /// Returns a baseline of this seed, for training or reading.
+    ///
+    /// # Errors
+    /// When there is no posterior, whose temperature it shares.
+    pub fn baseline<'a>(
+        &'a self,
+        config: &'a Config,
+        seed: u64,
+        method: Method,
+    ) -> Result<Baseline<'a>, Error> {
+        let parts = (&self.tilt, &self.wide, &self.posterior);
+        let (Some(tilt), Some(wide), Some((_, alpha))) = parts else {
+            return Err(self.missing(&PolicyName::Trained(method), "posterior"));
+        };
+        Ok(Baseline {
+            config,
+            tilt,
+            wide,
+            alpha: *alpha,
+            seed,
+            folder: &self.folder,
+            method,
+        })
+    }
+
+    /// Reads the trained baselines among `names`; trains those that are not finished where there is `material`.
+    ///
+    /// # Errors
+    /// When one is not finished and there is no material, or cannot be read or trained.
+    pub fn bring_baselines(
+        &mut self,
+        (config, seed): (&Config, u64),
+        names: &[PolicyName],
+        material: Option<&Material>,
+    ) -> Result<(), Error> {
+        for name in names {
+            let PolicyName::Trained(method) = *name else {
+                continue;
+            };
+            let baseline = self.baseline(config, seed, method)?;
+            let model = match (baseline.finished()?, material) {
+                (Some(model), _) => model,
+                (None, Some(material)) => baseline.train(material)?,
+                (None, None) => return Err(self.missing(name, "training")),
+            };
+            self.baselines.push((method, model));
+        }
+        Ok(())
+    }
+
+    fn missing(&self, name: &PolicyName, stage: &str) -> Error {
+        let hint = match name {
+            PolicyName::Trained(_) if stage == "training" => {
+                format!("`tiltrl evaluate RUN --policy {name} --data FILE` trains it")
+            }
+            _ => "finish the run first with the command that started it".into(),
+        };
+        Error::Run(format!(
+            "{}: `{name}` needs the {stage}, which is not done yet\n  hint: {hint}",
+            self.folder.display()
+        ))
     }
 
     fn posterior(
@@ -151,14 +177,16 @@ impl Agent {
     ///
     /// # Errors
     /// When a stage that it needs was not trained.
-    pub fn policy(&self, name: PolicyName) -> Result<DiffusionPolicy<'_>, Error> {
-        let missing = |stage: &str| {
-            Error::Run(format!(
-                "{}: `{name}` needs the {stage}, which is not trained yet\n  hint: finish the run first with the command that started it",
-                self.folder.display()
-            ))
-        };
+    pub fn policy(&self, name: PolicyName) -> Result<Box<dyn Policy + '_>, Error> {
+        let missing = |stage: &str| self.missing(&name, stage);
         let posterior = || self.posterior.as_ref().ok_or_else(|| missing("posterior"));
+        let steered = |steering: Steering| -> Result<Box<dyn Policy + '_>, Error> {
+            Ok(Box::new(SteeredPolicy {
+                tilt: self.tilt.as_ref().ok_or_else(|| missing("posterior"))?,
+                coordinates: &self.coordinates,
+                steering,
+            }))
+        };
         let (model, choice) = match name {
             PolicyName::Prior => (&self.prior, Choice::Sample),
             PolicyName::Posterior => (&posterior()?.0, Choice::Sample),
@@ -168,16 +196,22 @@ impl Agent {
             ),
             PolicyName::BestOf(n) => (&self.prior, Choice::BestOf(n)),
             PolicyName::Resample(n) => (&self.prior, Choice::Resample(n, posterior()?.1)),
+            PolicyName::Smc(n) => return steered(Steering::Smc(n)),
+            PolicyName::Guidance(weight) => return steered(Steering::Guidance(weight)),
+            PolicyName::Trained(method) => {
+                let found = self.baselines.iter().find(|(m, _)| *m == method);
+                (&found.ok_or_else(|| missing("training"))?.1, Choice::Sample)
+            }
         };
         if choice != Choice::Sample && self.critic.is_none() {
             return Err(missing("critic"));
         }
-        Ok(DiffusionPolicy {
+        Ok(Box::new(DiffusionPolicy {
             model,
             coordinates: &self.coordinates,
-            critic: self.critic.as_ref(),
+            critic: self.critic.as_deref(),
             choice,
-        })
+        }))
     }
 }
 
@@ -207,7 +241,9 @@ impl AgentPolicy {
                 config.env
             )));
         }
-        let agent = Agent::load(&dir, &config, 0, &Device::flex())?;
+        let seed = dir.provenance()?.seed;
+        let mut agent = Agent::load(&dir, &config, seed, &Device::flex())?;
+        agent.bring_baselines((&config, seed), &[name], None)?;
         agent.policy(name)?;
         Ok(Self { agent, name })
     }
@@ -217,27 +253,5 @@ impl Policy for AgentPolicy {
     fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32> {
         let policy = self.agent.policy(self.name);
         policy.expect("checked when read").act(observations, noise)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_survive_printing_and_typos_get_the_nearest() {
-        for text in [
-            "prior",
-            "posterior",
-            "posterior-best",
-            "best-of-4",
-            "resample-8",
-        ] {
-            let name: PolicyName = text.parse().expect("known");
-            assert_eq!(name.to_string(), text);
-        }
-        let error = "posteriour".parse::<PolicyName>().expect_err("typo");
-        assert!(error.to_string().contains("`posterior`"), "{error}");
-        assert!("best-of-0".parse::<PolicyName>().is_err());
     }
 }

@@ -8,6 +8,7 @@ pub mod data;
 pub mod error;
 pub mod evaluate;
 pub mod pictures;
+pub mod policy_name;
 pub mod quickstart;
 pub mod report;
 pub mod rollout;

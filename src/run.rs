@@ -88,11 +88,22 @@ impl RunDir {
     /// # Errors
     /// When run.toml is missing or cannot be read.
     pub fn config(&self) -> Result<Config, Error> {
+        Ok(self.file()?.config)
+    }
+
+    /// Returns what an existing run was made from.
+    ///
+    /// # Errors
+    /// When run.toml is missing or cannot be read.
+    pub fn provenance(&self) -> Result<Provenance, Error> {
+        Ok(self.file()?.provenance)
+    }
+
+    fn file(&self) -> Result<RunFile, Error> {
         let file = self.path.join("run.toml");
         let text = std::fs::read_to_string(&file).map_err(Error::io(&file))?;
-        let found: RunFile = toml::from_str(&text)
-            .map_err(|e| Error::Run(format!("{}: cannot be read: {e}", file.display())))?;
-        Ok(found.config)
+        toml::from_str(&text)
+            .map_err(|e| Error::Run(format!("{}: cannot be read: {e}", file.display())))
     }
 
     /// Returns the path of a checkpoint.

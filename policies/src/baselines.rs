@@ -1,23 +1,61 @@
 //! Other ways to the same posterior, on the same prior and reward: what RTB must be compared with.
 //!
+//! All of them tilt a [`Tilt`]; closed-form worlds and control differ in nothing else.
+//!
 //! | baseline | needs ∇ log r | trains | function |
 //! |---|---|---|---|
 //! | best-of-n | no | no | [`best_of`] |
 //! | self-normalised importance resampling | no | no | [`resample`] |
 //! | twisted SMC, systematic resampling | no | no | [`twisted_smc`] |
 //! | guidance by the reward's gradient | yes | no | [`guided`] |
-//! | REINFORCE + KL, correctly specified | no | yes | [`reinforce`] |
-//! | AWR-weighted denoising | no | yes | [`weighted_denoising`] |
-//! | adjoint matching | yes | yes | [`adjoint_matching`] |
+//! | REINFORCE + KL, correctly specified | no | yes | [`Method::Reinforce`] |
+//! | AWR-weighted denoising | no | yes | [`Method::WeightedDenoising`] |
+//! | adjoint matching | yes | yes | [`Method::AdjointMatching`] |
 
 mod adjoint;
 mod guidance;
+mod learner;
 mod reinforce;
 mod resampling;
 mod weighted;
 
-pub use adjoint::adjoint_matching;
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+
+use crate::gaussian::GaussianDiffusion;
+use crate::nets::host;
+use crate::worlds::{LogReward, Problem, RewardGradient};
+
 pub use guidance::guided;
-pub use reinforce::reinforce;
-pub use resampling::{best_of, resample, systematic, twisted_smc};
-pub use weighted::weighted_denoising;
+pub use learner::{Learner, Method, train};
+pub use resampling::{Particles, best_of, resample, systematic, twisted_smc};
+
+/// What a baseline starts from: a frozen prior, and the log-reward of samples under conditions with its gradient.
+#[derive(Clone)]
+pub struct Tilt {
+    /// The prior.
+    pub prior: GaussianDiffusion,
+    /// log r of samples [rows, dim] under conditions [rows, width].
+    pub log_reward: Arc<LogReward>,
+    /// ∇ log r, [rows, dim].
+    pub gradient: Arc<RewardGradient>,
+}
+
+impl Tilt {
+    /// Returns the log-reward of samples under conditions, one row per path each.
+    pub fn log_reward_of(&self, sample: &Tensor<2>, condition: &Tensor<2>) -> Vec<f64> {
+        (self.log_reward)(&host(sample.clone()), &host(condition.clone()))
+    }
+}
+
+impl Problem {
+    /// Returns the world's prior and reward alone, without the answer.
+    pub fn tilt(&self) -> Tilt {
+        Tilt {
+            prior: self.prior.clone(),
+            log_reward: self.log_reward.clone(),
+            gradient: self.gradient.clone(),
+        }
+    }
+}

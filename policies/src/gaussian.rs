@@ -5,6 +5,7 @@
 //! network shift the mean in units of σ_k, scale σ_k, and follow the gradient of the reward.
 
 mod kernel;
+mod pullback;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use ndarray::{Array2, ArrayView2};
 
 use crate::acting::FrozenPolicy;
+use crate::baselines::{Tilt, best_of, guided, resample, twisted_smc};
 use crate::gaussian::GaussianDiffusion;
 use crate::iql::Iql;
 use crate::nets::{host, matrix};
@@ -28,6 +29,14 @@ pub struct Coordinates {
 }
 
 impl Coordinates {
+    /// Returns normalised observations, each `count` times in a row.
+    pub fn conditions(&self, observations: ArrayView2<'_, f32>, count: usize) -> Vec<f32> {
+        let mut normalized: Vec<f32> = observations.iter().copied().collect();
+        self.observation.apply(&mut normalized);
+        let rows = normalized.chunks_exact(observations.ncols());
+        rows.flat_map(|row| row.repeat(count)).collect()
+    }
+
     /// Turns latent samples [rows · action_dim] into actions in (-1, 1).
     pub fn actions(&self, mut latent: Vec<f32>) -> Vec<f32> {
         self.action.invert(&mut latent);
@@ -62,6 +71,7 @@ pub struct DiffusionPolicy<'a> {
 }
 
 impl DiffusionPolicy<'_> {
+    /// Rows of the chosen candidates; `count` consecutive ones share their observation.
     fn pick(
         &self,
         observations: &[f32],
@@ -71,29 +81,13 @@ impl DiffusionPolicy<'_> {
     ) -> Vec<usize> {
         let critic = self.critic.expect("a choice by value needs a critic");
         let values = critic.advantage_of(observations, candidates);
-        let draws = match self.choice {
-            Choice::Resample(..) => noise.uniforms(),
-            _ => Vec::new(),
-        };
-        values
-            .chunks_exact(count)
-            .enumerate()
-            .map(|(row, q)| {
-                let best = (0..count).fold(0, |best, i| if q[i] > q[best] { i } else { best });
-                let Choice::Resample(_, alpha) = self.choice else {
-                    return best;
-                };
-                let weights: Vec<f64> = q.iter().map(|v| ((v - q[best]) / alpha).exp()).collect();
-                let mut left = draws[row] * weights.iter().sum::<f64>();
-                weights
-                    .iter()
-                    .position(|w| {
-                        left -= w;
-                        left < 0.0
-                    })
-                    .unwrap_or(count - 1)
-            })
-            .collect()
+        match self.choice {
+            Choice::Resample(_, alpha) => {
+                let log_rewards: Vec<f64> = values.iter().map(|v| v / alpha).collect();
+                resample(&log_rewards, count, noise)
+            }
+            _ => best_of(&values, count),
+        }
     }
 }
 
@@ -105,14 +99,7 @@ impl Policy for DiffusionPolicy<'_> {
             Choice::Sample => 1,
             Choice::BestOf(n) | Choice::Resample(n, _) => n.max(1),
         };
-        let mut normalized: Vec<f32> = observations.iter().copied().collect();
-        self.coordinates.observation.apply(&mut normalized);
-        let mut repeated = Vec::with_capacity(rows * count * width);
-        for row in normalized.chunks_exact(width) {
-            for _ in 0..count {
-                repeated.extend_from_slice(row);
-            }
-        }
+        let repeated = self.coordinates.conditions(observations, count);
         let dim = self.model.dim;
         let latent = match FrozenPolicy::of(self.model) {
             Some(frozen) => frozen.sample(&repeated, noise),
@@ -126,14 +113,59 @@ impl Policy for DiffusionPolicy<'_> {
             candidates
         } else {
             let picks = self.pick(&repeated, &candidates, count, noise);
-            picks
-                .iter()
-                .enumerate()
-                .flat_map(|(row, &i)| {
-                    candidates[(row * count + i) * dim..(row * count + i + 1) * dim].to_vec()
-                })
-                .collect()
+            rows_of(&candidates, dim, &picks)
         };
+        Array2::from_shape_vec((rows, dim), actions).expect("one action per row")
+    }
+}
+
+/// Returns rows of `width` values, in the order asked for.
+fn rows_of(values: &[f32], width: usize, rows: &[usize]) -> Vec<f32> {
+    rows.iter()
+        .flat_map(|&row| values[row * width..(row + 1) * width].iter().copied())
+        .collect()
+}
+
+/// How the prior is led to the reward while it samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Steering {
+    /// Twisted sequential Monte Carlo with so many particles per action.
+    Smc(usize),
+    /// The reward's gradient at the predicted sample, times this weight.
+    Guidance(f64),
+}
+
+/// A prior steered by its reward, without training.
+pub struct SteeredPolicy<'a> {
+    /// Prior and log-reward of latent samples at normalised observations.
+    pub tilt: &'a Tilt,
+    /// Coordinates of both.
+    pub coordinates: &'a Coordinates,
+    /// How.
+    pub steering: Steering,
+}
+
+impl Policy for SteeredPolicy<'_> {
+    fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32> {
+        let device: Device = self.tilt.prior.net.parameters.device().inner();
+        let (rows, width) = observations.dim();
+        let dim = self.tilt.prior.dim;
+        let conditions = |count| {
+            matrix(
+                self.coordinates.conditions(observations, count),
+                width,
+                &device,
+            )
+        };
+        let latent = match self.steering {
+            Steering::Smc(n) => {
+                let found = twisted_smc(self.tilt, &conditions(n), n, noise);
+                let picks = resample(&found.log_weights, n, noise);
+                rows_of(&found.samples, dim, &picks)
+            }
+            Steering::Guidance(weight) => guided(self.tilt, &conditions(1), weight, noise),
+        };
+        let actions = self.coordinates.actions(latent);
         Array2::from_shape_vec((rows, dim), actions).expect("one action per row")
     }
 }

@@ -103,7 +103,7 @@ pub fn solve(
         let data = |c: usize| {
             let mut noise = Noise::keyed(recipe.seed, "solve-data", update);
             let (samples, rewards) = pool.as_ref().expect("drawn when there are data paths");
-            samples.pick(&systematic(rewards, c * recipe.conditions, &mut noise))
+            samples.pick(&systematic(rewards, c * recipe.conditions, noise.uniform()))
         };
         let value = |sample: &Tensor<2>, c: usize| problem.log_reward_of(sample, &condition(c));
         tuner.optimizer.config.learning_rate = recipe.learning_rate * decay(update, recipe.updates);

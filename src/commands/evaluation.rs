@@ -24,9 +24,16 @@ use crate::video::{Film, film};
 pub struct EvaluateArgs {
     /// Folder of a finished run; alone it prints the run's own table.
     folder: Option<PathBuf>,
-    /// Policies of the run to roll out: prior, posterior, posterior-best, best-of-N, resample-N; comma-separated.
+    /// Policies of the run to roll out: prior, posterior, posterior-best, best-of-N, resample-N, smc-N, guidance,
+    /// guidance-W, reinforce, adjoint-matching, weighted-denoising (trained once, with --data), or `all`; comma-separated.
     #[arg(long, value_delimiter = ',', requires = "folder")]
     pub policy: Vec<String>,
+    /// The run's data, for baselines that are to be trained: D4RL HDF5 files; repeat to concatenate.
+    #[arg(long, requires = "folder")]
+    pub data: Vec<PathBuf>,
+    /// Folder of the run's data files, in place of --data.
+    #[arg(long, requires = "folder", conflicts_with = "data")]
+    pub data_dir: Option<PathBuf>,
     /// Environment id, for a policy that is not a run's.
     #[arg(long, conflicts_with = "folder")]
     env: Option<String>,
@@ -83,6 +90,9 @@ struct Row {
 pub fn evaluate(args: &EvaluateArgs) -> Result<(), Error> {
     if let Some(path) = &args.video {
         refuse_existing(path, "--video")?;
+    }
+    if let Some(path) = &args.json {
+        refuse_existing(path, "--json")?;
     }
     if args.episodes == Some(0) {
         return Err(Error::Usage("--episodes: expected at least 1".into()));

@@ -1,6 +1,7 @@
 //! The command line: parsing and dispatch. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod benchmark;
+mod break_even;
 mod cli;
 mod environments;
 mod evaluation;

@@ -1,20 +1,29 @@
-//! `tiltrl evaluate RUN --policy …`: policies of a run on fresh episodes, all its seeds together.
+//! `tiltrl evaluate RUN --policy …`: policies of a run on fresh episodes, all its seeds together, with what they cost.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use burn::tensor::Device;
+use ndarray::{Array2, ArrayView2, s};
 use serde::Serialize;
-use tiltrl_envs::{EnvBatch, spec_with};
+use tiltrl_envs::{EnvBatch, EnvOptions, spec_with};
+use tiltrl_policies::noise::Noise;
+use tiltrl_policies::policy::Policy;
 
+use super::break_even::{BreakEven, HEADER, Priced};
 use super::evaluation::{EvaluateArgs, shoot};
 use super::inspect::{print, write_json};
+use super::pipeline::{RunRequest, dataset};
 use crate::agent::{Agent, PolicyName};
+use crate::config::Config;
 use crate::error::Error;
-use crate::report::{self, Line, line};
+use crate::report::{Line, line};
 use crate::rollout::rollout_in;
 use crate::run::{RunDir, seeds_in};
+use crate::stats::{mean, median};
+use crate::train::material::Material;
 
 /// What `--json` gets.
 #[derive(Serialize)]
@@ -25,43 +34,153 @@ struct Evaluation {
     margin: String,
     seeds: Vec<u64>,
     episodes: usize,
+    threads: usize,
     lines: Vec<Line>,
-    /// Milliseconds of wall time per action, episodes and environment included.
+    /// Milliseconds of wall time per timestep of an episode, environment included, all episodes side by side.
     milliseconds_per_timestep: BTreeMap<String, f64>,
+    /// What the policies cost, in the order of `lines`.
+    costs: Vec<Cost>,
+    break_even: Vec<BreakEven>,
 }
 
-/// Rolls out policies of a run for all its seeds, prints the table and films the first policy if asked.
+/// What one policy costs.
+#[derive(Clone, Serialize)]
+struct Cost {
+    policy: String,
+    /// Milliseconds of acting per action, all episodes side by side.
+    milliseconds_per_action: f64,
+    /// Milliseconds of one action alone: median of repetitions at one observation.
+    milliseconds_alone: f64,
+    /// Seconds of training beyond prior and critic, averaged over seeds.
+    training_seconds: f64,
+}
+
+/// Rolls out policies of a run for all its seeds, prints the tables and films the first policy if asked.
 ///
 /// # Errors
 /// When a policy is unknown or not trained, or a file cannot be read or written.
 pub fn of_run(args: &EvaluateArgs, folder: &Path) -> Result<(), Error> {
-    let mut names: Vec<PolicyName> = args
-        .policy
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<_, _>>()?;
+    let mut names = PolicyName::list(&args.policy)?;
     if names.is_empty() {
         names.push(PolicyName::Posterior);
     }
     let evaluation = roll_out(args, folder, &names)?;
-    print(&report::lines_table(&evaluation.lines));
-    print(&format!(
-        "{} on {} {}, margin rule {}",
-        evaluation.env, evaluation.engine, evaluation.engine_version, evaluation.margin
-    ));
-    for (name, value) in &evaluation.milliseconds_per_timestep {
-        print(&format!("{name:<16} {value:.3} ms per timestep"));
-    }
+    show(&evaluation);
     if args.video.is_some() {
         let seed = evaluation.seeds[0];
         let dir = RunDir::of_seed(folder, seed);
         let config = dir.config()?;
-        let agent = Agent::load(&dir, &config, seed, &Device::flex())?;
+        let mut agent = Agent::load(&dir, &config, seed, &Device::flex())?;
+        agent.bring_baselines((&config, seed), &names, None)?;
         let options = args.engine.options_or(config.evaluation.options()?);
         let film = (config.env.as_str(), args.seed.unwrap_or(seed));
-        shoot(args, film, &options, &agent.policy(names[0])?)?;
+        shoot(args, film, &options, &*agent.policy(names[0])?)?;
     }
     write_json(args.json.as_deref(), &evaluation)
+}
+
+fn show(evaluation: &Evaluation) {
+    let scored = evaluation.lines.iter().any(|l| l.score.is_some());
+    print(&format!(
+        "{:<19} {:>9}   {:<22} {:>14} {:>8} {:>8} {:>10}",
+        "policy", "return", "95 % interval", "score", "ms/act", "alone", "training s"
+    ));
+    for (line, cost) in evaluation.lines.iter().zip(&evaluation.costs) {
+        let r = &line.returns;
+        let score = line.score.as_ref().filter(|_| scored);
+        let score = score.map_or("–".into(), |s| {
+            format!("{:.1} ± {:.1}", s.mean, 0.5 * (s.mean_high - s.mean_low))
+        });
+        print(&format!(
+            "{:<19} {:>9.1}   [{:>9.1}, {:>9.1}] {score:>14} {:>8.4} {:>8.3} {:>10.1}",
+            line.policy,
+            r.mean,
+            r.mean_low,
+            r.mean_high,
+            cost.milliseconds_per_action,
+            cost.milliseconds_alone,
+            cost.training_seconds
+        ));
+    }
+    if !evaluation.break_even.is_empty() {
+        print(&format!("\n{HEADER}"));
+        let lines = evaluation.break_even.iter();
+        lines.for_each(|b| print(&b.line()));
+    }
+    print(&format!(
+        "{} on {} {}, margin rule {}; seeds {:?}, {} episodes each; ms/act: acting for all episodes at once, {} threads; alone: one observation",
+        evaluation.env,
+        evaluation.engine,
+        evaluation.engine_version,
+        evaluation.margin,
+        evaluation.seeds,
+        evaluation.episodes,
+        evaluation.threads
+    ));
+}
+
+/// A policy whose time is taken.
+struct Timed<'a> {
+    policy: &'a dyn Policy,
+    nanoseconds: AtomicU64,
+}
+
+impl Policy for Timed<'_> {
+    fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32> {
+        let clock = Instant::now();
+        let actions = self.policy.act(observations, noise);
+        let passed = clock.elapsed().as_nanos() as u64;
+        self.nanoseconds.fetch_add(passed, Ordering::Relaxed);
+        actions
+    }
+}
+
+/// Returns the median milliseconds of one action at the first observation of an episode.
+fn alone(policy: &dyn Policy, env: &str, options: &EnvOptions) -> Result<f64, Error> {
+    const REPETITIONS: usize = 40;
+    let mut batch = EnvBatch::new(env, options, 1)?;
+    let mut observation = vec![0.0f32; batch.spec().observation_dim];
+    batch.reset(&[0], &[1], &mut observation);
+    let view = ArrayView2::from_shape((1, observation.len()), &observation).expect("one row");
+    let mut noise = Noise::keyed(1, "alone", 0);
+    let mut once = |_| {
+        let clock = Instant::now();
+        policy.act(view.slice(s![.., ..]), &mut noise);
+        clock.elapsed().as_secs_f64() * 1e3
+    };
+    (0..5).for_each(|i| {
+        once(i);
+    });
+    let times: Vec<f64> = (0..REPETITIONS).map(once).collect();
+    Ok(median(&times))
+}
+
+/// Reads the run's data where a baseline must be trained on its states.
+fn material(
+    args: &EvaluateArgs,
+    folder: &Path,
+    config: &Config,
+) -> Result<Option<Material>, Error> {
+    let quickstart = folder.join("data.hdf5").exists();
+    if args.data.is_empty() && args.data_dir.is_none() && !quickstart {
+        return Ok(None);
+    }
+    let request = RunRequest {
+        out: folder.to_path_buf(),
+        data: args.data.clone(),
+        data_dir: args.data_dir.clone().unwrap_or_default(),
+        ..RunRequest::default()
+    };
+    let data = dataset(&request, config)?;
+    let wanted = RunDir::of_seed(folder, seeds_in(folder)?[0]).provenance()?;
+    if data.sha256() != wanted.data_sha256 {
+        return Err(Error::Run(format!(
+            "--data: expected the data of the run, sha256 {}, found {}",
+            wanted.data_sha256,
+            data.sha256()
+        )));
+    }
+    Material::new(&data, config.critic.discount).map(Some)
 }
 
 fn roll_out(args: &EvaluateArgs, folder: &Path, names: &[PolicyName]) -> Result<Evaluation, Error> {
@@ -70,36 +189,118 @@ fn roll_out(args: &EvaluateArgs, folder: &Path, names: &[PolicyName]) -> Result<
     let options = args.engine.options_or(config.evaluation.options()?);
     let episodes = args.episodes.unwrap_or(config.evaluation.episodes);
     let spec = spec_with(&config.env, &options)?;
-    let mut returns = vec![Vec::new(); names.len()];
-    let mut cost = vec![(0.0, 0usize); names.len()];
+    let trains = names.iter().any(|n| matches!(n, PolicyName::Trained(_)));
+    let material = if trains {
+        material(args, folder, &config)?
+    } else {
+        None
+    };
+    let mut played: Vec<Played> = names.iter().map(|_| Played::default()).collect();
     for &seed in &seeds {
         let dir = RunDir::of_seed(folder, seed);
-        let agent = Agent::load(&dir, &config, seed, &Device::flex())?;
-        for (i, &name) in names.iter().enumerate() {
+        let mut agent = Agent::load(&dir, &config, seed, &Device::flex())?;
+        agent.bring_baselines((&config, seed), names, material.as_ref())?;
+        for (&name, played) in names.iter().zip(&mut played) {
             let policy = agent.policy(name)?;
+            played.alone.push(alone(&*policy, &config.env, &options)?);
             let mut batch = EnvBatch::new(&config.env, &options, episodes)?;
-            let clock = Instant::now();
-            let list = rollout_in(&mut batch, &policy, args.seed.unwrap_or(seed), None);
-            cost[i].0 += clock.elapsed().as_secs_f64() * 1e3;
-            cost[i].1 += list.iter().map(|e| e.length).sum::<usize>();
-            returns[i].push(list.iter().map(|e| e.episode_return).collect::<Vec<_>>());
+            played.play(&*policy, &mut batch, args.seed.unwrap_or(seed));
+            played.training.push(match name {
+                PolicyName::Posterior | PolicyName::Best => {
+                    dir.seconds().get("finetune").copied().unwrap_or(0.0)
+                }
+                PolicyName::Trained(method) => agent.baseline(&config, seed, method)?.seconds(),
+                _ => 0.0,
+            });
         }
     }
-    let named = || names.iter().map(ToString::to_string);
+    let named = || names.iter().map(ToString::to_string).zip(&played);
     Ok(Evaluation {
-        env: config.env,
+        env: config.env.clone(),
         engine: spec.engine.clone(),
         engine_version: spec.engine_version.clone(),
-        margin: spec.margin.map_or("none".into(), |m| m.to_string()),
+        margin: spec
+            .margin
+            .as_ref()
+            .map_or("none".into(), |m| m.to_string()),
         seeds,
         episodes,
+        threads: rayon::current_num_threads(),
         lines: named()
-            .zip(&returns)
-            .map(|(name, r)| line(&name, r, &spec))
+            .map(|(name, p)| line(&name, &p.returns, &spec))
             .collect(),
         milliseconds_per_timestep: named()
-            .zip(&cost)
-            .map(|(name, (ms, count))| (name, ms / *count as f64))
+            .map(|(name, p)| (name, p.seconds * 1e3 / p.timesteps as f64))
             .collect(),
+        costs: named()
+            .map(|(policy, p)| Cost {
+                policy,
+                milliseconds_per_action: p.acting * 1e3 / p.timesteps as f64,
+                milliseconds_alone: mean(&p.alone),
+                training_seconds: mean(&p.training),
+            })
+            .collect(),
+        break_even: break_even(names, &played),
     })
+}
+
+/// Episodes of one policy over the seeds.
+#[derive(Default)]
+struct Played {
+    /// By seed.
+    returns: Vec<Vec<f64>>,
+    timesteps: usize,
+    /// Wall seconds of the episodes.
+    seconds: f64,
+    /// Of them, seconds of acting.
+    acting: f64,
+    /// Milliseconds of one action alone, by seed.
+    alone: Vec<f64>,
+    /// Seconds, by seed.
+    training: Vec<f64>,
+}
+
+impl Played {
+    fn play(&mut self, policy: &dyn Policy, batch: &mut EnvBatch, seed: u64) {
+        let timed = Timed {
+            policy,
+            nanoseconds: AtomicU64::new(0),
+        };
+        let clock = Instant::now();
+        let episodes = rollout_in(batch, &timed, seed, None);
+        self.seconds += clock.elapsed().as_secs_f64();
+        self.acting += timed.nanoseconds.into_inner() as f64 * 1e-9;
+        self.timesteps += episodes.iter().map(|e| e.length).sum::<usize>();
+        let returns = episodes.iter().map(|e| e.episode_return).collect();
+        self.returns.push(returns);
+    }
+
+    fn priced(&self, samples: usize) -> Priced {
+        Priced {
+            samples,
+            mean_return: mean(&self.returns.concat()),
+            milliseconds: self.acting * 1e3 / self.timesteps as f64,
+            milliseconds_alone: mean(&self.alone),
+        }
+    }
+}
+
+/// Compares the posterior, if it is among the policies, with each family of choices that is.
+fn break_even(names: &[PolicyName], played: &[Played]) -> Vec<BreakEven> {
+    let Some(at) = names.iter().position(|n| *n == PolicyName::Posterior) else {
+        return Vec::new();
+    };
+    let families = ["best-of-N", "resample-N"].iter().filter_map(|family| {
+        let members: Vec<Priced> = names
+            .iter()
+            .zip(played)
+            .filter_map(|(name, p)| {
+                let (of, n) = name.choice_among()?;
+                (of == *family).then(|| p.priced(n))
+            })
+            .collect();
+        let any = !members.is_empty();
+        any.then(|| BreakEven::new(family, played[at].priced(1), members))
+    });
+    families.collect()
 }

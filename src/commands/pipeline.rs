@@ -160,7 +160,11 @@ fn finished_seeds(out: &Path, config: &Config) -> Result<Vec<u64>, Error> {
     Ok(seeds)
 }
 
-fn dataset(request: &RunRequest, config: &Config) -> Result<Dataset, Error> {
+/// Reads the data that a request names, by file or by preset.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn dataset(request: &RunRequest, config: &Config) -> Result<Dataset, Error> {
     if config.preset == "quickstart" && request.data.is_empty() {
         let path = request.out.join("data.hdf5");
         if !path.exists() {

@@ -2,6 +2,11 @@
 //!
 //! log r(u, s) = A(s, tanh(u))/α. The prior already lives in u: no Jacobian of tanh belongs here.
 
+use std::sync::Arc;
+
+use tiltrl_policies::baselines::Tilt;
+use tiltrl_policies::gaussian::GaussianDiffusion;
+use tiltrl_policies::guidance::critic_gradient;
 use tiltrl_policies::iql::Iql;
 use tiltrl_policies::policy::Coordinates;
 
@@ -13,6 +18,28 @@ pub fn values(
     latent: Vec<f32>,
 ) -> Vec<f64> {
     critic.advantage_of(observations, &coordinates.actions(latent))
+}
+
+/// Returns a run's prior with its reward at temperature α: what the baselines tilt.
+pub fn tilt(
+    prior: &GaussianDiffusion,
+    coordinates: &Coordinates,
+    critic: &Arc<Iql>,
+    alpha: f64,
+) -> Tilt {
+    let gradient = critic_gradient(critic, coordinates, alpha);
+    let dim = prior.dim;
+    let (critic, coordinates) = (critic.clone(), coordinates.clone());
+    Tilt {
+        prior: prior.clone(),
+        log_reward: Arc::new(move |samples: &[f32], observations: &[f32]| {
+            let found = values(&critic, &coordinates, observations, samples.to_vec());
+            found.iter().map(|v| v / alpha).collect()
+        }),
+        gradient: Arc::new(move |samples: &[f32], observations: &[f32]| {
+            gradient(samples, &vec![0; samples.len() / dim], observations)
+        }),
+    }
 }
 
 #[cfg(test)]

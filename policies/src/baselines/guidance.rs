@@ -2,84 +2,56 @@
 
 use burn::tensor::Tensor;
 
+use super::Tilt;
 use crate::gaussian::GaussianDiffusion;
 use crate::nets::{host, matrix};
 use crate::noise::Noise;
 use crate::sequential::SequentialModel;
-use crate::worlds::Problem;
 
 /// Longest shift of one step, in units of σ_k: steep rewards would throw particles off otherwise.
 pub const LONGEST_SHIFT: f64 = 5.0;
 
-/// Returns E[x_T | x_k] as the denoiser predicts it, [rows, dim]. The schedule must predict ε.
-pub fn predicted(
-    model: &GaussianDiffusion,
-    x: &Tensor<2>,
-    step: usize,
-    condition: &Tensor<2>,
-) -> Tensor<2> {
-    let exact = model.exact.as_ref().expect("worlds have an exact denoiser");
-    let level = model.schedule.alpha_bar[model.schedule.num_steps() - step];
-    let rows = x.dims()[0];
-    let values = host(x.clone());
-    let noise = exact(&values, &vec![step; rows], &host(condition.clone()));
-    let (signal, spread) = (level.sqrt() as f32, (1.0 - level).sqrt() as f32);
-    let clean = values
-        .iter()
-        .zip(&noise)
-        .map(|(x, e)| (x - spread * e) / signal);
-    matrix(clean.collect(), model.dim, &x.device())
+/// Returns E[x_T | x_k] [rows · dim] that a step of mean `mean` from `x` stands for.
+pub(super) fn predicted(model: &GaussianDiffusion, x: &[f32], mean: &[f64], k: usize) -> Vec<f32> {
+    let [sample, state] = model.schedule.mean_weights(k);
+    let clean = mean.iter().zip(x);
+    clean
+        .map(|(m, &x)| ((m - state * f64::from(x)) / sample) as f32)
+        .collect()
 }
 
-/// Returns ∇ log r(x̂(x)) at each row, by central differences of the scalar: the chain rule through the denoiser.
-fn slope(problem: &Problem, x: &Tensor<2>, step: usize, condition: &Tensor<2>) -> Vec<f64> {
-    let (dim, half) = (problem.prior.dim, 1e-3f32);
-    let values = host(x.clone());
-    let mut out = vec![0.0; values.len()];
-    for i in 0..dim {
-        let at = |shift: f32| {
-            let mut moved = values.clone();
-            moved
-                .iter_mut()
-                .skip(i)
-                .step_by(dim)
-                .for_each(|v| *v += shift);
-            let clean = predicted(
-                &problem.prior,
-                &matrix(moved, dim, &x.device()),
-                step,
-                condition,
-            );
-            problem.log_reward_of(&clean, condition)
-        };
-        for (row, (up, down)) in at(half).iter().zip(at(-half)).enumerate() {
-            out[row * dim + i] = (up - down) / (2.0 * f64::from(half));
-        }
-    }
-    out
+/// Returns ∇ log r(x̂(x)) at each row: the reward's gradient through the denoiser.
+fn slope(tilt: &Tilt, x: &Tensor<2>, mean: &[f64], k: usize, condition: &Tensor<2>) -> Vec<f64> {
+    let clean = predicted(&tilt.prior, &host(x.clone()), mean, k);
+    let along = (tilt.gradient)(&clean, &host(condition.clone()));
+    let through = tilt.prior.pull_back(x, k, condition, &along);
+    let [sample, state] = tilt.prior.schedule.mean_weights(k);
+    let both = through.iter().zip(&along);
+    both.map(|(&t, &g)| (f64::from(t) - state * f64::from(g)) / sample)
+        .collect()
 }
 
-/// Returns `count` samples of the prior whose steps move by σ_k² ∇ log r(x̂). Biased: no weight corrects it.
-pub fn guided(problem: &Problem, index: usize, count: usize, noise: &mut Noise) -> Vec<f64> {
-    let (prior, dim) = (&problem.prior, problem.prior.dim);
-    let condition = problem.condition(index, count);
-    let device = burn::tensor::Device::flex();
+/// Returns one sample per row of the condition [rows, dim], of the prior whose steps move by
+/// `weight` · σ_k² ∇ log r(x̂). Biased: no weight of a path corrects it.
+pub fn guided(tilt: &Tilt, condition: &Tensor<2>, weight: f64, noise: &mut Noise) -> Vec<f32> {
+    let (prior, dim, count) = (&tilt.prior, tilt.prior.dim, condition.dims()[0]);
+    let device = condition.device();
     let mut x: Tensor<2> = matrix(noise.normals(count, dim), dim, &device);
     for k in 0..prior.num_steps() {
-        let (mean, std) = prior.step_moments(&x, k, &condition);
-        let along = slope(problem, &x, k, &condition);
+        let (mean, std) = prior.step_moments(&x, k, condition);
+        let along = slope(tilt, &x, &mean, k, condition);
         let z = noise.normals(count, dim);
         let mut next = Vec::with_capacity(count * dim);
         for row in 0..count {
             let of_row = row * dim..(row + 1) * dim;
-            let square: f64 = of_row.clone().map(|i| (std[i] * along[i]).powi(2)).sum();
+            let shift = |i: usize| weight * std[i] * along[i];
+            let square: f64 = of_row.clone().map(|i| shift(i).powi(2)).sum();
             let scale = (LONGEST_SHIFT / square.sqrt()).min(1.0);
             for i in of_row {
-                let shift = scale * std[i] * along[i];
-                next.push((mean[i] + std[i] * (shift + f64::from(z[i]))) as f32);
+                next.push((mean[i] + std[i] * (scale * shift(i) + f64::from(z[i]))) as f32);
             }
         }
         x = matrix(next, dim, &device);
     }
-    host(x).iter().map(|&v| f64::from(v)).collect()
+    host(x)
 }

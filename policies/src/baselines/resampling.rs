@@ -2,75 +2,44 @@
 
 use burn::tensor::Tensor;
 
+use super::Tilt;
 use super::guidance::predicted;
 use crate::nets::{host, matrix};
 use crate::noise::Noise;
-use crate::rtb::effective_share;
-use crate::sequential::{Rows, SequentialModel};
-use crate::worlds::Problem;
+use crate::rtb::{effective_share, log_mean_exp};
+use crate::sequential::SequentialModel;
 
-/// Draws `count · n` samples of the prior with their log-rewards.
-fn candidates(
-    problem: &Problem,
-    index: usize,
-    rows: usize,
-    noise: &mut Noise,
-) -> (Vec<f32>, Vec<f64>) {
-    let condition = problem.condition(index, rows);
-    let sample = problem.prior.sample(&condition, noise);
-    let reward = problem.log_reward_of(&sample, &condition);
-    (host(sample), reward)
+/// Returns, of each group of `n` values, the row of the highest: not the posterior, but a common stand-in.
+pub fn best_of(values: &[f64], n: usize) -> Vec<usize> {
+    let groups = values.chunks_exact(n).enumerate();
+    groups
+        .map(|(group, v)| group * n + (0..n).fold(0, |b, i| if v[i] > v[b] { i } else { b }))
+        .collect()
 }
 
-/// Returns `count` samples, each the best of `n` of the prior: not the posterior, but a common stand-in.
-pub fn best_of(
-    problem: &Problem,
-    index: usize,
-    [count, n]: [usize; 2],
-    noise: &mut Noise,
-) -> Vec<f64> {
-    let (samples, rewards) = candidates(problem, index, count * n, noise);
-    let dim = problem.prior.dim;
-    let pick = |(group, r): (usize, &[f64])| {
-        let best = (0..n).fold(0, |b, i| if r[i] > r[b] { i } else { b });
-        let row = group * n + best;
-        samples[row * dim..(row + 1) * dim].to_vec()
-    };
-    let groups = rewards.chunks_exact(n).enumerate();
-    groups.flat_map(pick).map(f64::from).collect()
-}
-
-/// Returns `count` samples, each one of `n` of the prior drawn ∝ r: self-normalised importance resampling.
-pub fn resample(
-    problem: &Problem,
-    index: usize,
-    [count, n]: [usize; 2],
-    noise: &mut Noise,
-) -> Vec<f64> {
-    let (samples, rewards) = candidates(problem, index, count * n, noise);
-    let dim = problem.prior.dim;
-    let mut out = Vec::with_capacity(count * dim);
-    for (group, r) in rewards.chunks_exact(n).enumerate() {
-        let row = group * n + systematic(r, 1, noise)[0];
-        let sample = &samples[row * dim..(row + 1) * dim];
-        out.extend(sample.iter().map(|&v| f64::from(v)));
-    }
-    out
+/// Returns, of each group of `n` log-weights, a row drawn ∝ their exponentials: self-normalised importance resampling.
+pub fn resample(log_weights: &[f64], n: usize, noise: &mut Noise) -> Vec<usize> {
+    let groups = log_weights.len() / n;
+    let draws = noise.uniform_rows(groups, 1);
+    let groups = log_weights.chunks_exact(n).zip(draws).enumerate();
+    groups
+        .map(|(group, (w, draw))| group * n + systematic(w, 1, draw)[0])
+        .collect()
 }
 
 /// Returns `count` indices drawn ∝ exp(weights) by systematic resampling: one uniform number, evenly spaced.
-pub fn systematic(log_weights: &[f64], count: usize, noise: &mut Noise) -> Vec<usize> {
+pub fn systematic(log_weights: &[f64], count: usize, uniform: f64) -> Vec<usize> {
     let top = log_weights
         .iter()
         .copied()
         .fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = log_weights.iter().map(|l| (l - top).exp()).collect();
     let spacing = weights.iter().sum::<f64>() / count as f64;
-    let mut target = spacing * noise.uniform();
+    let mut target = spacing * uniform;
     let (mut index, mut sum) = (0, weights[0]);
     let mut out = Vec::with_capacity(count);
     for _ in 0..count {
-        while sum < target && index + 1 < weights.len() {
+        while sum <= target && index + 1 < weights.len() {
             index += 1;
             sum += weights[index];
         }
@@ -80,55 +49,75 @@ pub fn systematic(log_weights: &[f64], count: usize, noise: &mut Noise) -> Vec<u
     out
 }
 
-/// Returns (`particles` samples, log Z estimate) of one run of twisted sequential Monte Carlo.
+/// What sequential Monte Carlo ends with: groups of consecutive weighted samples.
+pub struct Particles {
+    /// Samples [groups · n, dim].
+    pub samples: Vec<f32>,
+    /// Their log-weights since the last resampling, [groups · n].
+    pub log_weights: Vec<f64>,
+    /// Estimate of log Z of each group.
+    pub log_z: Vec<f64>,
+}
+
+/// Runs twisted sequential Monte Carlo with groups of `n` particles, `n` consecutive rows of the condition each.
 ///
 /// Particles follow the prior; the twist of a state is r at its predicted sample; resampling is systematic, whenever
 /// ESS/N falls below one half (Wu et al. 2023, arXiv:2306.17775, with the prior as proposal).
-pub fn twisted_smc(
-    problem: &Problem,
-    index: usize,
-    particles: usize,
-    noise: &mut Noise,
-) -> (Vec<f64>, f64) {
-    let (prior, dim) = (&problem.prior, problem.prior.dim);
-    let condition = problem.condition(index, particles);
+pub fn twisted_smc(tilt: &Tilt, condition: &Tensor<2>, n: usize, noise: &mut Noise) -> Particles {
+    let (prior, dim, rows) = (&tilt.prior, tilt.prior.dim, condition.dims()[0]);
     let steps = prior.num_steps();
-    let device = burn::tensor::Device::flex();
-    let mut x: Tensor<2> = matrix(noise.normals(particles, dim), dim, &device);
-    let twist = |x: &Tensor<2>, step: usize| {
-        let clean = predicted(prior, x, step, &condition);
-        problem.log_reward_of(&clean, &condition)
-    };
-    let mut before = twist(&x, 0);
-    let mut weights = before.clone();
-    let mut log_z = 0.0;
+    let device = condition.device();
+    let conditions = host(condition.clone());
+    let mut x = noise.normals(rows, dim);
+    let mut before = vec![0.0; rows];
+    let mut weights = vec![0.0; rows];
+    let mut log_z = vec![0.0; rows / n];
     for k in 0..steps {
-        if effective_share(&weights) < 0.5 {
-            log_z += crate::rtb::log_mean_exp(&weights);
-            let rows = systematic(&weights, particles, noise);
-            x = x.pick(&rows);
-            before = rows.iter().map(|&i| before[i]).collect();
-            weights = vec![0.0; particles];
+        let state = matrix(x.clone(), dim, &device);
+        let (mean, std) = prior.step_moments(&state, k, condition);
+        let twist = (tilt.log_reward)(&predicted(prior, &x, &mean, k), &conditions);
+        reweigh(&mut weights, &mut before, twist);
+        let parents = parents(&mut weights, &mut log_z, n, noise);
+        before = parents.iter().map(|&i| before[i]).collect();
+        let z = noise.normals(rows, dim);
+        for (row, &parent) in parents.iter().enumerate() {
+            for i in 0..dim {
+                let at = parent * dim + i;
+                x[row * dim + i] = (mean[at] + std[at] * f64::from(z[row * dim + i])) as f32;
+            }
         }
-        let (mean, std) = prior.step_moments(&x, k, &condition);
-        let z = noise.normals(particles, dim);
-        let next = mean.iter().zip(&std).zip(&z);
-        let next = next
-            .map(|((m, s), &z)| (m + s * f64::from(z)) as f32)
-            .collect();
-        x = matrix(next, dim, &device);
-        let after = if k + 1 == steps {
-            problem.log_reward_of(&x, &condition)
-        } else {
-            twist(&x, k + 1)
-        };
-        for i in 0..particles {
-            weights[i] += after[i] - before[i];
-        }
-        before = after;
     }
-    log_z += crate::rtb::log_mean_exp(&weights);
-    let rows = systematic(&weights, particles, noise);
-    let samples = host(x.pick(&rows));
-    (samples.iter().map(|&v| f64::from(v)).collect(), log_z)
+    let reward = (tilt.log_reward)(&x, &conditions);
+    reweigh(&mut weights, &mut before, reward);
+    let groups = log_z.iter_mut().zip(weights.chunks_exact(n));
+    groups.for_each(|(z, w)| *z += log_mean_exp(w));
+    Particles {
+        samples: x,
+        log_weights: weights,
+        log_z,
+    }
+}
+
+/// Multiplies the weights by the new twist over the one before.
+fn reweigh(weights: &mut [f64], before: &mut Vec<f64>, twist: Vec<f64>) {
+    let change = weights.iter_mut().zip(before.iter()).zip(&twist);
+    change.for_each(|((w, b), t)| *w += t - b);
+    *before = twist;
+}
+
+/// Resamples the groups whose ESS/N is below one half; returns the parent of each row.
+fn parents(weights: &mut [f64], log_z: &mut [f64], n: usize, noise: &mut Noise) -> Vec<usize> {
+    // One number per group whether it is used or not: groups do not shift each other's draws.
+    let draws = noise.uniform_rows(log_z.len(), 1);
+    let mut out = Vec::with_capacity(weights.len());
+    for (group, (w, draw)) in weights.chunks_exact_mut(n).zip(draws).enumerate() {
+        if effective_share(w) < 0.5 {
+            log_z[group] += log_mean_exp(w);
+            out.extend(systematic(w, n, draw).iter().map(|i| group * n + i));
+            w.fill(0.0);
+        } else {
+            out.extend(group * n..(group + 1) * n);
+        }
+    }
+    out
 }

@@ -215,4 +215,30 @@ impl GaussianDiffusion {
             ..self.clone()
         }
     }
+
+    /// Returns the same model without a learned variance and without guidance: the last layer loses their columns.
+    ///
+    /// The same distribution where those outputs are zero, as in a widened prior.
+    pub fn narrowed(&self) -> Self {
+        let mut spec = (*self.net.spec).clone();
+        let old = *spec.layers().last().expect("a network has layers");
+        let [_, columns] = old.shape;
+        *spec.sizes.last_mut().expect("a network has layers") = self.dim;
+        let mut values = host(self.net.parameters.clone());
+        let tail = values.split_off(old.weight);
+        for row in tail.chunks_exact(columns) {
+            values.extend_from_slice(&row[..self.dim]);
+        }
+        Self {
+            net: Mlp {
+                spec: Arc::new(spec),
+                parameters: vector(values, &self.device()),
+            },
+            kernel: Kernel {
+                units: self.kernel.units,
+                ..Kernel::default()
+            },
+            ..self.clone()
+        }
+    }
 }

@@ -29,5 +29,5 @@ pub use linear_gaussian::{LinearGaussian, epsilon_of_gaussian};
 pub use lqr::{LinearPolicy, Lqr, Quadratic};
 pub use mixture::{GaussianMixture, GaussianReward, line, square};
 pub use model::exact_model;
-pub use problem::{Problem, Settings};
+pub use problem::{LogReward, Problem, RewardGradient, Settings};
 pub use shapes::{moons, rings, shape};

@@ -222,7 +222,7 @@ fn silent_failure_21_guidance_starts_at_zero_and_moves_along_the_gradient_of_the
 
 #[test]
 fn silent_failure_25_reinforce_with_kl_reaches_the_same_posterior() {
-    use tiltrl_policies::baselines::reinforce;
+    use tiltrl_policies::baselines::{Method, train};
     // F1: one Gaussian, whose posterior is one again.
     let world = GaussianMixture {
         weights: vec![1.0],
@@ -237,7 +237,7 @@ fn silent_failure_25_reinforce_with_kl_reaches_the_same_posterior() {
     let problem = line("F1", &world, &reward, Settings::new(8, &[32]));
     let mut recipe = Recipe::new(400, 128);
     recipe.learning_rate = 1e-2;
-    let model = reinforce(&problem, &recipe).expect("finite");
+    let model = train(&problem, &recipe, Method::Reinforce).expect("finite");
     let found = measure(&problem, &model, 10_000, 2);
     assert!(found.log_z_error < 0.02 && found.ess > 0.95, "{found:?}");
 }

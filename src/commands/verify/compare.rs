@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use tiltrl_policies::baselines::{
-    adjoint_matching, best_of, guided, reinforce, resample, twisted_smc, weighted_denoising,
+    Method, best_of, guided, resample, systematic, train, twisted_smc,
 };
 use tiltrl_policies::gaussian::GaussianDiffusion;
 use tiltrl_policies::nets::host;
@@ -57,32 +57,39 @@ pub fn compare(json: Option<&Path>) -> Result<(), Error> {
 }
 
 fn world(name: &str, problem: &Problem, recipe: &Recipe, rows: &mut Vec<Row>) -> Result<(), Error> {
-    type Train = fn(&Problem, &Recipe) -> Result<GaussianDiffusion, Error>;
-    let trained: [(&str, Train); 4] = [
-        ("RTB", |p, r| Ok(solve(p, r)?.posterior)),
-        ("REINFORCE + KL", |p, r| Ok(reinforce(p, r)?)),
-        ("adjoint matching", |p, r| Ok(adjoint_matching(p, r)?)),
-        ("weighted denoising", |p, r| Ok(weighted_denoising(p, r)?)),
-    ];
-    for (method, train) in trained {
+    let mut trained = |method: &str, train: &dyn Fn() -> Result<GaussianDiffusion, Error>| {
         let clock = Instant::now();
-        let model = train(problem, recipe)?;
+        let model = train()?;
         let training = clock.elapsed().as_secs_f64();
         let draw = |noise: &mut Noise| sampled(&model, problem, noise);
         rows.push(measured(name, method, problem, training, &draw));
+        Ok::<(), Error>(())
+    };
+    trained("RTB", &|| Ok(solve(problem, recipe)?.posterior))?;
+    for method in Method::ALL {
+        trained(method.name(), &|| Ok(train(problem, recipe, method)?))?;
     }
+    let tilt = problem.tilt();
     type Draw<'a> = &'a dyn Fn(&mut Noise) -> Vec<f64>;
     let drawn: [(&str, Draw<'_>); 6] = [
         ("prior", &|n| sampled(&problem.prior, problem, n)),
-        ("best of 16", &|n| best_of(problem, 0, [COUNT, 16], n)),
+        ("best of 16", &|n| {
+            chosen(problem, 16, n, &|r, _| best_of(r, 16))
+        }),
         ("resampling of 16", &|n| {
-            resample(problem, 0, [COUNT, 16], n)
+            chosen(problem, 16, n, &|r, n| resample(r, 16, n))
         }),
         ("resampling of 64", &|n| {
-            resample(problem, 0, [COUNT, 64], n)
+            chosen(problem, 64, n, &|r, n| resample(r, 64, n))
         }),
-        ("twisted SMC", &|n| twisted_smc(problem, 0, COUNT, n).0),
-        ("guidance", &|n| guided(problem, 0, COUNT, n)),
+        ("twisted SMC", &|n| {
+            let found = twisted_smc(&tilt, &problem.condition(0, COUNT), COUNT, n);
+            let rows = systematic(&found.log_weights, COUNT, n.uniform());
+            picked(&found.samples, problem.prior.dim, &rows)
+        }),
+        ("guidance", &|n| {
+            wide(&guided(&tilt, &problem.condition(0, COUNT), 1.0, n))
+        }),
     ];
     for (method, draw) in drawn {
         rows.push(measured(name, method, problem, 0.0, draw));
@@ -90,9 +97,31 @@ fn world(name: &str, problem: &Problem, recipe: &Recipe, rows: &mut Vec<Row>) ->
     Ok(())
 }
 
-fn sampled(model: &GaussianDiffusion, problem: &Problem, noise: &mut Noise) -> Vec<f64> {
-    let samples = host(model.sample(&problem.condition(0, COUNT), noise));
+fn wide(samples: &[f32]) -> Vec<f64> {
     samples.iter().map(|&v| f64::from(v)).collect()
+}
+
+fn picked(samples: &[f32], dim: usize, rows: &[usize]) -> Vec<f64> {
+    let of_row = |&row: &usize| wide(&samples[row * dim..(row + 1) * dim]);
+    rows.iter().flat_map(of_row).collect()
+}
+
+/// Draws groups of `n` samples of the prior and keeps the rows that `choose` finds.
+fn chosen(
+    problem: &Problem,
+    n: usize,
+    noise: &mut Noise,
+    choose: &dyn Fn(&[f64], &mut Noise) -> Vec<usize>,
+) -> Vec<f64> {
+    let condition = problem.condition(0, COUNT * n);
+    let sample = problem.prior.sample(&condition, noise);
+    let rewards = problem.log_reward_of(&sample, &condition);
+    let rows = choose(&rewards, noise);
+    picked(&host(sample), problem.prior.dim, &rows)
+}
+
+fn sampled(model: &GaussianDiffusion, problem: &Problem, noise: &mut Noise) -> Vec<f64> {
+    wide(&host(model.sample(&problem.condition(0, COUNT), noise)))
 }
 
 fn measured(

@@ -1,0 +1,159 @@
+//! Names of a run's policies, as commands take and print them.
+
+use tiltrl_policies::baselines::Method;
+
+use crate::error::{Error, nearest};
+
+/// A policy of a run, by name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PolicyName {
+    /// `prior`: one sample of the prior.
+    Prior,
+    /// `posterior`: one sample of the last posterior.
+    Posterior,
+    /// `posterior-best`: one sample of the posterior with the highest return in training.
+    Best,
+    /// `best-of-N`: the prior's sample of highest Q out of N.
+    BestOf(usize),
+    /// `resample-N`: one of N samples of the prior, drawn with probability ∝ exp(Q/α).
+    Resample(usize),
+    /// `smc-N`: one of N particles of twisted SMC on the prior, with Q at the predicted sample as the twist.
+    Smc(usize),
+    /// `guidance` or `guidance-W`: the prior led by W (1 unless given) times ∇ Q/α at the predicted sample.
+    Guidance(f64),
+    /// `reinforce`, `adjoint-matching`, `weighted-denoising`: trained on demand.
+    Trained(Method),
+}
+
+const NAMES: &str = "prior, posterior, posterior-best, best-of-N, resample-N, smc-N, guidance, guidance-W, reinforce, adjoint-matching, weighted-denoising; `all` stands for every kind";
+
+impl PolicyName {
+    /// Returns one policy of every kind, with choices among 2 to 64 samples: what `all` stands for.
+    pub fn every_kind() -> Vec<Self> {
+        let counts = [2, 4, 8, 16, 32, 64];
+        let mut all = vec![Self::Prior, Self::Posterior];
+        all.extend(counts.map(Self::BestOf));
+        all.extend(counts.map(Self::Resample));
+        all.extend([Self::Smc(16), Self::Guidance(1.0)]);
+        all.extend(Method::ALL.map(Self::Trained));
+        all
+    }
+
+    /// Reads a list of names, in which `all` stands for one of every kind.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown name, with the nearest.
+    pub fn list(names: &[String]) -> Result<Vec<Self>, Error> {
+        let mut found: Vec<Self> = Vec::new();
+        for name in names {
+            let these = match name.as_str() {
+                "all" => Self::every_kind(),
+                other => vec![other.parse()?],
+            };
+            for name in these {
+                if !found.contains(&name) {
+                    found.push(name);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the family and the number of prior samples per action, for choices among several.
+    pub fn choice_among(self) -> Option<(&'static str, usize)> {
+        match self {
+            Self::BestOf(n) => Some(("best-of-N", n)),
+            Self::Resample(n) => Some(("resample-N", n)),
+            _ => None,
+        }
+    }
+}
+
+impl std::str::FromStr for PolicyName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let count = |prefix: &str| {
+            let rest = text.strip_prefix(prefix)?;
+            rest.parse::<usize>().ok().filter(|&n| n > 0)
+        };
+        let weight = |prefix: &str| {
+            let rest = text.strip_prefix(prefix)?.parse::<f64>().ok();
+            rest.filter(|w| w.is_finite() && *w > 0.0)
+        };
+        let fixed = [
+            ("prior", Self::Prior),
+            ("posterior", Self::Posterior),
+            ("posterior-best", Self::Best),
+            ("guidance", Self::Guidance(1.0)),
+        ];
+        if let Some((_, name)) = fixed.iter().find(|(n, _)| *n == text) {
+            return Ok(*name);
+        }
+        let trained = Method::ALL.into_iter().find(|m| m.name() == text);
+        let counted = count("best-of-").map(Self::BestOf);
+        counted
+            .or(count("resample-").map(Self::Resample))
+            .or(count("smc-").map(Self::Smc))
+            .or(weight("guidance-").map(Self::Guidance))
+            .or(trained.map(Self::Trained))
+            .ok_or_else(|| {
+                let counted = ["best-of-16", "resample-16", "smc-16"];
+                let fixed = fixed.iter().map(|(n, _)| *n);
+                let known = fixed.chain(Method::ALL.map(Method::name)).chain(counted);
+                let hint = nearest(text, known)
+                    .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+                Error::Usage(format!(
+                    "unknown policy `{text}`{hint}\n  policies: {NAMES}"
+                ))
+            })
+    }
+}
+
+impl std::fmt::Display for PolicyName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Prior => f.write_str("prior"),
+            Self::Posterior => f.write_str("posterior"),
+            Self::Best => f.write_str("posterior-best"),
+            Self::BestOf(n) => write!(f, "best-of-{n}"),
+            Self::Resample(n) => write!(f, "resample-{n}"),
+            Self::Smc(n) => write!(f, "smc-{n}"),
+            Self::Guidance(1.0) => f.write_str("guidance"),
+            Self::Guidance(w) => write!(f, "guidance-{w}"),
+            Self::Trained(method) => f.write_str(method.name()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_survive_printing_and_typos_get_the_nearest() {
+        for text in [
+            "prior",
+            "posterior",
+            "posterior-best",
+            "best-of-4",
+            "resample-8",
+            "smc-16",
+            "guidance",
+            "guidance-0.5",
+            "reinforce",
+            "adjoint-matching",
+            "weighted-denoising",
+        ] {
+            let name: PolicyName = text.parse().expect("known");
+            assert_eq!(name.to_string(), text);
+        }
+        let error = "posteriour".parse::<PolicyName>().expect_err("typo");
+        assert!(error.to_string().contains("`posterior`"), "{error}");
+        for wrong in ["best-of-0", "smc-", "guidance-x", "guidance--1"] {
+            assert!(wrong.parse::<PolicyName>().is_err(), "{wrong}");
+        }
+        let list = PolicyName::list(&["prior".into(), "all".into()]).expect("known");
+        assert_eq!(list.len(), PolicyName::every_kind().len());
+    }
+}

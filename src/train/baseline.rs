@@ -1,0 +1,166 @@
+//! Trained baselines of a run: the same prior, reward, states and paths per update as its RTB fine-tuning.
+//!
+//! Each lives in `seed-N/baselines/NAME`: `policy.safetensors` (resumed from), `log.csv`, `timing.json`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+use tiltrl_policies::baselines::{Learner, Method, Tilt};
+use tiltrl_policies::checkpoint::Checkpoint;
+use tiltrl_policies::gaussian::GaussianDiffusion;
+use tiltrl_policies::kernels::adam::AdamConfig;
+use tiltrl_policies::nets::{host, matrix};
+use tiltrl_policies::noise::Noise;
+
+use super::material::{Material, gather};
+use super::progress::{bar, cosine_decay};
+use crate::config::Config;
+use crate::error::Error;
+use crate::run::{CsvLog, RunDir};
+
+/// Checkpoints, and rows of the log, per training.
+const SEGMENTS: u64 = 20;
+
+/// One baseline of one seed.
+pub struct Baseline<'a> {
+    /// Config of the run.
+    pub config: &'a Config,
+    /// Prior and reward.
+    pub tilt: &'a Tilt,
+    /// The prior in the posterior's shape.
+    pub wide: &'a GaussianDiffusion,
+    /// Temperature of the reward.
+    pub alpha: f64,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Folder of the seed.
+    pub folder: &'a Path,
+    /// How it learns.
+    pub method: Method,
+}
+
+impl Baseline<'_> {
+    fn dir(&self) -> RunDir {
+        RunDir {
+            path: self.folder.join("baselines").join(self.method.name()),
+        }
+    }
+
+    fn checkpoint(&self) -> PathBuf {
+        self.dir().path.join("policy.safetensors")
+    }
+
+    /// Seconds of training so far.
+    pub fn seconds(&self) -> f64 {
+        self.dir().seconds().get("training").copied().unwrap_or(0.0)
+    }
+
+    /// What the training depends on; a checkpoint of anything else is not continued.
+    fn identity(&self) -> String {
+        let mut hasher = Sha256::new();
+        let tensors = [host(self.tilt.prior.net.parameters.clone())];
+        for value in tensors.iter().flatten() {
+            hasher.update(value.to_le_bytes());
+        }
+        let prior: String = hasher.finalize()[..8]
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        let settings = &self.config.finetune;
+        format!(
+            "prior {prior}, alpha {:016x}, seed {}, {} updates of {} states and {} paths, rate {}",
+            self.alpha.to_bits(),
+            self.seed,
+            settings.updates,
+            settings.states,
+            settings.paths.total(),
+            settings.learning_rate
+        )
+    }
+
+    /// Returns the learner, restored if there is a checkpoint of the same training.
+    fn resume(&self) -> Result<Learner, Error> {
+        let settings = &self.config.finetune;
+        let adam = AdamConfig {
+            learning_rate: settings.learning_rate,
+            weight_decay: 0.0,
+            max_gradient_norm: settings.max_gradient_norm,
+        };
+        let start = (self.method, self.wide);
+        let mut learner = Learner::new(self.tilt.clone(), start, adam, settings.paths.total());
+        let path = self.checkpoint();
+        if path.exists() {
+            let checkpoint = Checkpoint::load(&path, "baseline")?;
+            let found = checkpoint.settings.get("identity");
+            let found = found.and_then(|v| v.as_str()).unwrap_or("unknown");
+            let wanted = self.identity();
+            if found != wanted {
+                return Err(Error::Run(format!(
+                    "{}: expected a baseline of {wanted}, found one of {found}\n  hint: move or delete {}",
+                    path.display(),
+                    self.dir().path.display()
+                )));
+            }
+            learner.get(&path, &checkpoint)?;
+        }
+        Ok(learner)
+    }
+
+    /// Returns the finished model, if there is one.
+    ///
+    /// # Errors
+    /// When the folder holds a baseline of another prior, reward or training.
+    pub fn finished(&self) -> Result<Option<GaussianDiffusion>, Error> {
+        let learner = self.resume()?;
+        let done = learner.optimizer.count >= self.config.finetune.updates;
+        Ok(done.then_some(learner.model))
+    }
+
+    /// Trains, or goes on from the checkpoint, and returns the model.
+    ///
+    /// # Errors
+    /// When a file cannot be written, the checkpoint is of another training, or a gradient is not finite.
+    pub fn train(&self, material: &Material) -> Result<GaussianDiffusion, Error> {
+        let dir = self.dir();
+        std::fs::create_dir_all(&dir.path).map_err(Error::io(&dir.path))?;
+        let mut learner = self.resume()?;
+        let updates = self.config.finetune.updates;
+        let segment = (updates / SEGMENTS).max(1);
+        let done = learner.optimizer.count;
+        let mut log = CsvLog::resume(dir.path.join("log.csv"), "update,gradient_norm", done);
+        let progress = bar(self.method.name(), updates, done);
+        let (mut clock, mut norm) = (Instant::now(), 0.0);
+        for update in done..updates {
+            norm += self.step(&mut learner, material, update)? / segment as f64;
+            progress.inc(1);
+            if (update + 1) % segment == 0 || update + 1 == updates {
+                log.push(update + 1, &format!("{norm:.6}"));
+                norm = 0.0;
+                log.save()?;
+                dir.add_seconds("training", clock.elapsed().as_secs_f64())?;
+                let mut checkpoint = Checkpoint::new("baseline", update + 1);
+                let identity = self.identity().into();
+                checkpoint.settings.insert("identity".into(), identity);
+                learner.put(&mut checkpoint);
+                checkpoint.save(&self.checkpoint())?;
+                clock = Instant::now();
+            }
+        }
+        progress.finish();
+        Ok(learner.model)
+    }
+
+    fn step(&self, learner: &mut Learner, material: &Material, update: u64) -> Result<f64, Error> {
+        let settings = &self.config.finetune;
+        let mut noise = Noise::keyed(self.seed, self.method.name(), update);
+        let rows = noise.indices(settings.states, material.len());
+        let width = material.observation_dim;
+        let observations = gather(&material.observations, width, &rows, learner.paths);
+        let device = self.tilt.prior.net.parameters.device();
+        let condition = matrix(observations, width, &device);
+        learner.optimizer.config.learning_rate =
+            settings.learning_rate * cosine_decay(update, settings.updates);
+        Ok(learner.update(&condition, &mut noise)?)
+    }
+}
