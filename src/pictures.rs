@@ -1,14 +1,19 @@
-//! Pictures of runs: return curves over updates, final scores, training numbers.
+//! Pictures of runs: return curves over updates, final scores, training numbers, the certificate.
+
+mod certificate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use tiltrl_plots::{Curve, IntervalRow, Intervals, Panels, Series, curve, intervals, panels};
 
+pub use certificate::certificate;
+
 use crate::config::Config;
 use crate::error::Error;
 use crate::report::Summary;
 use crate::run::{RunDir, read_csv};
+use crate::train::certificate::Certificate;
 
 fn column(rows: &[Vec<String>], index: usize) -> Vec<f64> {
     let number = |row: &Vec<String>| row.get(index).and_then(|v| v.parse().ok());
@@ -112,6 +117,11 @@ pub fn draw(summary: &Summary, config: &Config, folder: &Path) -> Result<Vec<Pat
     };
     files.extend(intervals(&final_scores, &folder.join("final"))?);
     files.extend(training_panels(summary, &seeds, folder)?);
+    let read = |seed: &PathBuf| Certificate::read(&seed.join("certificate.json"));
+    let all = seeds.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let joined = Certificate::joined(&all);
+    let stem = folder.join("certificate");
+    files.extend(certificate(&summary.preset, &joined, &stem)?);
     Ok(files)
 }
 

@@ -5,11 +5,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tiltrl_envs::EnvSpec;
+use tiltrl_policies::certificate::{ConditionCertificate, Verdict};
 use tiltrl_policies::checkpoint::write_atomically;
 
 use crate::error::Error;
 use crate::run::Provenance;
-use crate::stats::{Aggregate, aggregate};
+use crate::stats::{Aggregate, aggregate, quantile};
+use crate::train::certificate::Certificate;
 
 /// One line of the table.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +41,47 @@ pub struct Summary {
     pub seconds: BTreeMap<String, f64>,
     /// Quantiles (5, 50, 95 %) over states of each certificate number, seeds together.
     pub certificate: BTreeMap<String, [f64; 3]>,
+    /// Whether it passes, with the thresholds; none in files of earlier versions.
+    #[serde(default)]
+    pub verdict: Option<Verdict>,
+}
+
+/// Returns the quantiles (5, 50, 95 %) over states of each number of a certificate.
+pub fn quantiles(certificate: &Certificate) -> BTreeMap<String, [f64; 3]> {
+    let field = |f: &dyn Fn(&ConditionCertificate) -> f64| -> [f64; 3] {
+        let values: Vec<f64> = certificate.states.iter().map(f).collect();
+        [0.05, 0.5, 0.95].map(|q| quantile(&values, q))
+    };
+    let mut all = BTreeMap::from([
+        ("elbo".to_string(), field(&|c| c.elbo)),
+        ("eubo".to_string(), field(&|c| c.eubo)),
+        (
+            "log_z_difference".to_string(),
+            field(&|c| c.log_z_posterior - c.log_z_prior),
+        ),
+        (
+            "log_z_gap".to_string(),
+            field(&ConditionCertificate::log_z_gap),
+        ),
+        ("ess_posterior".to_string(), field(&|c| c.ess_posterior)),
+        ("ess_prior".to_string(), field(&|c| c.ess_prior)),
+        ("path_kl".to_string(), field(&|c| c.path_kl)),
+        ("residual_std".to_string(), field(&|c| c.residual_std)),
+    ]);
+    if certificate.states.iter().all(|c| c.reward_gap.is_some()) {
+        let gap = field(&|c| c.reward_gap.unwrap_or(f64::NAN));
+        all.insert("reward_gap".to_string(), gap);
+    }
+    all
+}
+
+/// Returns a certificate as text: quantiles and the verdict with its thresholds.
+pub fn certificate_table(certificate: &Certificate) -> String {
+    let mut out = "certificate (quantiles over states)     5 %       50 %       95 %\n".to_string();
+    for (name, [low, middle, high]) in quantiles(certificate) {
+        out += &format!("{name:<34} {low:>9.3}  {middle:>9.3}  {high:>9.3}\n");
+    }
+    format!("{out}{}", certificate.verdict)
 }
 
 /// Returns the line of a policy from episode returns per seed.
@@ -63,8 +106,11 @@ pub fn table(summary: &Summary) -> String {
         .map(|(stage, value)| format!("{stage} {value:.1}"))
         .collect();
     format!(
-        "{}engine {} {}, margin rule {}, data {}, seeds {:?}\nseconds per seed: {}\n",
+        "{}{}engine {} {}, margin rule {}, data {}, seeds {:?}\nseconds per seed: {}\n",
         lines_table(&summary.lines),
+        summary
+            .verdict
+            .map_or(String::new(), |v| format!("certificate {v}\n")),
         p.engine,
         p.engine_version,
         p.margin_rule,
@@ -138,7 +184,8 @@ pub fn markdown(summaries: &[Summary]) -> String {
             "| {} | {:.2} | {:.3} | {:.2} | {:.2} | {} |\n",
             s.preset,
             median("ess_posterior"),
-            median("log_z_difference").abs(),
+            s.verdict
+                .map_or(median("log_z_difference").abs(), |v| v.log_z_gap),
             median("path_kl"),
             median("residual_std"),
             seconds.join(", ")

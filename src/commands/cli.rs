@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::environments::{self, EngineArgs};
 use super::pipeline::{RunRequest, Stage, run};
-use super::{benchmark, evaluation, inspect, plot, verify};
+use super::{benchmark, certify, evaluation, inspect, plot, verify};
 use crate::error::Error;
 
 #[derive(Parser)]
@@ -40,7 +40,7 @@ enum Command {
     Evaluate(evaluation::EvaluateArgs),
     /// Several presets and seeds in one table. Example: tiltrl benchmark --presets hopper-medium,halfcheetah-medium --data-dir data --jobs 2
     Benchmark(benchmark::BenchmarkArgs),
-    /// Print the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
+    /// Print and draw the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
     Certify(FolderArgs),
     /// Draw the pictures of a finished run again, or the curves of several. Example: tiltrl plot runs/a runs/b --out a-and-b
     Plot(plot::PlotArgs),
@@ -165,7 +165,7 @@ fn dispatch(command: Command, threads: usize) -> Result<(), Error> {
         Command::Finetune(args) => run(&request(args, Stage::Finetune)),
         Command::Evaluate(args) => evaluation::evaluate(&args),
         Command::Benchmark(args) => benchmark::benchmark(&args, threads),
-        Command::Certify(args) => inspect::certificate(&args.folder, args.json.as_deref()),
+        Command::Certify(args) => certify::certify(&args.folder, args.json.as_deref()),
         Command::Plot(args) => plot::plot(&args),
         Command::Verify(args) if args.compare => verify::compare(args.json.as_deref()),
         Command::Verify(args) => verify::verify(&verify::Request {

@@ -273,29 +273,3 @@ pub fn load(folder: &Path, name: &str) -> Result<serde_json::Value, Error> {
     })?;
     serde_json::from_str(&text).map_err(|e| Error::Run(format!("{}: {e}", path.display())))
 }
-
-/// `tiltrl certify`: prints the certificate's quantiles over states.
-///
-/// # Errors
-/// When the run is not finished.
-pub fn certificate(folder: &Path, json: Option<&Path>) -> Result<(), Error> {
-    let summary = load(folder, "summary.json")?;
-    print("certificate (quantiles over states)     5 %       50 %       95 %");
-    for (name, q) in summary["certificate"].as_object().into_iter().flatten() {
-        let q = |i: usize| q[i].as_f64().unwrap_or(f64::NAN);
-        print(&format!(
-            "{name:<34} {:>9.3}  {:>9.3}  {:>9.3}",
-            q(0),
-            q(1),
-            q(2)
-        ));
-    }
-    let median = |name: &str| summary["certificate"][name][1].as_f64().unwrap_or(f64::NAN);
-    let (ess, gap) = (median("ess_posterior"), median("log_z_difference").abs());
-    let passed = ess > 0.5 && gap < 0.3;
-    print(&format!(
-        "{}: median ESS/N {ess:.3} (threshold > 0.5), median |log Z_q − log Z_p| {gap:.3} (threshold < 0.3)",
-        if passed { "PASS" } else { "FAIL" }
-    ));
-    write_json(json, &summary["certificate"])
-}

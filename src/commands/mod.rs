@@ -2,6 +2,7 @@
 
 mod benchmark;
 mod break_even;
+mod certify;
 mod cli;
 mod environments;
 mod evaluation;

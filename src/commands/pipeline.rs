@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use tiltrl_envs::{EnvBatch, EnvSpec, spec_with};
-use tiltrl_policies::certificate::ConditionCertificate;
 use tiltrl_policies::checkpoint::write_atomically;
 use tiltrl_policies::iql::Iql;
 use tiltrl_policies::policy::{Choice, DiffusionPolicy};
@@ -21,7 +20,7 @@ use crate::quickstart::mixed_pendulum;
 use crate::report::{self, Summary, line};
 use crate::rollout::rollout_in;
 use crate::run::{CsvLog, Provenance, RunDir, read_csv, seeds_in};
-use crate::stats::quantile;
+use crate::train::certificate::Certificate;
 use crate::train::finetune::{self, Posterior};
 use crate::train::material::Material;
 use crate::train::prior::Prior;
@@ -213,11 +212,10 @@ fn run_seed(
     let path = dir.path.join("certificate.json");
     if !path.exists() {
         let clock = Instant::now();
-        let states =
-            certificate::certificate(material, &prior, &critic, &posterior, seed, [64, 64]);
+        let found = certificate::certificate(material, &prior, &critic, &posterior, seed, [64, 64]);
         write_atomically(
             &path,
-            serde_json::to_string_pretty(&states)
+            serde_json::to_string_pretty(&found)
                 .expect("plain data")
                 .as_bytes(),
         )?;
@@ -290,7 +288,7 @@ pub fn summarize(
     let mut order: Vec<String> = Vec::new();
     let mut returns: BTreeMap<String, Vec<Vec<f64>>> = BTreeMap::new();
     let mut seconds: BTreeMap<String, f64> = BTreeMap::new();
-    let mut certificates: Vec<ConditionCertificate> = Vec::new();
+    let mut certificates: Vec<Certificate> = Vec::new();
     for (index, seed) in seeds.iter().enumerate() {
         let dir = RunDir::of_seed(out, *seed);
         for row in read_csv(&dir.path.join("final.csv"))?.1 {
@@ -304,29 +302,10 @@ pub fn summarize(
         for (stage, value) in dir.seconds() {
             *seconds.entry(stage).or_default() += value / seeds.len() as f64;
         }
-        let path = dir.path.join("certificate.json");
-        let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-        let own: Vec<ConditionCertificate> = serde_json::from_str(&text)
-            .map_err(|e| Error::Run(format!("{}: {e}", path.display())))?;
-        certificates.extend(own);
+        certificates.push(Certificate::read(&dir.path.join("certificate.json"))?);
     }
     lines.extend(order.iter().map(|name| line(name, &returns[name], &spec)));
-    let field = |f: fn(&ConditionCertificate) -> f64| -> [f64; 3] {
-        let values: Vec<f64> = certificates.iter().map(f).collect();
-        [0.05, 0.5, 0.95].map(|q| quantile(&values, q))
-    };
-    let certificate = BTreeMap::from([
-        ("elbo".to_string(), field(|c| c.elbo)),
-        ("eubo".to_string(), field(|c| c.eubo)),
-        (
-            "log_z_difference".to_string(),
-            field(|c| c.log_z_posterior - c.log_z_prior),
-        ),
-        ("ess_posterior".to_string(), field(|c| c.ess_posterior)),
-        ("ess_prior".to_string(), field(|c| c.ess_prior)),
-        ("path_kl".to_string(), field(|c| c.path_kl)),
-        ("residual_std".to_string(), field(|c| c.residual_std)),
-    ]);
+    let certificate = Certificate::joined(&certificates);
     Ok(Summary {
         preset: config.preset.clone(),
         env: config.env.clone(),
@@ -334,6 +313,7 @@ pub fn summarize(
         provenance,
         lines,
         seconds,
-        certificate,
+        certificate: report::quantiles(&certificate),
+        verdict: Some(certificate.verdict),
     })
 }

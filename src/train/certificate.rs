@@ -1,7 +1,12 @@
 //! The certificate of a run's posterior, at states of its data.
 
+use std::path::Path;
+
 use burn::tensor::Device;
-use tiltrl_policies::certificate::{ConditionCertificate, PathScores, certify};
+use serde::{Deserialize, Serialize};
+use tiltrl_policies::certificate::{
+    ConditionCertificate, PathScores, ResidualCounts, Thresholds, Verdict, certify,
+};
 use tiltrl_policies::finetune::path_sums;
 use tiltrl_policies::gaussian::GaussianDiffusion;
 use tiltrl_policies::iql::Iql;
@@ -13,8 +18,65 @@ use super::finetune::Posterior;
 use super::material::{Material, gather};
 use super::prior::Prior;
 use super::reward::values;
+use crate::error::Error;
 
-/// Returns the certificate of each of `states` states of the data, from `paths` paths each way.
+/// Contents of certificate.json: one seed's posterior at states of its data.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Whether it passes, with the thresholds.
+    pub verdict: Verdict,
+    /// Numbers of each state.
+    pub states: Vec<ConditionCertificate>,
+    /// Residuals of all paths; none in files of earlier versions.
+    pub residuals: Option<ResidualCounts>,
+}
+
+impl Certificate {
+    /// Judges states under the thresholds of this version.
+    pub fn new(states: Vec<ConditionCertificate>, residuals: Option<ResidualCounts>) -> Self {
+        Self {
+            verdict: Verdict::of(&states, Thresholds::default()),
+            states,
+            residuals,
+        }
+    }
+
+    /// Reads certificate.json; files of earlier versions hold the states alone and are judged anew.
+    ///
+    /// # Errors
+    /// When the file is missing or is no certificate.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Stored {
+            Whole(Certificate),
+            States(Vec<ConditionCertificate>),
+        }
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        match serde_json::from_str(&text) {
+            Ok(Stored::Whole(certificate)) => Ok(certificate),
+            Ok(Stored::States(states)) => Ok(Self::new(states, None)),
+            Err(e) => Err(Error::Run(format!(
+                "{}: not a certificate: {e}\n  hint: delete it and repeat the command of the run, which makes it again",
+                path.display()
+            ))),
+        }
+    }
+
+    /// Puts several seeds together and judges them as one.
+    pub fn joined(seeds: &[Self]) -> Self {
+        let states = seeds.iter().flat_map(|c| c.states.iter().copied());
+        let all: Option<Vec<_>> = seeds.iter().map(|c| c.residuals.as_ref()).collect();
+        let residuals = all.map(|all| {
+            let mut sum = ResidualCounts::default();
+            all.iter().for_each(|r| sum.merge(r));
+            sum
+        });
+        Self::new(states.collect(), residuals)
+    }
+}
+
+/// Returns the certificate of `states` states of the data, from `paths` paths each way.
 pub fn certificate(
     material: &Material,
     prior: &Prior,
@@ -22,12 +84,13 @@ pub fn certificate(
     posterior: &Posterior,
     seed: u64,
     [states, paths]: [usize; 2],
-) -> Vec<ConditionCertificate> {
+) -> Certificate {
     let device: Device = prior.model.net.parameters.device();
     let mut noise = Noise::keyed(seed, "certificate", 0);
     let rows = noise.indices(states, material.len());
     let steps = prior.model.num_steps();
     let mut all = Vec::with_capacity(states);
+    let mut residuals = ResidualCounts::default();
     for chunk in rows.chunks(16) {
         let observations = gather(
             &material.observations,
@@ -53,23 +116,18 @@ pub fn certificate(
                 std::array::from_fn(|j| s[j][i * paths..(i + 1) * paths].to_vec())
             };
             let (q, p) = (part(&from_q), part(&from_p));
-            let scores = |s: &'_ [Vec<f64>; 3]| -> ConditionCertificate {
-                let posterior = PathScores {
-                    log_posterior: &q[0],
-                    log_prior: &q[1],
-                    log_reward: &q[2],
-                };
-                certify(
-                    &posterior,
-                    &PathScores {
-                        log_posterior: &s[0],
-                        log_prior: &s[1],
-                        log_reward: &s[2],
-                    },
-                )
-            };
-            all.push(scores(&p));
+            let (of_posterior, of_prior) = (scores(&q), scores(&p));
+            all.push(certify(&of_posterior, &of_prior));
+            residuals.add(&of_posterior);
         }
     }
-    all
+    Certificate::new(all, Some(residuals))
+}
+
+fn scores([posterior, prior, reward]: &[Vec<f64>; 3]) -> PathScores<'_> {
+    PathScores {
+        log_posterior: posterior,
+        log_prior: prior,
+        log_reward: reward,
+    }
 }
