@@ -6,6 +6,7 @@ use serde::Serialize;
 use tiltrl_policies::certificate::Verdict;
 
 use super::inspect::{print, refuse_existing, write_json};
+use super::plot::summary;
 use crate::error::Error;
 use crate::pictures;
 use crate::report::{certificate_table, quantiles};
@@ -44,9 +45,9 @@ pub fn certify(folder: &Path, json: Option<&Path>) -> Result<(), Error> {
     }
     let (seeds, certificate) = joined(folder)?;
     print(&certificate_table(&certificate));
-    let config = RunDir::of_seed(folder, seeds[0]).config()?;
+    let preset = summary(folder)?.preset;
     let stem = folder.join("certificate");
-    let files = pictures::certificate(&config.preset, &certificate, &stem)?;
+    let files = pictures::certificate(&preset, &certificate, &stem)?;
     print(&format!(
         "picture      {} (.png, .csv beside it)",
         files[0].display()

@@ -8,6 +8,13 @@ use tiltrl_policies::certificate::{ConditionCertificate, ResidualCounts};
 use crate::error::Error;
 use crate::train::certificate::Certificate;
 
+/// From paths of the posterior; one colour in all panels.
+const POSTERIOR: &str = "posterior";
+/// From paths of the prior, weighted by their rewards.
+const PRIOR: &str = "prior, reweighted";
+/// What medians must meet.
+const THRESHOLD: &str = "threshold of the median";
+
 /// Draws a certificate to `stem.svg`, `.png` and `.csv`.
 ///
 /// # Errors
@@ -71,15 +78,15 @@ fn panel(title: &str, subtitle: &str, x_label: &str, series: Vec<Series>) -> Cur
 /// log Z of the states in ascending order: by the prior, and by the posterior in its bounds.
 fn log_z(states: &[ConditionCertificate]) -> Curve {
     let sorted = by(states, |c| c.log_z_prior);
-    let mut posterior = series("log Z by q, ELBO to EUBO", &sorted, &|c| c.log_z_posterior);
+    let mut posterior = series(POSTERIOR, &sorted, &|c| c.log_z_posterior);
     posterior.band = Some((
         sorted.iter().map(|c| c.elbo).collect(),
         sorted.iter().map(|c| c.eubo).collect(),
     ));
-    let prior = series("log Z by the prior", &sorted, &|c| c.log_z_prior);
+    let prior = series(PRIOR, &sorted, &|c| c.log_z_prior);
     panel(
         "log Z (nats)",
-        "states sorted by log Z",
+        "each state, sorted; band: ELBO to EUBO",
         "States (%)",
         vec![posterior, prior],
     )
@@ -88,9 +95,7 @@ fn log_z(states: &[ConditionCertificate]) -> Curve {
 /// The same relative to the prior's log Z, in the order of the gap between the bounds.
 fn bounds(certificate: &Certificate) -> Curve {
     let sorted = by(&certificate.states, |c| c.eubo - c.elbo);
-    let mut posterior = series("log Z by q, ELBO to EUBO", &sorted, &|c| {
-        c.log_z_posterior - c.log_z_prior
-    });
+    let mut posterior = series(POSTERIOR, &sorted, &|c| c.log_z_posterior - c.log_z_prior);
     posterior.band = Some((
         sorted.iter().map(|c| c.elbo - c.log_z_prior).collect(),
         sorted.iter().map(|c| c.eubo - c.log_z_prior).collect(),
@@ -98,12 +103,11 @@ fn bounds(certificate: &Certificate) -> Curve {
     let gap = certificate.verdict.thresholds.log_z_gap;
     let mut curve = panel(
         "log Z minus the prior's (nats)",
-        "states sorted by EUBO − ELBO",
+        "sorted by EUBO − ELBO; band: ELBO to EUBO",
         "States (%)",
         vec![posterior],
     );
-    let label = format!("threshold of the median gap ±{gap}");
-    curve.references = vec![(label.clone(), gap), (label, -gap)];
+    curve.references = vec![(THRESHOLD.into(), gap), (THRESHOLD.into(), -gap)];
     curve
 }
 
@@ -117,15 +121,12 @@ fn effective(certificate: &Certificate) -> Curve {
         "quantiles over states",
         "States (%)",
         vec![
-            of(|c| c.ess_posterior, "ESS/N of the posterior"),
-            of(|c| c.ess_prior, "ESS/N of resampling the prior"),
+            of(|c| c.ess_posterior, POSTERIOR),
+            of(|c| c.ess_prior, PRIOR),
         ],
     );
     let threshold = certificate.verdict.thresholds.ess;
-    curve.references = vec![(
-        format!("threshold of the median ESS/N {threshold}"),
-        threshold,
-    )];
+    curve.references = vec![(THRESHOLD.into(), threshold)];
     curve
 }
 
@@ -136,7 +137,7 @@ fn spread(states: &[ConditionCertificate]) -> Curve {
         "Residual std (nats)",
         "quantiles over states",
         "States (%)",
-        vec![series("residual std", &sorted, &|c| c.residual_std)],
+        vec![series(POSTERIOR, &sorted, &|c| c.residual_std)],
     )
 }
 
@@ -150,7 +151,7 @@ fn residuals(counts: &ResidualCounts) -> Curve {
         y.extend([100.0 * count as f64 / total; 2]);
     }
     let steps = Series {
-        label: "residuals of the posterior's paths".into(),
+        label: POSTERIOR.into(),
         x,
         y,
         band: None,
@@ -162,7 +163,7 @@ fn residuals(counts: &ResidualCounts) -> Curve {
             "residual δ in bins of {bin} nats, beyond ±{} in the last",
             ResidualCounts::LIMIT
         ),
-        "Residual δ = log Z − ℓ (nats)",
+        "Residual δ = log Z_q − log weight (nats)",
         vec![steps],
     )
 }
