@@ -36,13 +36,14 @@ pub struct FrozenPolicy {
 }
 
 impl FrozenPolicy {
-    /// Compiles a model; `None` when it is not on the CPU backend, has an exact part or a guidance term, or no condition or
+    /// Compiles a model; `None` when it is not on the CPU backend, has an exact part, a guidance term or waves, or no condition or
     /// hidden layer.
     pub fn new(model: &GaussianDiffusion) -> Option<Self> {
         let spec = &model.net.spec;
         let [dim, condition_dim] = [model.dim, model.condition_dim];
         let plain = model.exact.is_none()
             && model.kernel.guidance.is_none()
+            && model.kernel.waves == 0
             && model.kernel.units == Units::Denoiser
             && spec.outputs() == model.kernel.outputs(dim);
         if !plain

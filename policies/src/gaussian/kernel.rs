@@ -22,6 +22,9 @@ pub struct Kernel {
     /// ∇ log r, which the network scales and adds to the mean in units of σ_k (arXiv:2405.20971, eq. 11). It comes
     /// from the host: no gradient reaches the reward.
     pub guidance: Option<Arc<ExactDenoiser>>,
+    /// Octaves of sin and cos of x that the network sees besides x, the longest period being 4. Posteriors with many
+    /// sharp modes in few dimensions are learned much faster with them (arXiv:2006.10739).
+    pub waves: usize,
 }
 
 /// What the network's first outputs are.
@@ -38,6 +41,11 @@ pub enum Units {
 pub const LOG_SIGMA_LIMIT: f64 = 2.0;
 
 impl Kernel {
+    /// Returns how many inputs the network gets besides x, step and condition.
+    pub fn extra_inputs(&self, dim: usize) -> usize {
+        2 * dim * self.waves
+    }
+
     /// Returns how many outputs the network of a model of `dim` values needs.
     pub fn outputs(&self, dim: usize) -> usize {
         dim + dim * usize::from(self.learned_variance) + usize::from(self.guidance.is_some())
@@ -59,12 +67,28 @@ impl GaussianDiffusion {
         condition: &Tensor<2>,
     ) -> Tensor<2> {
         let paths = x.dims()[0] / steps.len();
-        let embedded = self.embed(steps, paths);
-        self.net.forward(if self.condition_dim > 0 {
-            Tensor::cat(vec![x.clone(), embedded, condition.clone()], 1)
-        } else {
-            Tensor::cat(vec![x.clone(), embedded], 1)
-        })
+        let mut columns = vec![x.clone(), self.embed(steps, paths)];
+        if self.condition_dim > 0 {
+            columns.push(condition.clone());
+        }
+        if self.kernel.waves > 0 {
+            columns.push(self.waves(x));
+        }
+        self.net.forward(Tensor::cat(columns, 1))
+    }
+
+    /// sin and cos of π/2 · 2^j · x for each octave j, [rows, 2 dim waves]; octaves by doubling the angle.
+    fn waves(&self, x: &Tensor<2>) -> Tensor<2> {
+        let octaves = self.kernel.waves;
+        let mut out = Vec::with_capacity(2 * octaves * x.dims()[0] * self.dim);
+        for &value in &host(x.clone()) {
+            let (mut sin, mut cos) = (std::f32::consts::FRAC_PI_2 * value).sin_cos();
+            for _ in 0..octaves {
+                out.extend([sin, cos]);
+                (sin, cos) = (2.0 * sin * cos, 1.0 - 2.0 * sin * sin);
+            }
+        }
+        matrix(out, self.kernel.extra_inputs(self.dim), &self.device())
     }
 
     /// Values of a host function for step-major rows.

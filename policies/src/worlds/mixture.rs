@@ -44,52 +44,76 @@ impl GaussianReward {
 }
 
 impl GaussianMixture {
-    /// Returns w_k N(√ᾱ μ_k, ᾱ s² + 1 − ᾱ) at x, normalised over k, with the log of their sum.
-    fn shares(&self, x: &[f64], level: f64) -> (Vec<f64>, f64) {
+    /// Puts Σ r_k μ_k into `centre`, r_k ∝ w_k N(x; √ᾱ μ_k, ᾱ s² + 1 − ᾱ), and returns the log of their sum.
+    ///
+    /// `work` holds the logs of the weights first; what follows them is overwritten.
+    fn pull(&self, x: &[f64], level: f64, work: &mut Vec<f64>, centre: &mut [f64]) -> f64 {
         let variance = level * self.std * self.std + 1.0 - level;
-        let root = level.sqrt();
-        let logs: Vec<f64> = self
-            .means
-            .iter()
-            .zip(&self.weights)
-            .map(|(mean, w)| {
-                let pairs = x.iter().zip(mean);
-                let square: f64 = pairs.map(|(x, m)| (x - root * m).powi(2)).sum();
-                w.ln() - 0.5 * square / variance
-            })
-            .collect();
-        let top = log_mean_exp(&logs) + (logs.len() as f64).ln();
+        let (root, precision) = (level.sqrt(), -0.5 / variance);
+        let count = self.weights.len();
+        let mut top = f64::NEG_INFINITY;
+        for (k, mean) in self.means.iter().enumerate() {
+            let pairs = x.iter().zip(mean);
+            let square: f64 = pairs.map(|(x, m)| (x - root * m) * (x - root * m)).sum();
+            let log = work[k] + precision * square;
+            work[count + k] = log;
+            top = top.max(log);
+        }
+        centre.fill(0.0);
+        let mut total = 0.0;
+        for (mean, log) in self.means.iter().zip(&work[count..]) {
+            // e^−45 is below the last bit of the sum.
+            if *log > top - 45.0 {
+                let share = (log - top).exp();
+                total += share;
+                centre
+                    .iter_mut()
+                    .zip(mean)
+                    .for_each(|(c, m)| *c += share * m);
+            }
+        }
+        centre.iter_mut().for_each(|c| *c /= total);
         let normalizer = 0.5 * x.len() as f64 * (2.0 * std::f64::consts::PI * variance).ln();
-        let shares = logs.iter().map(|l| (l - top).exp()).collect();
-        (shares, top - normalizer)
+        top + total.ln() - normalizer
+    }
+
+    /// Returns what [`Self::pull`] works in.
+    fn work(&self) -> Vec<f64> {
+        let mut work: Vec<f64> = self.weights.iter().map(|w| w.ln()).collect();
+        work.resize(2 * work.len(), 0.0);
+        work
     }
 
     /// Returns log p(x).
     pub fn log_density(&self, x: &[f64]) -> f64 {
-        self.shares(x, 1.0).1
+        self.pull(x, 1.0, &mut self.work(), &mut vec![0.0; x.len()])
     }
 
     /// Returns ∇ log p(x).
     pub fn score(&self, x: &[f64]) -> Vec<f64> {
-        let (shares, _) = self.shares(x, 1.0);
-        (0..x.len())
-            .map(|i| {
-                let centre: f64 = shares.iter().zip(&self.means).map(|(r, m)| r * m[i]).sum();
-                (centre - x[i]) / (self.std * self.std)
-            })
-            .collect()
+        let mut out = vec![0.0; x.len()];
+        self.pull(x, 1.0, &mut self.work(), &mut out);
+        let variance = self.std * self.std;
+        out.iter_mut()
+            .zip(x)
+            .for_each(|(c, x)| *c = (*c - x) / variance);
+        out
     }
 
     /// Returns ε*(x, ᾱ) = √(1 − ᾱ)(x − √ᾱ Σ r_k μ_k)/(ᾱ s² + 1 − ᾱ), the exact denoiser.
     pub fn epsilon(&self, x: &[f64], level: f64) -> Vec<f64> {
-        let (shares, _) = self.shares(x, level);
+        let mut out = vec![0.0; x.len()];
+        self.epsilon_into(x, level, &mut self.work(), &mut out);
+        out
+    }
+
+    fn epsilon_into(&self, x: &[f64], level: f64, work: &mut Vec<f64>, out: &mut [f64]) {
+        self.pull(x, level, work, out);
         let variance = level * self.std * self.std + 1.0 - level;
-        (0..x.len())
-            .map(|i| {
-                let centre: f64 = shares.iter().zip(&self.means).map(|(r, m)| r * m[i]).sum();
-                (1.0 - level).sqrt() * (x[i] - level.sqrt() * centre) / variance
-            })
-            .collect()
+        let (scale, root) = ((1.0 - level).sqrt() / variance, level.sqrt());
+        out.iter_mut()
+            .zip(x)
+            .for_each(|(c, x)| *c = scale * (x - root * *c));
     }
 
     /// Returns (log Z, posterior) for the DATA's density times the reward: weights ∝ w_k Z_k.
@@ -142,13 +166,16 @@ impl GaussianMixture {
         let (mixture, levels) = (self.clone(), schedule.alpha_bar.clone());
         let dim = mixture.means[0].len();
         Arc::new(move |x: &[f32], steps: &[usize], _: &[f32]| {
-            let rows = x.chunks_exact(dim).zip(steps);
-            rows.flat_map(|(x, &k)| {
-                let x: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
-                let out = mixture.epsilon(&x, levels[levels.len() - 1 - k]);
-                out.into_iter().map(|v| v as f32)
-            })
-            .collect()
+            let (mut work, mut wide, mut found) = (mixture.work(), vec![0.0; dim], vec![0.0; dim]);
+            let mut out = Vec::with_capacity(x.len());
+            for (row, &k) in x.chunks_exact(dim).zip(steps) {
+                wide.iter_mut()
+                    .zip(row)
+                    .for_each(|(w, v)| *w = f64::from(*v));
+                mixture.epsilon_into(&wide, levels[levels.len() - 1 - k], &mut work, &mut found);
+                out.extend(found.iter().map(|&v| v as f32));
+            }
+            out
         })
     }
 

@@ -22,7 +22,7 @@ pub fn exact_model(
     kernel: Kernel,
     (seed, device): (u64, &Device),
 ) -> GaussianDiffusion {
-    let inputs = GaussianDiffusion::net_inputs(dim, condition_dim);
+    let inputs = GaussianDiffusion::net_inputs(dim, condition_dim) + kernel.extra_inputs(dim);
     let spec = MlpSpec {
         sizes: [vec![inputs], hidden.to_vec(), vec![kernel.outputs(dim)]].concat(),
         activation: Activation::Silu,

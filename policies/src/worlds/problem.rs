@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 
-use crate::gaussian::{ExactDenoiser, GaussianDiffusion, Kernel};
+use crate::gaussian::{GaussianDiffusion, Kernel};
 use crate::nets::{host, matrix};
 use crate::noise::Noise;
 use crate::schedule::{Prediction, Schedule, ScheduleKind};
@@ -69,7 +69,7 @@ impl Settings {
             kernel: Kernel {
                 units: crate::gaussian::Units::Sigma,
                 learned_variance: true,
-                guidance: None,
+                ..Kernel::default()
             },
             seed: 1,
         }
@@ -77,39 +77,6 @@ impl Settings {
 }
 
 impl Problem {
-    /// Returns the problem with a guidance term: ∇ log r at the predicted sample, bounded in length by `limit`.
-    pub fn guided(&self, limit: f64) -> Self {
-        let (prior, gradient) = (self.prior.clone(), self.gradient.clone());
-        let (exact, dim) = (prior.exact.clone(), prior.dim);
-        let levels = prior.schedule.alpha_bar.clone();
-        let guidance: Arc<ExactDenoiser> =
-            Arc::new(move |x: &[f32], steps: &[usize], c: &[f32]| {
-                let noise = exact.as_ref().expect("worlds have an exact denoiser")(x, steps, c);
-                let rows = x.iter().zip(&noise).enumerate();
-                let clean: Vec<f32> = rows
-                    .map(|(i, (x, e))| {
-                        let level = levels[levels.len() - 1 - steps[i / dim]];
-                        (x - (1.0 - level).sqrt() as f32 * e) / level.sqrt() as f32
-                    })
-                    .collect();
-                let mut slope = gradient(&clean, c);
-                for row in slope.chunks_exact_mut(dim) {
-                    let square: f64 = row.iter().map(|&g| f64::from(g) * f64::from(g)).sum();
-                    let scale = (1.0 / (1.0 + square.sqrt() / limit)) as f32;
-                    row.iter_mut().for_each(|g| *g *= scale);
-                }
-                slope
-            });
-        let kernel = Kernel {
-            guidance: Some(guidance),
-            ..prior.kernel.clone()
-        };
-        Self {
-            prior: prior.widened(kernel),
-            ..self.clone()
-        }
-    }
-
     /// Returns how many evaluation conditions there are.
     pub fn num_conditions(&self) -> usize {
         self.conditions.len() / self.width

@@ -144,7 +144,7 @@ fn silent_failure_20_kernels_shrink_as_the_exact_posterior_says() {
     let kernel = Kernel {
         units: Units::Sigma,
         learned_variance: true,
-        guidance: None,
+        ..Kernel::default()
     };
     let exact = world.denoiser(&schedule);
     let device = burn::tensor::Device::flex();
