@@ -77,18 +77,24 @@ impl GaussianDiffusion {
         self.net.forward(Tensor::cat(columns, 1))
     }
 
-    /// sin and cos of π/2 · 2^j · x for each octave j, [rows, 2 dim waves]; octaves by doubling the angle.
+    /// Waves of the states as a tensor.
     fn waves(&self, x: &Tensor<2>) -> Tensor<2> {
+        let values = self.wave_values(&host(x.clone()));
+        matrix(values, self.kernel.extra_inputs(self.dim), &self.device())
+    }
+
+    /// sin and cos of π/2 · 2^j · x for each octave j, [rows, 2 dim waves]; octaves by doubling the angle.
+    pub(super) fn wave_values(&self, state: &[f32]) -> Vec<f32> {
         let octaves = self.kernel.waves;
-        let mut out = Vec::with_capacity(2 * octaves * x.dims()[0] * self.dim);
-        for &value in &host(x.clone()) {
+        let mut out = Vec::with_capacity(2 * octaves * state.len());
+        for &value in state {
             let (mut sin, mut cos) = (std::f32::consts::FRAC_PI_2 * value).sin_cos();
             for _ in 0..octaves {
                 out.extend([sin, cos]);
                 (sin, cos) = (2.0 * sin * cos, 1.0 - 2.0 * sin * sin);
             }
         }
-        matrix(out, self.kernel.extra_inputs(self.dim), &self.device())
+        out
     }
 
     /// Values of a host function for step-major rows.
@@ -259,8 +265,9 @@ impl GaussianDiffusion {
                 parameters: vector(values, &self.device()),
             },
             kernel: Kernel {
-                units: self.kernel.units,
-                ..Kernel::default()
+                learned_variance: false,
+                guidance: None,
+                ..self.kernel.clone()
             },
             ..self.clone()
         }

@@ -46,12 +46,15 @@ impl GaussianDiffusion {
         let (dim, rows) = (self.dim, state.len() / self.dim);
         let embedded = embedding(step, self.num_steps());
         let width = self.net.spec.inputs();
+        let extra = self.kernel.extra_inputs(dim);
+        let waves = self.wave_values(state);
         let mut input = Vec::with_capacity(rows * width);
         for (row, x) in state.chunks_exact(dim).enumerate() {
             input.extend_from_slice(x);
             input.extend_from_slice(&embedded);
             let c = self.condition_dim;
             input.extend_from_slice(&condition[row * c..(row + 1) * c]);
+            input.extend_from_slice(&waves[row * extra..(row + 1) * extra]);
         }
         let parameters = host(self.net.parameters.clone());
         let kept = forward(&self.net.spec, &parameters, &input, true).1;
@@ -65,8 +68,35 @@ impl GaussianDiffusion {
         let spec = &self.net.spec;
         let gradient = backward(spec, &parameters, &input, &kept, &of_output, true).1;
         let gradient = gradient.expect("asked for the input's gradient");
-        let rows = gradient.chunks_exact(width);
-        rows.flat_map(|g| g[..dim].iter().copied()).collect()
+        let rows = gradient.chunks_exact(width).enumerate();
+        rows.flat_map(|(row, g)| {
+            let waves = &waves[row * extra..(row + 1) * extra];
+            let own = self.through_waves(waves, &g[width - extra..]);
+            g.iter()
+                .take(dim)
+                .zip(own)
+                .map(|(g, w)| g + w)
+                .collect::<Vec<_>>()
+        })
+        .collect()
+    }
+
+    /// Returns the gradient of one row's state from that of its waves: (sin, cos)' = angular frequency · (cos, −sin).
+    fn through_waves(&self, waves: &[f32], gradient: &[f32]) -> Vec<f32> {
+        let of_value = 2 * self.kernel.waves;
+        (0..self.dim)
+            .map(|i| {
+                let range = i * of_value..(i + 1) * of_value;
+                let pairs = waves[range.clone()].chunks_exact(2);
+                let terms = pairs.zip(gradient[range].chunks_exact(2)).enumerate();
+                terms
+                    .map(|(octave, (w, g))| {
+                        let frequency = std::f32::consts::FRAC_PI_2 * (1 << octave) as f32;
+                        frequency * (g[0] * w[1] - g[1] * w[0])
+                    })
+                    .sum()
+            })
+            .collect()
     }
 }
 
@@ -117,18 +147,23 @@ mod tests {
         let device = Device::flex();
         let mut noise = Noise::keyed(1, "pullback", 0);
         let exact: Arc<ExactDenoiser> = Arc::new(|x, _, _| x.iter().map(|v| v.sin()).collect());
-        for (exact, units) in [
-            (None, Units::Denoiser),
-            (Some(exact.clone()), Units::Denoiser),
-            (Some(exact), Units::Sigma),
+        for (exact, units, waves) in [
+            (None, Units::Denoiser, 0),
+            (Some(exact.clone()), Units::Denoiser, 2),
+            (Some(exact), Units::Sigma, 1),
         ] {
             let kernel = crate::gaussian::Kernel {
                 units,
                 learned_variance: true,
                 guidance: None,
+                waves,
             };
             let spec = MlpSpec {
-                sizes: vec![GaussianDiffusion::net_inputs(2, 3), 24, kernel.outputs(2)],
+                sizes: vec![
+                    GaussianDiffusion::net_inputs(2, 3) + kernel.extra_inputs(2),
+                    24,
+                    kernel.outputs(2),
+                ],
                 activation: Activation::Silu,
                 layer_norm: false,
             };
