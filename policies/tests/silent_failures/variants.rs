@@ -91,27 +91,42 @@ fn the_gradient_in_chunks_is_the_whole_gradient() {
     }
 }
 
+/// The mean of 5,000 draws, and without chance: all subsets of steps are drawn, and their plain mean is the gradient.
+///
+/// Drawing K of T steps has variance T²(1 − K/T)/K · S² with S² that of the steps' gradients: here 2.5 % are left of
+/// one step in 5,000 draws, 1.4 % of two and 0.8 % of three.
 #[test]
 fn silent_failure_10_the_mean_of_subsampled_gradients_is_the_gradient() {
     let whole = gradient(&moved(4, 4, 8, Options::default()), 0);
-    for sampled_steps in [1, 3] {
+    for (sampled_steps, subsets, draws) in [(1, 4, 200), (2, 6, 5000), (3, 4, 5000)] {
         let options = Options {
             sampled_steps,
             ..Options::default()
         };
         let mut tuner = moved(4, 4, 8, options);
-        let mut sum = vec![0.0f32; whole.len()];
-        let draws = 1500;
+        let mut sum = vec![0.0f64; whole.len()];
+        // By the drawn steps alone, told apart by their size; their order changes the last bits.
+        let mut seen: Vec<Vec<f32>> = Vec::new();
         for draw in 0..draws {
             // The same paths every time: only the drawn steps depend on the number of updates.
             tuner.optimizer.count = draw;
             let drawn = gradient(&tuner, 0);
             sum.iter_mut()
                 .zip(&drawn)
-                .for_each(|(s, g)| *s += g / draws as f32);
+                .for_each(|(s, g)| *s += f64::from(*g) / draws as f64);
+            if seen.iter().all(|other| distance(&drawn, other) > 1e-4) {
+                seen.push(drawn);
+            }
         }
+        assert_eq!(seen.len(), subsets, "subsets of {sampled_steps} steps");
+        let mean = |i: usize| seen.iter().map(|g| g[i]).sum::<f32>() / subsets as f32;
+        let exact: Vec<f32> = (0..whole.len()).map(mean).collect();
+        let gap = distance(&exact, &whole);
+        assert!(gap < 1e-4, "{sampled_steps} of 4 steps, all subsets: {gap}");
+        let sum: Vec<f32> = sum.iter().map(|&s| s as f32).collect();
         let gap = distance(&sum, &whole);
-        assert!(gap < 0.05, "{sampled_steps} of 4 steps: {gap}");
+        let limit = if draws < 5000 { 0.4 } else { 0.02 };
+        assert!(gap < limit, "{sampled_steps} of 4 steps: {gap}");
     }
 }
 
