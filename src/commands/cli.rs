@@ -41,7 +41,7 @@ enum Command {
     /// Several presets and seeds in one table. Example: tiltrl benchmark --presets hopper-medium,halfcheetah-medium --data-dir data --jobs 2
     Benchmark(benchmark::BenchmarkArgs),
     /// Print and draw the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
-    Certify(FolderArgs),
+    Certify(certify::CertifyArgs),
     /// Draw the pictures of a finished run again, or the curves of several. Example: tiltrl plot runs/a runs/b --out a-and-b
     Plot(plot::PlotArgs),
     /// Train RTB on closed-form worlds and compare with the exact posterior. Example: tiltrl verify --out runs/verify
@@ -94,15 +94,6 @@ struct RunArgs {
     /// Folder of the run; default runs/PRESET.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Also write the table as JSON here.
-    #[arg(long)]
-    json: Option<PathBuf>,
-}
-
-#[derive(Args)]
-struct FolderArgs {
-    /// Folder of a finished run.
-    folder: PathBuf,
     /// Also write the table as JSON here.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -165,7 +156,7 @@ fn dispatch(command: Command, threads: usize) -> Result<(), Error> {
         Command::Finetune(args) => run(&request(args, Stage::Finetune)),
         Command::Evaluate(args) => evaluation::evaluate(&args),
         Command::Benchmark(args) => benchmark::benchmark(&args, threads),
-        Command::Certify(args) => certify::certify(&args.folder, args.json.as_deref()),
+        Command::Certify(args) => certify::certify(&args),
         Command::Plot(args) => plot::plot(&args),
         Command::Verify(args) if args.compare => verify::compare(args.json.as_deref()),
         Command::Verify(args) => verify::verify(&verify::Request {

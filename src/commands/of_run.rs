@@ -15,15 +15,13 @@ use tiltrl_policies::policy::Policy;
 use super::break_even::{BreakEven, HEADER, Priced};
 use super::evaluation::{EvaluateArgs, shoot};
 use super::inspect::{print, write_json};
-use super::pipeline::{RunRequest, dataset};
+use super::pipeline::material_of;
 use crate::agent::{Agent, PolicyName};
-use crate::config::Config;
 use crate::error::Error;
 use crate::report::{Line, line};
 use crate::rollout::rollout_in;
 use crate::run::{RunDir, seeds_in};
 use crate::stats::{mean, median};
-use crate::train::material::Material;
 
 /// What `--json` gets.
 #[derive(Serialize)]
@@ -155,34 +153,6 @@ fn alone(policy: &dyn Policy, env: &str, options: &EnvOptions) -> Result<f64, Er
     Ok(median(&times))
 }
 
-/// Reads the run's data where a baseline must be trained on its states.
-fn material(
-    args: &EvaluateArgs,
-    folder: &Path,
-    config: &Config,
-) -> Result<Option<Material>, Error> {
-    let quickstart = folder.join("data.hdf5").exists();
-    if args.data.is_empty() && args.data_dir.is_none() && !quickstart {
-        return Ok(None);
-    }
-    let request = RunRequest {
-        out: folder.to_path_buf(),
-        data: args.data.clone(),
-        data_dir: args.data_dir.clone().unwrap_or_default(),
-        ..RunRequest::default()
-    };
-    let data = dataset(&request, config)?;
-    let wanted = RunDir::of_seed(folder, seeds_in(folder)?[0]).provenance()?;
-    if data.sha256() != wanted.data_sha256 {
-        return Err(Error::Run(format!(
-            "--data: expected the data of the run, sha256 {}, found {}",
-            wanted.data_sha256,
-            data.sha256()
-        )));
-    }
-    Material::new(&data, config.critic.discount).map(Some)
-}
-
 fn roll_out(args: &EvaluateArgs, folder: &Path, names: &[PolicyName]) -> Result<Evaluation, Error> {
     let seeds = seeds_in(folder)?;
     let config = RunDir::of_seed(folder, seeds[0]).config()?;
@@ -191,7 +161,7 @@ fn roll_out(args: &EvaluateArgs, folder: &Path, names: &[PolicyName]) -> Result<
     let spec = spec_with(&config.env, &options)?;
     let trains = names.iter().any(|n| matches!(n, PolicyName::Trained(_)));
     let material = if trains {
-        material(args, folder, &config)?
+        material_of(folder, &config, (&args.data, args.data_dir.as_deref()))?
     } else {
         None
     };

@@ -317,3 +317,34 @@ pub fn summarize(
         verdict: Some(certificate.verdict),
     })
 }
+
+/// Reads the data of a finished run again, if files or a folder are named or the run made its own.
+///
+/// # Errors
+/// When a file cannot be read, or it is not the data that the run was made from.
+pub fn material_of(
+    folder: &Path,
+    config: &Config,
+    (data, data_dir): (&[PathBuf], Option<&Path>),
+) -> Result<Option<Material>, Error> {
+    let own = folder.join("data.hdf5").exists();
+    if data.is_empty() && data_dir.is_none() && !own {
+        return Ok(None);
+    }
+    let request = RunRequest {
+        out: folder.to_path_buf(),
+        data: data.to_vec(),
+        data_dir: data_dir.map(Path::to_path_buf).unwrap_or_default(),
+        ..RunRequest::default()
+    };
+    let found = dataset(&request, config)?;
+    let wanted = RunDir::of_seed(folder, seeds_in(folder)?[0]).provenance()?;
+    if found.sha256() != wanted.data_sha256 {
+        return Err(Error::Run(format!(
+            "--data: expected the data of the run, sha256 {}, found {}",
+            wanted.data_sha256,
+            found.sha256()
+        )));
+    }
+    Material::new(&found, config.critic.discount).map(Some)
+}

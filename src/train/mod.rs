@@ -1,6 +1,7 @@
 //! The stages of a run: prior, critic, fine-tuning. Each resumes from its last checkpoint.
 
 pub mod advantage;
+pub mod anatomy;
 pub mod baseline;
 pub mod certificate;
 pub mod critic;
