@@ -10,10 +10,13 @@ use burn::tensor::{Device, Tensor};
 
 use crate::kernels::math::Activation;
 use crate::kernels::mlp::MlpSpec;
-use crate::nets::{Mlp, host, matrix, vector};
+use crate::nets::{Mlp, host, vector};
 use crate::noise::Noise;
-use crate::sequential::SequentialModel;
-use crate::strings::{StringPath, Strings, chosen_log_probs, draw_token, one_hot, softmax};
+use crate::sequential::{SequentialModel, condition_columns};
+use crate::strings::{
+    StringPath, Strings, chosen_log_probs, draw_token, network_input, one_hot, softmax,
+    state_columns,
+};
 
 /// A model of strings of at most `length` letters.
 #[derive(Clone)]
@@ -61,13 +64,9 @@ impl Autoregressive {
     }
 
     fn input(&self, path: &StringPath, step: usize) -> Tensor<2> {
+        let symbols = (self.vocabulary + 1) * self.length;
         let hot = one_hot(path, step, self.vocabulary);
-        let input = matrix(hot, (self.vocabulary + 1) * self.length, &self.device());
-        if self.condition_dim > 0 {
-            Tensor::cat(vec![input, path.condition.clone()], 1)
-        } else {
-            input
-        }
+        network_input(hot, symbols, &path.condition, self.condition_dim)
     }
 
     fn path(&self, strings: Strings, condition: &Tensor<2>) -> StringPath {
@@ -194,16 +193,10 @@ impl SequentialModel for Autoregressive {
     }
 
     fn condition_features(&self, condition: &Tensor<2>) -> Tensor<2> {
-        if self.condition_dim > 0 {
-            condition.clone()
-        } else {
-            Tensor::zeros([condition.dims()[0], 1], &self.device())
-        }
+        condition_columns(condition, self.condition_dim)
     }
 
     fn state_features(&self, path: &StringPath, step: usize) -> Tensor<2> {
-        let hot = one_hot(path, step, self.vocabulary);
-        let state = matrix(hot, (self.vocabulary + 1) * self.length, &self.device());
-        Tensor::cat(vec![state, self.condition_features(&path.condition)], 1)
+        state_columns(path, step, self.vocabulary, self.condition_dim)
     }
 }

@@ -15,7 +15,7 @@ use burn::tensor::{Device, Tensor};
 use crate::nets::{Mlp, host, matrix, vector};
 use crate::noise::Noise;
 use crate::schedule::{Prediction, Schedule};
-use crate::sequential::SequentialModel;
+use crate::sequential::{SequentialModel, condition_columns};
 
 pub use kernel::{Kernel, LOG_SIGMA_LIMIT, Units};
 
@@ -271,11 +271,7 @@ impl SequentialModel for GaussianDiffusion {
     }
 
     fn condition_features(&self, condition: &Tensor<2>) -> Tensor<2> {
-        if self.condition_dim > 0 {
-            condition.clone()
-        } else {
-            Tensor::zeros([condition.dims()[0], 1], &self.device())
-        }
+        condition_columns(condition, self.condition_dim)
     }
 
     fn state_features(&self, path: &GaussianPath, step: usize) -> Tensor<2> {

@@ -15,8 +15,11 @@ use crate::kernels::math::Activation;
 use crate::kernels::mlp::MlpSpec;
 use crate::nets::{Mlp, host, matrix, vector};
 use crate::noise::Noise;
-use crate::sequential::SequentialModel;
-use crate::strings::{StringPath, Strings, chosen_log_probs, draw_token, one_hot, pick, softmax};
+use crate::sequential::{SequentialModel, condition_columns};
+use crate::strings::{
+    StringPath, Strings, chosen_log_probs, draw_token, network_input, one_hot, pick, softmax,
+    state_columns,
+};
 
 /// Added to the logit of a position that is filled already.
 const FILLED: f32 = -1e4;
@@ -73,13 +76,9 @@ impl MaskedDiffusion {
         self.net.parameters.device().inner()
     }
 
-    fn input(&self, values: Vec<f32>, condition: Tensor<2>) -> Tensor<2> {
-        let input = matrix(values, (self.vocabulary + 1) * self.length, &self.device());
-        if self.condition_dim > 0 {
-            Tensor::cat(vec![input, condition], 1)
-        } else {
-            input
-        }
+    fn input(&self, values: Vec<f32>, condition: &Tensor<2>) -> Tensor<2> {
+        let symbols = (self.vocabulary + 1) * self.length;
+        network_input(values, symbols, condition, self.condition_dim)
     }
 
     /// Returns a random order of filling for each row [rows, length].
@@ -112,7 +111,7 @@ impl MaskedDiffusion {
             hot[i * symbols + usize::from(t)] = 1.0;
         }
         let rows = condition.clone().expand([count, condition.dims()[1]]);
-        let logits = host(self.net.forward(self.input(hot, rows)));
+        let logits = host(self.net.forward(self.input(hot, &rows)));
         let mut mass = vec![0.0; count];
         mass[count - 1] = 1.0;
         let place = |i: usize| symbols.pow((length - 1 - i) as u32);
@@ -181,7 +180,7 @@ impl SequentialModel for MaskedDiffusion {
         };
         let (length, width) = (self.length, self.length * (self.vocabulary + 1));
         for step in 0..length {
-            let input = self.input(one_hot(&path, step, self.vocabulary), condition.clone());
+            let input = self.input(one_hot(&path, step, self.vocabulary), condition);
             let logits = host(net.forward(input));
             for (row, draws) in noise.uniform_rows(rows, 2).chunks_exact(2).enumerate() {
                 let logits = &logits[row * width..(row + 1) * width];
@@ -230,7 +229,7 @@ impl SequentialModel for MaskedDiffusion {
             }
         }
         let condition = Tensor::cat(vec![path.condition.clone(); count], 0);
-        let logits = self.net.forward(self.input(values, condition));
+        let logits = self.net.forward(self.input(values, &condition));
         let rows = count * paths;
         let of_tokens = logits.clone().slice([0..rows, 0..tokens]);
         let of_positions = logits.slice([0..rows, tokens..tokens + length])
@@ -247,16 +246,10 @@ impl SequentialModel for MaskedDiffusion {
     }
 
     fn condition_features(&self, condition: &Tensor<2>) -> Tensor<2> {
-        if self.condition_dim > 0 {
-            condition.clone()
-        } else {
-            Tensor::zeros([condition.dims()[0], 1], &self.device())
-        }
+        condition_columns(condition, self.condition_dim)
     }
 
     fn state_features(&self, path: &StringPath, step: usize) -> Tensor<2> {
-        let hot = one_hot(path, step, self.vocabulary);
-        let state = matrix(hot, (self.vocabulary + 1) * self.length, &self.device());
-        Tensor::cat(vec![state, self.condition_features(&path.condition)], 1)
+        state_columns(path, step, self.vocabulary, self.condition_dim)
     }
 }

@@ -40,6 +40,15 @@ impl Rows for Tensor<2> {
     }
 }
 
+/// Returns what a network sees of conditions [rows, width]: themselves, or one column of zeros where they have no width.
+pub fn condition_columns(condition: &Tensor<2>, width: usize) -> Tensor<2> {
+    if width > 0 {
+        condition.clone()
+    } else {
+        Tensor::zeros([condition.dims()[0], 1], &condition.device().inner())
+    }
+}
+
 /// A model that makes a sample in T random steps and scores every step of any path.
 ///
 /// Parameters are one flat tensor. A model whose parameters are tracked (`autodiff().require_grad()`) gives tracked

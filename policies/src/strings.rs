@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, activation};
 
 use crate::nets::matrix;
-use crate::sequential::Rows;
+use crate::sequential::{Rows, condition_columns};
 
 /// Strings of one length, row-major, tokens from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +89,37 @@ pub fn one_hot(path: &StringPath, step: usize, vocabulary: usize) -> Vec<f32> {
         }
     }
     out
+}
+
+/// Returns what a network over strings gets: one-hot rows of `symbols` values, then the conditions if they have a width.
+pub fn network_input(
+    hot: Vec<f32>,
+    symbols: usize,
+    condition: &Tensor<2>,
+    condition_dim: usize,
+) -> Tensor<2> {
+    let input = matrix(hot, symbols, &condition.device().inner());
+    if condition_dim > 0 {
+        Tensor::cat(vec![input, condition.clone()], 1)
+    } else {
+        input
+    }
+}
+
+/// Returns what a network for the value of a state sees: the one-hot rows and the condition's columns.
+pub fn state_columns(
+    path: &StringPath,
+    step: usize,
+    vocabulary: usize,
+    condition_dim: usize,
+) -> Tensor<2> {
+    let symbols = (vocabulary + 1) * path.strings.length;
+    let hot = one_hot(path, step, vocabulary);
+    let state = matrix(hot, symbols, &path.condition.device().inner());
+    Tensor::cat(
+        vec![state, condition_columns(&path.condition, condition_dim)],
+        1,
+    )
 }
 
 /// Returns Σ over `picked` of the log-softmax of logits [rows, groups · vocabulary], as `[rows]`.
