@@ -166,6 +166,7 @@ fn a_finished_run_can_be_looked_at_from_every_side(folder: &Path) {
         );
         assert!(one.is_some() && (one.unwrap_or(0.0) - two.unwrap_or(1.0)).abs() < 1e-6);
     }
+    baselines_are_trained_once(folder, &done);
     let collect = [
         "collect",
         "--env",
@@ -179,6 +180,45 @@ fn a_finished_run_can_be_looked_at_from_every_side(folder: &Path) {
     assert!(folder.join("both.svg").exists());
     let again = tiltrl(folder, &["plot", "run", "run", "--out", "both"]);
     assert_eq!(again.status.code(), Some(1), "a picture is not overwritten");
+    let certified = done(&["certify", "run", "--anatomy", "--json", "anatomy.json"]);
+    assert!(certified.contains("share fixed by x_0"), "{certified}");
+    assert!(folder.join("run/certificate.png").exists());
+}
+
+fn baselines_are_trained_once(folder: &Path, done: &dyn Fn(&[&str]) -> String) {
+    let names = "posterior,best-of-2,resample-2,smc-4,guidance-0.5,reinforce,adjoint-matching,weighted-denoising";
+    let play = |json: &str| {
+        let episodes = ["--episodes", "2", "--json", json];
+        let table = done(&[&["evaluate", "run", "--policy", names][..], &episodes].concat());
+        assert!(table.contains("break-even"), "{table}");
+        let text = std::fs::read_to_string(folder.join(json)).expect("written");
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        (value["lines"].clone(), value["costs"].clone())
+    };
+    let stored = || {
+        let path = "run/seed-1/baselines/reinforce";
+        let read = |name: &str| std::fs::read(folder.join(path).join(name)).expect("written");
+        (read("policy.safetensors"), read("timing.json"))
+    };
+    let (first, costs) = play("baselines.json");
+    let before = stored();
+    let (second, _) = play("baselines-again.json");
+    assert_eq!(first, second, "the same policies play the same episodes");
+    assert!(before == stored(), "what is trained is kept");
+    assert!(costs[5]["training_seconds"].as_f64() > Some(0.0), "{costs}");
+    // A baseline of another prior is refused, not overwritten.
+    let path = |seed: u64| {
+        folder.join(format!(
+            "run/seed-{seed}/baselines/reinforce/policy.safetensors"
+        ))
+    };
+    let own = std::fs::read(path(2)).expect("written");
+    std::fs::copy(path(1), path(2)).expect("writable");
+    let refused = tiltrl(folder, &["evaluate", "run", "--policy", "reinforce"]);
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{error}");
+    assert!(error.contains("expected a baseline of prior"), "{error}");
+    std::fs::write(path(2), own).expect("writable");
 }
 
 #[test]

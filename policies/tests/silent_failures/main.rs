@@ -4,4 +4,5 @@ mod common;
 mod discrete;
 mod linear;
 mod mixtures;
+mod precision;
 mod variants;
