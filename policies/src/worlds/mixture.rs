@@ -47,7 +47,7 @@ impl GaussianMixture {
     /// Puts Σ r_k μ_k into `centre`, r_k ∝ w_k N(x; √ᾱ μ_k, ᾱ s² + 1 − ᾱ), and returns the log of their sum.
     ///
     /// `work` holds the logs of the weights first; what follows them is overwritten.
-    fn pull(&self, x: &[f64], level: f64, work: &mut Vec<f64>, centre: &mut [f64]) -> f64 {
+    fn pull(&self, x: &[f64], level: f64, work: &mut [f64], centre: &mut [f64]) -> f64 {
         let variance = level * self.std * self.std + 1.0 - level;
         let (root, precision) = (level.sqrt(), -0.5 / variance);
         let count = self.weights.len();
@@ -107,7 +107,7 @@ impl GaussianMixture {
         out
     }
 
-    fn epsilon_into(&self, x: &[f64], level: f64, work: &mut Vec<f64>, out: &mut [f64]) {
+    fn epsilon_into(&self, x: &[f64], level: f64, work: &mut [f64], out: &mut [f64]) {
         self.pull(x, level, work, out);
         let variance = level * self.std * self.std + 1.0 - level;
         let (scale, root) = ((1.0 - level).sqrt() / variance, level.sqrt());
