@@ -248,7 +248,7 @@ fn search(own: Block, arrays: &[Block], numbers: &[f64]) -> Vec<usize> {
             .any(|array| word >= array.start && word + bytes <= array.start + array.len);
         // SAFETY: aligned, and all of it within a live, initialised block.
         inside
-            && word % 8 == 0
+            && word.is_multiple_of(8)
             && unsafe { std::slice::from_raw_parts(word as *const f64, numbers.len()) } == numbers
     };
     let mut places = std::collections::BTreeMap::new();
