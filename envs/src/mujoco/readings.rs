@@ -22,7 +22,7 @@ pub enum Reading {
     Velocity,
     /// Torque on each body from contacts about its tree's centre of mass, N·m, and force, N: [bodies, 6].
     ContactForce,
-    /// The motors' force on each degree of freedom, N or N·m: [velocities].
+    /// The motors' force on each degree of freedom, N or N·m: `[velocities]`.
     MotorForce,
 }
 
