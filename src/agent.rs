@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use ndarray::{Array2, ArrayView2};
-use tiltrl_envs::spec_of;
+use tiltrl_envs::{spec_of, spec_with};
 use tiltrl_policies::baselines::{Method, Tilt};
 use tiltrl_policies::checkpoint::Checkpoint;
 use tiltrl_policies::gaussian::GaussianDiffusion;
@@ -50,7 +50,11 @@ impl Agent {
     /// # Errors
     /// When the prior is missing, or a checkpoint cannot be read or does not fit the config.
     pub fn load(dir: &RunDir, config: &Config, seed: u64, device: &Device) -> Result<Self, Error> {
-        let spec = spec_of(&config.env)?;
+        // What is built in has the same widths on every engine, also where the run's engine is not installed.
+        let spec = match spec_of(&config.env) {
+            Ok(spec) => spec,
+            Err(_) => spec_with(&config.env, &config.evaluation.options()?)?,
+        };
         let dims = [spec.observation_dim, spec.action_dim];
         let path = dir.checkpoint("prior");
         if !path.exists() {

@@ -98,6 +98,9 @@ pub struct EvaluationConfig {
     /// Contact margin rule: max, sum, or default (the engine's).
     #[serde(default = "default_margin")]
     pub margin: String,
+    /// The MJCF file of a robot of your own, for ant-v4, ant-v5, humanoid-v4 and humanoid-v5; empty = the environment's robot.
+    #[serde(default)]
+    pub mjcf: String,
 }
 
 fn embedded() -> String {
@@ -124,7 +127,7 @@ impl EvaluationConfig {
         Ok(EnvOptions {
             engine: self.engine.parse().map_err(usage("engine"))?,
             margin,
-            model: None,
+            model: (!self.mjcf.is_empty()).then(|| self.mjcf.clone().into()),
         })
     }
 }
@@ -203,6 +206,7 @@ fn base(preset: &str, env: &str) -> Config {
             best_of: vec![16, 64],
             engine: embedded(),
             margin: default_margin(),
+            mjcf: String::new(),
         },
     }
 }

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use tiltrl_envs::spec_of;
+use tiltrl_envs::EnvSpec;
 
-use crate::error::Error;
 use crate::rollout::Episode;
 use crate::run::CsvLog;
 
@@ -12,18 +11,14 @@ use crate::run::CsvLog;
 pub const EVAL_HEADER: &str = "update,phase,policy,episode,return,length,terminated,score";
 
 /// Appends one row per episode; the score column is empty where the environment has no reference returns.
-///
-/// # Errors
-/// When the environment is unknown.
 pub fn push_episodes(
     log: &mut CsvLog,
     update: u64,
     phase: &str,
     policy: &str,
-    env: &str,
+    spec: &EnvSpec,
     episodes: &[Episode],
-) -> Result<(), Error> {
-    let spec = spec_of(env)?;
+) {
     for (index, e) in episodes.iter().enumerate() {
         let mut row = format!(
             "{phase},{policy},{index},{:.6},{},{}",
@@ -37,5 +32,4 @@ pub fn push_episodes(
         }
         log.push(update, &row);
     }
-    Ok(())
 }

@@ -172,3 +172,92 @@ fn scripted_data_names_its_engine() {
         "three episodes of fifty steps: {data}"
     );
 }
+
+/// A ball with an arm, for the rules of Ant.
+const ROBOT: &str = r#"<mujoco>
+  <option timestep="0.01"/>
+  <worldbody>
+    <geom type="plane" size="5 5 1"/>
+    <body pos="0 0 0.4">
+      <freejoint/>
+      <geom type="sphere" size="0.3"/>
+      <body pos="0.3 0 0">
+        <joint name="arm" axis="0 1 0" damping="5"/>
+        <geom type="capsule" fromto="0 0 0 0.4 0 0" size="0.05"/>
+      </body>
+    </body>
+  </worldbody>
+  <actuator><motor joint="arm" gear="30" ctrllimited="true" ctrlrange="-1 1"/></actuator>
+</mujoco>"#;
+
+/// The first MuJoCo of `MUJOCO_LIBRARIES`, as an engine; none is said aloud.
+fn mujoco() -> Option<String> {
+    let list = std::env::var("MUJOCO_LIBRARIES").unwrap_or_default();
+    let first = list.split(':').find(|path| !path.is_empty());
+    if first.is_none() {
+        eprintln!("SKIPPED: set MUJOCO_LIBRARIES to the paths of libmujoco, separated by colons");
+    }
+    first.map(|path| format!("mujoco:{path}"))
+}
+
+#[test]
+fn a_model_of_ones_own_goes_from_data_to_posterior() {
+    let Some(engine) = mujoco() else { return };
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let inside = folder.path();
+    std::fs::write(inside.join("robot.xml"), ROBOT).expect("writable");
+    let model = ["--mjcf", "robot.xml", "--engine", &engine];
+    let collect = [
+        "collect",
+        "--env",
+        "ant-v5",
+        "--episodes",
+        "2",
+        "--out",
+        "robot.hdf5",
+    ];
+    done(inside, &[&collect[..], &model].concat());
+    let mut run = vec![
+        "run",
+        "--preset",
+        "hopper-medium",
+        "--data",
+        "robot.hdf5",
+        "--out",
+        "run",
+    ];
+    for small in [
+        "env=ant-v5",
+        "prior.updates=60",
+        "critic.updates=60",
+        "critic.advantage_updates=60",
+        "finetune.updates=10",
+        "evaluation.episodes=2",
+        "evaluation.episodes_in_training=2",
+        "evaluation.evaluations_in_training=1",
+        "evaluation.best_of=[]",
+    ] {
+        run.extend(["--set", small]);
+    }
+    let (_, errors) = refused(inside, &run);
+    assert!(errors.contains("--mjcf FILE"), "{errors}");
+    done(inside, &[&run[..], &model].concat());
+    let config = std::fs::read_to_string(inside.join("run/seed-1/run.toml")).expect("written");
+    let entry = format!("mjcf = \"{}\"", inside.join("robot.xml").display());
+    assert!(config.contains(&entry), "{config}");
+    // The run knows its model, from whatever folder it is evaluated.
+    let elsewhere = tempfile::tempdir().expect("temporary folder");
+    let path = inside.join("run").display().to_string();
+    let said = done(
+        elsewhere.path(),
+        &[
+            "evaluate",
+            &path,
+            "--policy",
+            "posterior",
+            "--episodes",
+            "2",
+        ],
+    );
+    assert!(said.contains("ant-v5 on mujoco"), "{said}");
+}

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::environments::{self, EngineArgs};
+use super::environments::{self, EnvArgs};
 use super::pipeline::{RunRequest, Stage, run};
 use super::{benchmark, certify, evaluation, inspect, plot, verify};
 use crate::error::Error;
@@ -90,7 +90,7 @@ struct RunArgs {
     #[arg(long = "set")]
     set: Vec<String>,
     #[command(flatten)]
-    engine: EngineArgs,
+    env: EnvArgs,
     /// Folder of the run; default runs/PRESET.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -183,7 +183,7 @@ fn request(args: RunArgs, stage: Stage) -> RunRequest {
         data: args.data,
         data_dir: args.data_dir,
         seeds: args.seeds,
-        set: [args.set, args.engine.overrides()].concat(),
+        set: [args.set, args.env.overrides()].concat(),
         json: args.json,
         stage,
     }

@@ -33,53 +33,59 @@ pub struct EnvArgs {
     mjcf: Option<PathBuf>,
 }
 
-impl EngineArgs {
-    /// Returns the overrides of a run's config that these arguments stand for.
-    pub fn overrides(&self) -> Vec<String> {
-        let engine = self.engine.as_ref().map(|engine| {
-            // Quoted as TOML: a path may hold anything.
-            let text = toml::Value::String(engine.to_string());
-            format!("evaluation.engine={text}")
-        });
-        let margin = self
-            .margin
-            .map(|margin| format!("evaluation.margin=\"{margin}\""));
-        engine.into_iter().chain(margin).collect()
-    }
-
-    /// Returns whether nothing was asked for.
-    pub fn is_default(&self) -> bool {
-        self.engine.is_none() && self.margin.is_none()
-    }
-}
-
 impl EnvArgs {
     /// Returns the options; a model without an engine means MuJoCo from the usual places.
     pub fn options(&self) -> EnvOptions {
-        let engine = match (&self.engine.engine, &self.mjcf) {
-            (Some(engine), _) => engine.clone(),
-            (None, Some(_)) => Engine::Mujoco(None),
-            (None, None) => Engine::Embedded,
-        };
         EnvOptions {
             margin: self.engine.margin,
-            engine,
+            engine: self.engine_or_default().unwrap_or_default(),
             model: self.mjcf.clone(),
         }
     }
 
-    /// Returns the options if anything was asked for, and `otherwise` if not.
+    /// Returns the engine asked for; a model alone asks for MuJoCo.
+    fn engine_or_default(&self) -> Option<Engine> {
+        let implied = self.mjcf.as_ref().map(|_| Engine::Mujoco(None));
+        self.engine.engine.clone().or(implied)
+    }
+
+    /// Returns the options if anything was asked for, and `otherwise` if not. Its model stays unless another is named.
     pub fn options_or(&self, otherwise: EnvOptions) -> EnvOptions {
         if self.is_default() {
-            otherwise
-        } else {
-            self.options()
+            return otherwise;
+        }
+        let model = self.mjcf.clone().or(otherwise.model);
+        let implied = model.as_ref().map(|_| otherwise.engine);
+        EnvOptions {
+            margin: self.engine.margin,
+            engine: self.engine_or_default().or(implied).unwrap_or_default(),
+            model,
         }
     }
 
     /// Returns whether nothing was asked for.
     pub fn is_default(&self) -> bool {
-        self.engine.is_default() && self.mjcf.is_none()
+        self.engine.engine.is_none() && self.engine.margin.is_none() && self.mjcf.is_none()
+    }
+
+    /// Returns the overrides of a run's config that these arguments stand for. A model's path is made absolute, so that the
+    /// run can be evaluated from another folder.
+    pub fn overrides(&self) -> Vec<String> {
+        // Quoted as TOML: a path may hold anything.
+        let entry =
+            |key: &str, text: String| format!("evaluation.{key}={}", toml::Value::String(text));
+        let engine = self
+            .engine_or_default()
+            .map(|engine| entry("engine", engine.to_string()));
+        let margin = self
+            .engine
+            .margin
+            .map(|margin| entry("margin", margin.to_string()));
+        let model = self.mjcf.as_ref().map(|file| {
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            entry("mjcf", file.display().to_string())
+        });
+        engine.into_iter().chain(margin).chain(model).collect()
     }
 }
 
@@ -224,27 +230,50 @@ mod tests {
     use crate::config::preset;
 
     #[test]
-    fn a_runs_engine_and_margin_rule_reach_its_config_and_back() {
-        let args = EngineArgs {
-            engine: Some("mujoco:/a \"b\"/libmujoco.so".parse().expect("ok")),
+    fn a_runs_engine_margin_rule_and_model_reach_its_config_and_back() {
+        let options_of = |args: &EnvArgs| {
+            let config = preset("hopper-medium").expect("known");
+            let changed = config.with_overrides(&args.overrides()).expect("fits");
+            changed.evaluation.options().expect("valid")
+        };
+        let args = |engine: Option<&str>, margin, mjcf: Option<&str>| EnvArgs {
+            engine: EngineArgs {
+                engine: engine.map(|text| text.parse().expect("ok")),
+                margin,
+            },
+            mjcf: mjcf.map(PathBuf::from),
+        };
+        for args in [
+            args(None, None, None),
+            args(Some("mujoco:/a \"b\"/libmujoco.so"), None, None),
+            args(None, Some(Margin::Sum), None),
+            args(None, None, Some("/my \"ant\".xml")),
+            args(Some("mujoco:/lib.so"), None, Some("/ant.xml")),
+        ] {
+            assert_eq!(options_of(&args), args.options());
+        }
+        let relative = options_of(&args(None, None, Some("ant.xml")));
+        assert_eq!(relative.engine, Engine::Mujoco(None));
+        assert!(relative.model.expect("a model").is_absolute());
+    }
+
+    #[test]
+    fn another_engine_keeps_a_runs_model() {
+        let of_run = EnvOptions {
+            model: Some("/ant.xml".into()),
+            engine: Engine::Mujoco(None),
             margin: None,
         };
-        let config = preset("hopper-medium").expect("known");
-        let changed = config
-            .clone()
-            .with_overrides(&args.overrides())
-            .expect("fits");
-        let options = changed.evaluation.options().expect("valid");
-        assert_eq!(Some(options.engine), args.engine);
-        let args = EngineArgs {
-            engine: None,
-            margin: Some(Margin::Sum),
+        let asked = EnvArgs {
+            engine: EngineArgs {
+                engine: Some("mujoco:/lib.so".parse().expect("ok")),
+                margin: None,
+            },
+            mjcf: None,
         };
-        let changed = config.with_overrides(&args.overrides()).expect("fits");
-        assert_eq!(
-            changed.evaluation.options().expect("valid").margin,
-            Some(Margin::Sum)
-        );
+        let options = asked.options_or(of_run.clone());
+        assert_eq!(options.model, of_run.model);
+        assert_eq!(options.engine, Engine::Mujoco(Some("/lib.so".into())));
     }
 
     #[test]
@@ -253,7 +282,11 @@ mod tests {
         let text = toml::to_string(&config).expect("serialises");
         let old: String = text
             .lines()
-            .filter(|l| !l.starts_with("engine") && !l.starts_with("margin"))
+            .filter(|l| {
+                !["engine", "margin", "mjcf"]
+                    .iter()
+                    .any(|key| l.starts_with(key))
+            })
             .map(|l| format!("{l}\n"))
             .collect();
         assert!(old.len() < text.len());

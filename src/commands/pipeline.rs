@@ -265,8 +265,15 @@ fn evaluate(
         let mut batch = EnvBatch::new(&config.env, &options, config.evaluation.episodes)?;
         let episodes = rollout_in(&mut batch, &policy, seed, None);
         dir.add_seconds(&format!("evaluate {name}"), clock.elapsed().as_secs_f64())?;
-        push_episodes(&mut last, update, "final", &name, &config.env, &episodes)?;
-        push_episodes(&mut log, update + 1, "final", &name, &config.env, &episodes)?;
+        push_episodes(&mut last, update, "final", &name, batch.spec(), &episodes);
+        push_episodes(
+            &mut log,
+            update + 1,
+            "final",
+            &name,
+            batch.spec(),
+            &episodes,
+        );
     }
     log.save()?;
     last.save()

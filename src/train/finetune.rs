@@ -193,9 +193,9 @@ impl<'a> Watch<'a> {
             update,
             "training",
             "posterior",
-            env,
+            batch.spec(),
             &episodes,
-        )?;
+        );
         self.log.save()?;
         let mean = episodes.iter().map(|e| e.episode_return).sum::<f64>() / count as f64;
         if mean > self.best {

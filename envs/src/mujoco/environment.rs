@@ -1,6 +1,7 @@
 //! The locomotion tasks with MuJoCo as the engine.
 
-use super::library::{Data, Library, Model};
+use super::data::Data;
+use super::library::{Library, Model};
 use super::mjcf;
 use crate::env::{Env, EnvSpec, Stateful, Step};
 use crate::error::EnvError;

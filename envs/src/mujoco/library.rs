@@ -1,4 +1,4 @@
-//! MuJoCo through twelve C functions and no struct layout, loaded at run time.
+//! MuJoCo through thirteen C functions and no struct layout, loaded at run time.
 //!
 //! State moves only through `mj_getState` and `mj_setState`, so one binary works with MuJoCo 2.3.7 … 4.0.0. Of the state's
 //! components TIME = 1, QPOS = 2 and QVEL = 4 never moved; CTRL moved from 1 << 5 to 1 << 6 when another component was put at
@@ -11,32 +11,33 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-const TIME: c_int = 1;
-const POSITION: c_int = 1 << 1;
-const VELOCITY: c_int = 1 << 2;
+pub(super) const TIME: c_int = 1;
+pub(super) const POSITION: c_int = 1 << 1;
+pub(super) const VELOCITY: c_int = 1 << 2;
 
-type Pointer = *mut c_void;
+pub(super) type Pointer = *mut c_void;
 /// Data, place and rotation to write, place and quaternion in the body's frame, body, whether the frames are the same.
-type LocalToGlobal =
+pub(super) type LocalToGlobal =
     unsafe extern "C" fn(Pointer, *mut f64, *mut f64, *const f64, *const f64, c_int, u8);
 
 /// The functions of a loaded MuJoCo.
 pub struct Library {
     load_xml: unsafe extern "C" fn(*const c_char, *const c_void, *mut c_char, c_int) -> Pointer,
-    make_data: unsafe extern "C" fn(Pointer) -> Pointer,
-    reset_data: unsafe extern "C" fn(Pointer, Pointer),
-    forward: unsafe extern "C" fn(Pointer, Pointer),
-    step: unsafe extern "C" fn(Pointer, Pointer),
-    state_size: unsafe extern "C" fn(Pointer, c_int) -> c_int,
-    get_state: unsafe extern "C" fn(Pointer, Pointer, *mut f64, c_int),
-    set_state: unsafe extern "C" fn(Pointer, Pointer, *const f64, c_int),
-    delete_data: unsafe extern "C" fn(Pointer),
+    pub(super) make_data: unsafe extern "C" fn(Pointer) -> Pointer,
+    pub(super) reset_data: unsafe extern "C" fn(Pointer, Pointer),
+    pub(super) forward: unsafe extern "C" fn(Pointer, Pointer),
+    pub(super) step: unsafe extern "C" fn(Pointer, Pointer),
+    pub(super) state_size: unsafe extern "C" fn(Pointer, c_int) -> c_int,
+    pub(super) get_state: unsafe extern "C" fn(Pointer, Pointer, *mut f64, c_int),
+    pub(super) set_state: unsafe extern "C" fn(Pointer, Pointer, *const f64, c_int),
+    pub(super) delete_data: unsafe extern "C" fn(Pointer),
     delete_model: unsafe extern "C" fn(Pointer),
-    local_to_global: LocalToGlobal,
+    pub(super) local_to_global: LocalToGlobal,
+    pub(super) rne_post_constraint: unsafe extern "C" fn(Pointer, Pointer),
     version: c_int,
     path: PathBuf,
     // Last, so that the code is unloaded after everything else is gone.
-    _object: SharedObject,
+    pub(super) object: SharedObject,
 }
 
 /// `mj_loadXML` keeps global state: one model is loaded at a time.
@@ -84,10 +85,11 @@ impl Library {
             delete_data: function!("mj_deleteData"),
             delete_model: function!("mj_deleteModel"),
             local_to_global: function!("mj_local2Global"),
+            rne_post_constraint: function!("mj_rnePostConstraint"),
             // SAFETY: takes nothing and returns a number.
             version: unsafe { version() },
             path: path.to_path_buf(),
-            _object: object,
+            object,
         })
     }
 
@@ -163,15 +165,16 @@ fn usual_place() -> PathBuf {
 
 /// A compiled model.
 pub struct Model {
-    library: Arc<Library>,
-    pointer: Pointer,
+    pub(super) library: Arc<Library>,
+    pub(super) pointer: Pointer,
     /// Number of positions.
     pub num_positions: usize,
     /// Number of velocities.
     pub num_velocities: usize,
     /// Number of controls.
     pub num_controls: usize,
-    control: c_int,
+    /// Where the controls stand in the state.
+    pub(super) control: c_int,
 }
 
 // SAFETY: MuJoCo never writes to a model while simulating; different threads may use it with data of their own.
@@ -243,148 +246,5 @@ impl Drop for Model {
     fn drop(&mut self) {
         // SAFETY: every `Data` holds an `Arc` of its model, so none is left.
         unsafe { (self.library.delete_model)(self.pointer) }
-    }
-}
-
-/// The state of one simulation of a model.
-pub struct Data {
-    model: Arc<Model>,
-    pointer: Pointer,
-    /// Positions, then velocities, as last read.
-    state: Vec<f64>,
-}
-
-// SAFETY: nothing in a data's memory belongs to a thread.
-unsafe impl Send for Data {}
-
-impl Data {
-    /// A simulation in the model's drawn pose.
-    pub fn new(model: &Arc<Model>) -> Self {
-        // SAFETY: a live model.
-        let pointer = unsafe { (model.library.make_data)(model.pointer) };
-        assert!(!pointer.is_null(), "MuJoCo is out of memory");
-        let state = vec![0.0; model.num_positions + model.num_velocities];
-        let mut data = Self {
-            model: model.clone(),
-            pointer,
-            state,
-        };
-        data.reset();
-        data
-    }
-
-    /// The model.
-    pub fn model(&self) -> &Model {
-        &self.model
-    }
-
-    /// Goes back to the drawn pose and forgets everything.
-    pub fn reset(&mut self) {
-        // SAFETY: model and data are alive and belong together.
-        unsafe { (self.model.library.reset_data)(self.model.pointer, self.pointer) }
-        self.read();
-    }
-
-    /// Forgets everything and takes this state.
-    pub fn set_state(&mut self, position: &[f64], velocity: &[f64]) {
-        self.reset();
-        self.state[..self.model.num_positions].copy_from_slice(position);
-        self.state[self.model.num_positions..].copy_from_slice(velocity);
-        let library = &self.model.library;
-        // SAFETY: `state` holds as many numbers as positions and velocities together.
-        unsafe {
-            let bits = POSITION | VELOCITY;
-            (library.set_state)(self.model.pointer, self.pointer, self.state.as_ptr(), bits);
-            (library.forward)(self.model.pointer, self.pointer);
-        }
-    }
-
-    /// Simulates `num_steps` steps under constant controls.
-    ///
-    /// # Panics
-    /// If there is not one control per motor.
-    pub fn step(&mut self, controls: &[f64], num_steps: usize) {
-        assert_eq!(
-            controls.len(),
-            self.model.num_controls,
-            "one control per motor"
-        );
-        let library = &self.model.library;
-        // SAFETY: `controls` holds as many numbers as the model has controls.
-        unsafe {
-            let control = self.model.control;
-            (library.set_state)(self.model.pointer, self.pointer, controls.as_ptr(), control);
-            for _ in 0..num_steps {
-                (library.step)(self.model.pointer, self.pointer);
-            }
-        }
-        self.read();
-    }
-
-    fn read(&mut self) {
-        let bits = POSITION | VELOCITY;
-        // SAFETY: `state` holds as many numbers as positions and velocities together.
-        unsafe {
-            let library = &self.model.library;
-            (library.get_state)(
-                self.model.pointer,
-                self.pointer,
-                self.state.as_mut_ptr(),
-                bits,
-            );
-        }
-    }
-
-    /// Simulated time since the reset, s.
-    pub fn time(&self) -> f64 {
-        let mut time = 0.0;
-        // SAFETY: the component TIME is one number.
-        unsafe {
-            (self.model.library.get_state)(self.model.pointer, self.pointer, &mut time, TIME);
-        }
-        time
-    }
-
-    /// Where the frame of the first body was when the links' places were last computed, m: with Runge–Kutta that is before the
-    /// step's last stage, so it lags behind the joints.
-    ///
-    /// The first body is the one that the root joint moves; a model without joints has none.
-    ///
-    /// # Panics
-    /// If the model has no joint.
-    pub fn first_body_place(&self) -> [f64; 3] {
-        assert!(self.model.num_velocities > 0, "a model without a joint");
-        let (mut place, mut rotation) = ([0.0; 3], [0.0; 9]);
-        let (origin, upright) = ([0.0; 3], [1.0, 0.0, 0.0, 0.0]);
-        // SAFETY: live data, and four buffers of the sizes that mujoco.h gives.
-        unsafe {
-            (self.model.library.local_to_global)(
-                self.pointer,
-                place.as_mut_ptr(),
-                rotation.as_mut_ptr(),
-                origin.as_ptr(),
-                upright.as_ptr(),
-                1,
-                0,
-            );
-        }
-        place
-    }
-
-    /// Joint positions.
-    pub fn position(&self) -> &[f64] {
-        &self.state[..self.model.num_positions]
-    }
-
-    /// Joint velocities.
-    pub fn velocity(&self) -> &[f64] {
-        &self.state[self.model.num_positions..]
-    }
-}
-
-impl Drop for Data {
-    fn drop(&mut self) {
-        // SAFETY: made by `mj_makeData`, freed once.
-        unsafe { (self.model.library.delete_data)(self.pointer) }
     }
 }

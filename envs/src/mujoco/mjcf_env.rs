@@ -2,15 +2,16 @@
 //! or Humanoid.
 //!
 //! Needs a model whose first positions are x, y, z (a free joint) or x, z, angle (a planar root), and motors with the control
-//! range of the rules. Left out: what Gymnasium reads from MuJoCo's own structures (contact forces, and for Humanoid
-//! inertias, link velocities and motor forces); Gymnasium has options without them, named in [`MjcfRules`].
+//! range of the rules.
 
-use super::library::{Data, Library, Model};
-use super::mjcf_rules::{MjcfRules, Velocity};
-use crate::env::{Component, Env, EnvSpec, Rules, Step};
+use super::data::Data;
+use super::library::{Library, Model};
+use super::mjcf_rules::{MjcfRules, Progress, Velocity};
+use super::mjcf_spec;
+use super::readings::{self, Place, Reading};
+use crate::env::{Env, EnvSpec, Step};
 use crate::error::EnvError;
 use crate::random::Stream;
-use crate::scores;
 use std::path::Path;
 
 /// A model from an MJCF file under [`MjcfRules`].
@@ -20,36 +21,79 @@ pub struct MjcfEnv {
     data: Data,
     drawn: Vec<f64>,
     controls: Vec<f64>,
+    /// Where the rules' `observed` stand.
+    observed: Vec<Place>,
+    /// Where the contact forces stand, if they are observed or cost.
+    contact_forces: Option<Place>,
+    /// Where the centres of mass stand, if they are paid.
+    centres: Option<Place>,
 }
 
 impl MjcfEnv {
     /// The environment of a file on the MuJoCo at `library` (`None`: the usual places).
     ///
     /// # Errors
-    /// If the library or the file cannot be loaded, or if the rules name a position that the model lacks.
+    /// If the library or the file cannot be loaded, if the rules name a position that the model lacks, or if they need a
+    /// [`Reading`] that is not found in this MuJoCo.
     pub fn new(file: &Path, library: Option<&Path>, rules: MjcfRules) -> Result<Self, EnvError> {
         let library = Library::open(library)?;
         let model = Model::from_file(&library, file)?;
+        let refused = |reason: String| EnvError::MujocoModel {
+            id: file.display().to_string(),
+            reason,
+        };
         let last = rules
             .healthy
             .map_or(0, |(index, _)| index)
             .max(rules.hidden_positions);
         if last >= model.num_positions || model.num_controls == 0 {
-            return Err(EnvError::MujocoModel {
-                id: file.display().to_string(),
-                reason: format!(
-                    "the rules need more than {last} positions and a motor; it has {} and {}",
-                    model.num_positions, model.num_controls
-                ),
-            });
+            return Err(refused(format!(
+                "the rules need more than {last} positions and a motor; it has {} and {}",
+                model.num_positions, model.num_controls
+            )));
         }
         let mut data = Data::new(&model);
         let drawn = data.position().to_vec();
         let controls = vec![0.0; model.num_controls];
         data.step(&controls, rules.frame_skip);
         let timestep = data.time();
-        let spec = spec(&rules, &model, timestep, &file.display().to_string());
+        let find = |wanted: &[Reading]| {
+            readings::find(&model, wanted).map_err(|reason| {
+                let version = library.version();
+                refused(format!(
+                    "{} needs what MuJoCo {version} does not show: {reason}; ant-v4 does without",
+                    rules.id
+                ))
+            })
+        };
+        let wanted: Vec<Reading> = rules.observed.iter().map(|part| part.reading).collect();
+        let observed = if wanted.is_empty() {
+            Vec::new()
+        } else {
+            find(&wanted)?
+        };
+        let one = |needed: bool, reading: Reading| -> Result<Option<Place>, EnvError> {
+            Ok(if needed {
+                Some(find(&[reading])?[0])
+            } else {
+                None
+            })
+        };
+        let touched = wanted.contains(&Reading::ContactForce) || rules.contact_cost > 0.0;
+        let spec = mjcf_spec::write(
+            &rules,
+            &model,
+            &observed,
+            timestep,
+            &file.display().to_string(),
+        );
         Ok(Self {
+            contact_forces: one(touched, Reading::ContactForce)?,
+            centres: one(
+                rules.progress == Progress::CentreOfMass,
+                Reading::SubtreeCentre,
+            )?,
+            observed,
             spec,
             rules,
             data,
@@ -71,18 +115,34 @@ impl MjcfEnv {
         [self.data.position(), self.data.velocity()]
     }
 
-    fn write(&self, observation: &mut [f32]) {
+    /// The observation in full precision.
+    ///
+    /// # Panics
+    /// If it is not `observation_dim` long.
+    pub fn observe(&self, observation: &mut [f64]) {
+        self.write(observation, |x| x);
+    }
+
+    fn write<T>(&self, observation: &mut [T], narrow: impl Fn(f64) -> T) {
         assert_eq!(
             observation.len(),
             self.spec.observation_dim,
             "length of the observation"
         );
-        let seen = &self.data.position()[self.rules.hidden_positions..];
-        for (slot, value) in observation
-            .iter_mut()
-            .zip(seen.iter().chain(self.data.velocity()))
-        {
-            *slot = *value as f32;
+        let positions = &self.data.position()[self.rules.hidden_positions..];
+        let state = positions.iter().chain(self.data.velocity()).copied();
+        let clip = self.rules.contact_clip;
+        let parts = self.rules.observed.iter().zip(&self.observed);
+        let readings = parts.flat_map(|(part, place)| {
+            let limit = match part.reading {
+                Reading::ContactForce => clip,
+                _ => f64::INFINITY,
+            };
+            let numbers = &place.read(&self.data)[part.skip..];
+            numbers.iter().map(move |x| x.clamp(-limit, limit))
+        });
+        for (slot, value) in observation.iter_mut().zip(state.chain(readings)) {
+            *slot = narrow(value);
         }
     }
 
@@ -97,7 +157,41 @@ impl MjcfEnv {
             .iter()
             .chain(self.data.velocity())
             .all(|x| x.is_finite());
-        finite && low <= height && height <= high
+        let within = if self.rules.healthy_at_bounds {
+            low <= height && height <= high
+        } else {
+            low < height && height < high
+        };
+        finite && within
+    }
+
+    /// How far forward the robot is, m.
+    fn way(&self) -> f64 {
+        match &self.centres {
+            Some(place) => place.read(&self.data)[0],
+            None => self.data.first_body_place()[0],
+        }
+    }
+
+    fn control_cost(&self, action: &[f32]) -> f64 {
+        let limit = self.rules.control_limit;
+        if self.rules.control_cost_in_f32 {
+            let squares: f32 = action.iter().map(|x| (limit as f32 * x).powi(2)).sum();
+            f64::from(self.rules.control_cost as f32 * squares)
+        } else {
+            self.rules.control_cost * self.controls.iter().map(|x| x * x).sum::<f64>()
+        }
+    }
+
+    fn contact_cost(&self) -> f64 {
+        let clip = self.rules.contact_clip;
+        let squares: f64 = self
+            .contact_forces
+            .iter()
+            .flat_map(|place| place.read(&self.data))
+            .map(|x| x.clamp(-clip, clip).powi(2))
+            .sum();
+        (self.rules.contact_cost * squares).min(self.rules.contact_cost_limit)
     }
 }
 
@@ -124,78 +218,30 @@ impl Env for MjcfEnv {
             })
             .collect();
         self.data.set_state(&position, &velocity);
-        self.write(observation);
+        self.write(observation, |x| x as f32);
     }
 
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
         assert_eq!(action.len(), self.controls.len(), "length of the action");
-        let before = self.data.first_body_place()[0];
-        let mut squares = 0.0_f32;
+        let before = self.way();
         for (control, &component) in self.controls.iter_mut().zip(action) {
-            *control = self.rules.control_limit * f64::from(component).clamp(-1.0, 1.0);
-            squares += (self.rules.control_limit as f32 * component).powi(2);
+            let limit = self.rules.control_limit;
+            // Gymnasium's actions are f32.
+            *control = f64::from(limit as f32 * component.clamp(-1.0, 1.0));
         }
         self.data.step(&self.controls, self.rules.frame_skip);
-        self.write(observation);
+        if self.contact_forces.is_some() {
+            self.data.compute_contact_forces();
+        }
+        self.write(observation, |x| x as f32);
         let healthy = self.is_healthy();
-        let forward_velocity = (self.data.first_body_place()[0] - before) / self.spec.timestep;
-        let cost = f64::from(self.rules.control_cost * squares);
+        let forward_velocity = (self.way() - before) / self.spec.timestep;
         let alive = healthy || self.rules.bonus_on_last_step;
         let bonus = if alive { self.rules.alive_bonus } else { 0.0 };
+        let costs = self.control_cost(action) + self.contact_cost();
         Step {
-            reward: self.rules.forward_weight * forward_velocity + bonus - cost,
+            reward: self.rules.forward_weight * forward_velocity + bonus - costs,
             terminated: !healthy,
         }
-    }
-}
-
-fn spec(rules: &MjcfRules, model: &Model, timestep: f64, file: &str) -> EnvSpec {
-    let positions = (rules.hidden_positions..model.num_positions)
-        .map(|k| Component::unbounded(format!("position {k}"), ""));
-    let velocities =
-        (0..model.num_velocities).map(|k| Component::unbounded(format!("velocity {k}"), ""));
-    let limit = rules.control_limit;
-    EnvSpec {
-        id: rules.id.clone(),
-        observation_dim: model.num_positions - rules.hidden_positions + model.num_velocities,
-        action_dim: model.num_controls,
-        horizon: rules.horizon,
-        timestep,
-        engine: "mujoco".into(),
-        engine_version: model.library().version(),
-        margin: None,
-        reference: rules.id.starts_with("ant-").then_some(scores::ANT),
-        observation: positions.chain(velocities).collect(),
-        action: (0..model.num_controls)
-            .map(|k| Component::bounded(format!("control {k}"), "", [-limit, limit]))
-            .collect(),
-        rules: words(rules, file),
-    }
-}
-
-fn words(rules: &MjcfRules, file: &str) -> Rules {
-    let noise = rules.start_noise;
-    let velocities = match rules.start_velocity {
-        Velocity::Uniform => format!("velocities uniform within ±{noise}"),
-        Velocity::Normal => format!("velocities normal with deviation {noise}"),
-    };
-    let last = if rules.bonus_on_last_step {
-        ""
-    } else {
-        " (not on the step that terminates)"
-    };
-    Rules {
-        summary: format!("Run forward with the model of {file}."),
-        reward: format!(
-            "{}·forward velocity of the first body + {}{last} − {}·Σ control²",
-            rules.forward_weight, rules.alive_bonus, rules.control_cost
-        ),
-        start: format!("positions moved by a uniform number within ±{noise}, {velocities}"),
-        termination: match rules.healthy {
-            Some((index, [low, high])) => format!("unless {low} ≤ position {index} ≤ {high}"),
-            None => "never".into(),
-        },
-        versions: rules.versions.clone(),
-        source: file.into(),
     }
 }
