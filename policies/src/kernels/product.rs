@@ -6,9 +6,8 @@
 //! are the same on every instruction set with fused multiply-add.
 
 use multiversion::multiversion;
-#[cfg(target_arch = "x86_64")]
-use multiversion::target::selected_target;
 
+use super::math::{fused, multiply_add};
 #[cfg(target_arch = "x86_64")]
 use super::wide;
 
@@ -116,11 +115,6 @@ fn transpose([k, width]: [usize; 2], columns: &[f32], panel: &mut [f32]) {
             }
         }
     }
-}
-
-#[inline(always)]
-fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
 /// The sums of one tile: R rows of the left operand times N columns of a panel.
@@ -250,10 +244,7 @@ fn portable(
     out: &mut [f32],
     accumulate: bool,
 ) {
-    #[cfg(target_arch = "x86_64")]
-    const FUSED: bool = selected_target!().supports_feature_str("fma");
-    #[cfg(not(target_arch = "x86_64"))]
-    const FUSED: bool = cfg!(target_arch = "aarch64");
+    const FUSED: bool = fused!();
     let left = Left { a, m, k, layout };
     let mut rest = &packed.values[..];
     for (first, width) in panels(packed.n) {

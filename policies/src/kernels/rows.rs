@@ -6,7 +6,7 @@
 use multiversion::multiversion;
 
 use super::math::{
-    Activation, gelu, gelu_slope, mish, mish_slope, relu, relu_slope, silu, silu_slope,
+    Activation, fused, gelu, gelu_slope, mish, mish_slope, relu, relu_slope, silu, silu_slope,
 };
 
 const EPSILON: f32 = 1e-5;
@@ -64,11 +64,12 @@ pub fn forward(
     hidden: &mut [f32],
     inverse: &mut [f32],
 ) {
+    const FUSED: bool = fused!();
     match activation {
         Activation::Relu => forward_with(relu, bias, norm, z, hidden, inverse),
-        Activation::Silu => forward_with(silu, bias, norm, z, hidden, inverse),
-        Activation::Mish => forward_with(mish, bias, norm, z, hidden, inverse),
-        Activation::Gelu => forward_with(gelu, bias, norm, z, hidden, inverse),
+        Activation::Silu => forward_with(silu::<FUSED>, bias, norm, z, hidden, inverse),
+        Activation::Mish => forward_with(mish::<FUSED>, bias, norm, z, hidden, inverse),
+        Activation::Gelu => forward_with(gelu::<FUSED>, bias, norm, z, hidden, inverse),
     }
 }
 
@@ -144,11 +145,12 @@ pub fn backward(
     delta: &mut [f32],
     own: [&mut [f32]; 2],
 ) {
+    const FUSED: bool = fused!();
     match activation {
         Activation::Relu => backward_with(relu_slope, norm, z, inverse, delta, own),
-        Activation::Silu => backward_with(silu_slope, norm, z, inverse, delta, own),
-        Activation::Mish => backward_with(mish_slope, norm, z, inverse, delta, own),
-        Activation::Gelu => backward_with(gelu_slope, norm, z, inverse, delta, own),
+        Activation::Silu => backward_with(silu_slope::<FUSED>, norm, z, inverse, delta, own),
+        Activation::Mish => backward_with(mish_slope::<FUSED>, norm, z, inverse, delta, own),
+        Activation::Gelu => backward_with(gelu_slope::<FUSED>, norm, z, inverse, delta, own),
     }
 }
 

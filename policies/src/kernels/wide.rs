@@ -40,35 +40,48 @@ pub fn panel<const R: usize, const C: usize>(
     let last = (rows - 1) * left.steps[0] + k.saturating_sub(1) * left.steps[1];
     assert!(k == 0 || left.values.len() > last);
     assert!(out.len() >= (rows - 1) * stride + valid && valid <= C * LANES);
+    // As many tiles as R rows need, of nearly equal height: a low tile at the end would wait for the panel.
+    let tiles = rows.div_ceil(R);
     let mut row = 0;
-    while row < rows {
+    for index in 0..tiles {
+        let end = rows * (index + 1) / tiles;
         let from = Left {
             values: left.values.get(row * left.steps[0]..).unwrap_or_default(),
             steps: left.steps,
         };
         let to = (&mut out[row * stride..], stride, valid);
         // SAFETY: the assertions above hold for every row and every reduced index; each tile covers rows below `rows`.
-        row += unsafe {
-            match rows - row {
-                n if n >= R => {
-                    tile::<R, C>(k, from, panel, to, accumulate);
-                    R
-                }
-                4.. => {
-                    tile::<4, C>(k, from, panel, to, accumulate);
-                    4
-                }
-                2.. => {
-                    tile::<2, C>(k, from, panel, to, accumulate);
-                    2
-                }
-                _ => {
-                    tile::<1, C>(k, from, panel, to, accumulate);
-                    1
-                }
+        unsafe { tile_of::<R, C>(end - row, k, from, panel, to, accumulate) };
+        row = end;
+    }
+}
+
+/// One tile of `rows` ≤ R ≤ 12 rows.
+///
+/// # Safety
+/// As for [`tile`].
+#[target_feature(enable = "avx512f")]
+unsafe fn tile_of<const R: usize, const C: usize>(
+    rows: usize,
+    k: usize,
+    left: Left<'_>,
+    panel: &[f32],
+    out: (&mut [f32], usize, usize),
+    accumulate: bool,
+) {
+    macro_rules! heights {
+        ($($height:literal)*) => {
+            match rows {
+                // Heights above R are never asked for; the guard keeps them from being compiled.
+                $($height if $height <= R => {
+                    // SAFETY: the caller vouches for it.
+                    unsafe { tile::<$height, C>(k, left, panel, out, accumulate) }
+                })*
+                _ => unreachable!("a tile has at most {R} rows"),
             }
         };
     }
+    heights!(1 2 3 4 5 6 7 8 9 10 11 12)
 }
 
 /// One tile of R rows.
