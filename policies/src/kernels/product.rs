@@ -11,7 +11,7 @@ use super::math::{fused, multiply_add};
 #[cfg(target_arch = "x86_64")]
 use super::wide;
 
-const WIDE: usize = 64;
+const WIDE: usize = 32;
 const NARROW: usize = 16;
 
 /// How a matrix is read.
@@ -272,7 +272,7 @@ fn avx512(left: Left<'_>, packed: &Packed, out: &mut [f32], accumulate: bool) {
         rest = next;
         let out = (&mut out[first..], packed.n, width.min(packed.n - first));
         if width == WIDE {
-            wide::panel::<6, 4>(left, m, panel, out, accumulate);
+            wide::panel::<14, 2>(left, m, panel, out, accumulate);
         } else {
             wide::panel::<12, 1>(left, m, panel, out, accumulate);
         }

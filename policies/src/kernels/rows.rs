@@ -86,34 +86,41 @@ fn forward_with(
     let (gain, shift) = norm.split_at(norm.len() / 2);
     let (mut hidden, mut inverse) = (hidden.chunks_exact_mut(width), inverse.iter_mut());
     for row in z.chunks_exact_mut(width) {
-        for (z, b) in row.iter_mut().zip(bias) {
-            *z += b;
-        }
         let out = hidden.next();
-        if !norm.is_empty() {
-            let scale = normalize(row);
-            if let Some(slot) = inverse.next() {
-                *slot = scale;
-            }
+        if norm.is_empty() {
             match out {
                 Some(out) => {
-                    for (((h, &n), g), s) in out.iter_mut().zip(&*row).zip(gain).zip(shift) {
-                        *h = value(n * g + s);
+                    for ((h, z), b) in out.iter_mut().zip(row).zip(bias) {
+                        *z += b;
+                        *h = value(*z);
                     }
                 }
                 None => {
-                    for ((n, g), s) in row.iter_mut().zip(gain).zip(shift) {
-                        *n = value(*n * g + s);
+                    for (z, b) in row.iter_mut().zip(bias) {
+                        *z = value(*z + b);
                     }
                 }
             }
-        } else if let Some(out) = out {
-            for (h, &z) in out.iter_mut().zip(&*row) {
-                *h = value(z);
+            continue;
+        }
+        for (z, b) in row.iter_mut().zip(bias) {
+            *z += b;
+        }
+        let scale = normalize(row);
+        if let Some(slot) = inverse.next() {
+            *slot = scale;
+        }
+        let affine = gain.iter().zip(shift);
+        match out {
+            Some(out) => {
+                for ((h, &n), (g, s)) in out.iter_mut().zip(&*row).zip(affine) {
+                    *h = value(n * g + s);
+                }
             }
-        } else {
-            for z in row {
-                *z = value(*z);
+            None => {
+                for (n, (g, s)) in row.iter_mut().zip(affine) {
+                    *n = value(*n * g + s);
+                }
             }
         }
     }
@@ -170,8 +177,9 @@ fn backward_with(
     let mut scales = inverse.iter();
     for (row, kept) in delta.chunks_exact_mut(width).zip(z.chunks_exact(width)) {
         if norm.is_empty() {
-            for (d, &z) in row.iter_mut().zip(kept) {
+            for ((d, &z), b) in row.iter_mut().zip(kept).zip(bias_gradient.iter_mut()) {
                 *d *= slope(z);
+                *b += *d;
             }
         } else {
             let own = gain_gradient.iter_mut().zip(shift_gradient.iter_mut());
@@ -190,9 +198,9 @@ fn backward_with(
             for (d, n) in row.iter_mut().zip(kept) {
                 *d = scale * (*d - mean - n * product);
             }
-        }
-        for (b, d) in bias_gradient.iter_mut().zip(&*row) {
-            *b += d;
+            for (b, d) in bias_gradient.iter_mut().zip(&*row) {
+                *b += d;
+            }
         }
     }
 }

@@ -81,7 +81,7 @@ unsafe fn tile_of<const R: usize, const C: usize>(
             }
         };
     }
-    heights!(1 2 3 4 5 6 7 8 9 10 11 12)
+    heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
 }
 
 /// One tile of R rows.
