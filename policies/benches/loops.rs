@@ -93,7 +93,7 @@ fn inference(rows: usize) -> Box<dyn FnMut()> {
             keep: false,
             pass: &mut pass,
         };
-        inside(|| train::forward(vec![task]));
+        train::forward(vec![task]);
     })
 }
 

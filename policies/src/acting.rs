@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use crate::gaussian::{EMBEDDING, GaussianDiffusion, LOG_SIGMA_LIMIT, Units, embedding};
 use crate::kernels::host::HostVector;
 use crate::kernels::mlp::MlpSpec;
-use crate::kernels::parallel::{for_each, inside};
+use crate::kernels::parallel::for_each;
 use crate::kernels::pass::{self, Workspace};
 use crate::kernels::product::{Layout, Packed, matmul};
 use crate::kernels::rows;
@@ -140,7 +140,7 @@ impl FrozenPolicy {
             let end = start + x.len();
             self.run(x, condition, |k| &draws[k][start..end]);
         };
-        inside(|| for_each(jobs, run));
+        for_each(jobs, run);
         x
     }
 

@@ -135,9 +135,7 @@ struct JsonArgs {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let threads = cli.threads;
-    let result = rayon::ThreadPoolBuilder::new()
-        .num_threads(cli.threads)
-        .build_global()
+    let result = tiltrl_policies::kernels::parallel::build_pool(threads)
         .map_err(|e| Error::Usage(format!("--threads: {e}")))
         .and_then(|()| dispatch(cli.command, threads));
     match result {

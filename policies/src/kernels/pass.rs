@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::mlp::{LayerOffsets, MlpSpec};
-use super::product::{Layout, Packed, matmul};
+use super::product::{Layout, Packed, Right, matmul};
 use super::rows;
 
 /// A network's weights, packed for both directions.
@@ -18,6 +18,9 @@ impl PackedWeights {
     pub fn pack_forward(&mut self, layers: &[LayerOffsets], parameters: &[f32]) {
         self.forward.resize_with(layers.len(), Packed::default);
         for (layer, packed) in layers.iter().zip(&mut self.forward) {
+            if layer.shape[1] == 1 {
+                continue;
+            }
             let weight = &parameters[layer.weight..layer.bias];
             packed.pack(layer.shape, (weight, Layout::Plain));
         }
@@ -54,6 +57,15 @@ pub struct Net<'a> {
 }
 
 impl<'a> Net<'a> {
+    /// A layer's weights as the right operand of [`forward`]: one column is a vector and is read where it lies.
+    fn weight(&self, i: usize) -> Right<'a> {
+        let layer = &self.layers[i];
+        match layer.shape[1] {
+            1 => Right::Plain(&self.parameters[layer.weight..layer.bias], layer.shape),
+            _ => Right::Packed(&self.packed.forward[i]),
+        }
+    }
+
     fn bias(&self, layer: &LayerOffsets) -> &'a [f32] {
         &self.parameters[layer.bias..layer.bias + layer.shape[1]]
     }
@@ -73,7 +85,6 @@ pub struct Workspace {
     hidden: Vec<Vec<f32>>,
     inverse: Vec<Vec<f32>>,
     delta: [Vec<f32>; 2],
-    panel: Packed,
 }
 
 static SPARE: Mutex<Vec<Workspace>> = Mutex::new(Vec::new());
@@ -122,8 +133,13 @@ pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Works
             _ => &done[i - 1],
         };
         let z = sized(&mut todo[0], length);
-        let weight = &net.packed.forward[i];
-        matmul(rows, (source, Layout::Plain), weight, z, false);
+        matmul(
+            rows,
+            (source, Layout::Plain),
+            &net.packed.forward[i],
+            z,
+            false,
+        );
         let (hidden, inverse): (&mut [f32], &mut [f32]) = if keep {
             let inverse = sized(&mut work.inverse[i], rows);
             (sized(&mut work.hidden[i], length), inverse)
@@ -143,8 +159,13 @@ pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Works
     for row in output.chunks_exact_mut(layer.shape[1]) {
         row.copy_from_slice(net.bias(layer));
     }
-    let weight = &net.packed.forward[last];
-    matmul(rows, (source, Layout::Plain), weight, output, true);
+    matmul(
+        rows,
+        (source, Layout::Plain),
+        net.weight(last),
+        output,
+        true,
+    );
 }
 
 /// Overwrites `gradient` with the gradient of the parameters and, unless it is empty, `input_gradient` [rows, inputs].
@@ -183,9 +204,11 @@ pub fn backward(
             delta
         };
         let source: &[f32] = if i == 0 { input } else { &work.hidden[i - 1] };
-        work.panel.pack([rows, outputs], (delta, Layout::Plain));
-        let left = (source, Layout::Transposed);
-        matmul(inputs, left, &work.panel, weight_gradient, false);
+        let (left, right) = (
+            (source, Layout::Transposed),
+            Right::Plain(delta, [rows, outputs]),
+        );
+        matmul(inputs, left, right, weight_gradient, false);
         let before: &mut [f32] = if i > 0 {
             sized(next, rows * inputs)
         } else {
