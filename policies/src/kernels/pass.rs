@@ -133,13 +133,7 @@ pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Works
             _ => &done[i - 1],
         };
         let z = sized(&mut todo[0], length);
-        matmul(
-            rows,
-            (source, Layout::Plain),
-            &net.packed.forward[i],
-            z,
-            false,
-        );
+        matmul(rows, (source, Layout::Plain), net.weight(i), z, false);
         let (hidden, inverse): (&mut [f32], &mut [f32]) = if keep {
             let inverse = sized(&mut work.inverse[i], rows);
             (sized(&mut work.hidden[i], length), inverse)
