@@ -116,6 +116,17 @@ pub fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
 
 /// Computes `output` [rows, outputs] from `input` [rows, inputs]; with `keep`, `work` holds what [`backward`] needs.
 pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Workspace, keep: bool) {
+    forward_at(net, input, output, work, keep.then_some(0));
+}
+
+/// As [`forward`]; what [`backward`] needs is kept from row `keep` on, so that several passes fill one workspace.
+pub fn forward_at(
+    net: Net<'_>,
+    input: &[f32],
+    output: &mut [f32],
+    work: &mut Workspace,
+    keep: Option<usize>,
+) {
     let rows = input.len() / net.spec.inputs();
     let last = net.layers.len() - 1;
     for buffers in [&mut work.z, &mut work.hidden, &mut work.inverse] {
@@ -123,20 +134,23 @@ pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Works
             buffers.resize_with(last, Vec::new);
         }
     }
+    let (at, keep) = (keep.unwrap_or(0), keep.is_some());
     for (i, layer) in net.layers[..last].iter().enumerate() {
-        let length = rows * layer.shape[1];
+        let part = at * layer.shape[1]..(at + rows) * layer.shape[1];
+        let before = at * layer.shape[0]..(at + rows) * layer.shape[0];
         let (done, todo) = work.z.split_at_mut(i);
         // Without `keep`, values stay where their products were.
         let source = match i {
             0 => input,
-            _ if keep => &work.hidden[i - 1],
-            _ => &done[i - 1],
+            _ if keep => &work.hidden[i - 1][before],
+            _ => &done[i - 1][before],
         };
-        let z = sized(&mut todo[0], length);
-        matmul(rows, (source, Layout::Plain), net.weight(i), z, false);
+        let z = &mut sized(&mut todo[0], part.end)[part.clone()];
+        let left = (source, Layout::Plain);
+        matmul(rows, left, net.weight(i), z, false);
         let (hidden, inverse): (&mut [f32], &mut [f32]) = if keep {
-            let inverse = sized(&mut work.inverse[i], rows);
-            (sized(&mut work.hidden[i], length), inverse)
+            let inverse = &mut sized(&mut work.inverse[i], at + rows)[at..];
+            (&mut sized(&mut work.hidden[i], part.end)[part], inverse)
         } else {
             Default::default()
         };
@@ -145,21 +159,17 @@ pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Works
         rows::forward(activation, bias, norm, z, hidden, inverse);
     }
     let layer = &net.layers[last];
+    let before = at * layer.shape[0]..(at + rows) * layer.shape[0];
     let source: &[f32] = match last {
         0 => input,
-        _ if keep => &work.hidden[last - 1],
-        _ => &work.z[last - 1],
+        _ if keep => &work.hidden[last - 1][before],
+        _ => &work.z[last - 1][before],
     };
     for row in output.chunks_exact_mut(layer.shape[1]) {
         row.copy_from_slice(net.bias(layer));
     }
-    matmul(
-        rows,
-        (source, Layout::Plain),
-        net.weight(last),
-        output,
-        true,
-    );
+    let left = (source, Layout::Plain);
+    matmul(rows, left, net.weight(last), output, true);
 }
 
 /// Overwrites `gradient` with the gradient of the parameters and, unless it is empty, `input_gradient` [rows, inputs].
@@ -173,15 +183,45 @@ pub fn backward(
     input_gradient: &mut [f32],
     gradient: &mut [f32],
 ) {
+    let kept = (0, false);
+    backward_at(
+        net,
+        input,
+        (work, kept),
+        output_gradient,
+        input_gradient,
+        gradient,
+    );
+}
+
+/// As [`backward`] on what was kept from a row on; with `accumulate`, adds to `gradient`, which may be empty when it is not
+/// wanted.
+///
+/// `kept` is (workspace, (first row, accumulate)).
+pub fn backward_at(
+    net: Net<'_>,
+    input: &[f32],
+    (work, (at, accumulate)): (&mut Workspace, (usize, bool)),
+    output_gradient: &[f32],
+    input_gradient: &mut [f32],
+    gradient: &mut [f32],
+) {
     let rows = input.len() / net.spec.inputs();
     let last = net.layers.len() - 1;
     let [current, next] = &mut work.delta;
     let (mut current, mut next) = (current, next);
+    let mut unwanted = Vec::new();
     for (i, layer) in net.layers.iter().enumerate().rev() {
         let [inputs, outputs] = layer.shape;
-        let (weight_gradient, own) =
-            gradient[layer.weight..layer.end].split_at_mut(layer.bias - layer.weight);
-        own.fill(0.0);
+        let (weight_gradient, own) = if gradient.is_empty() {
+            unwanted.resize(layer.end - layer.bias, 0.0);
+            (&mut [][..], &mut unwanted[..layer.end - layer.bias])
+        } else {
+            gradient[layer.weight..layer.end].split_at_mut(layer.bias - layer.weight)
+        };
+        if !accumulate {
+            own.fill(0.0);
+        }
         let (bias, norm) = own.split_at_mut(outputs);
         let delta: &[f32] = if i == last {
             for row in output_gradient.chunks_exact(outputs) {
@@ -191,18 +231,21 @@ pub fn backward(
             }
             output_gradient
         } else {
-            let (z, inverse) = (&work.z[i], &work.inverse[i]);
+            let (z, inverse) = (&work.z[i][at * outputs..], &work.inverse[i][at..]);
             let delta = sized(current, rows * outputs);
             let own = [bias, norm];
             rows::backward(net.spec.activation, net.norm(layer), z, inverse, delta, own);
             delta
         };
-        let source: &[f32] = if i == 0 { input } else { &work.hidden[i - 1] };
-        let (left, right) = (
-            (source, Layout::Transposed),
-            Right::Plain(delta, [rows, outputs]),
-        );
-        matmul(inputs, left, right, weight_gradient, false);
+        if !weight_gradient.is_empty() {
+            let source: &[f32] = match i {
+                0 => input,
+                _ => &work.hidden[i - 1][at * inputs..(at + rows) * inputs],
+            };
+            let left = (source, Layout::Transposed);
+            let right = Right::Plain(delta, [rows, outputs]);
+            matmul(inputs, left, right, weight_gradient, accumulate);
+        }
         let before: &mut [f32] = if i > 0 {
             sized(next, rows * inputs)
         } else {
