@@ -214,7 +214,7 @@ impl FrozenPolicy {
         let shards = rows.div_ceil(per_shard);
         let mut kept = Vec::new();
         if wanted == Wanted::Tape {
-            kept.resize_with(shards, KeptShard::default);
+            kept.resize_with(shards, KeptShard::take);
         }
         let mut states_in: Vec<_> = states
             .iter_mut()

@@ -70,6 +70,10 @@ struct QuickstartArgs {
     /// Overrides, as finetune.temperature=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
+    /// Limit in MiB of the activations that an update of fine-tuning keeps, whatever the number of denoising steps. It sets
+    /// finetune.options.chunk; a chunked gradient differs from the whole one by rounding.
+    #[arg(long, value_name = "MIB")]
+    memory: Option<usize>,
 }
 
 #[derive(Args)]
@@ -89,6 +93,10 @@ struct RunArgs {
     /// Overrides, as finetune.temperature=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
+    /// Limit in MiB of the activations that an update of fine-tuning keeps, whatever the number of denoising steps. It sets
+    /// finetune.options.chunk; a chunked gradient differs from the whole one by rounding.
+    #[arg(long, value_name = "MIB")]
+    memory: Option<usize>,
     #[command(flatten)]
     engine: EngineArgs,
     /// Folder of the run; default runs/PRESET.
@@ -155,6 +163,7 @@ fn dispatch(command: Command, threads: usize) -> Result<(), Error> {
             set: args.set,
             seeds: args.seeds,
             json: args.json,
+            memory: args.memory,
             ..RunRequest::default()
         }),
         Command::Run(args) => run(&request(args, Stage::All)),
@@ -193,5 +202,6 @@ fn request(args: RunArgs, stage: Stage) -> RunRequest {
         set: [args.set, args.engine.overrides()].concat(),
         json: args.json,
         stage,
+        memory: args.memory,
     }
 }

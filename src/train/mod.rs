@@ -5,6 +5,7 @@ pub mod certificate;
 pub mod critic;
 pub mod finetune;
 pub mod material;
+pub mod memory;
 pub mod prior;
 pub mod progress;
 pub mod reward;

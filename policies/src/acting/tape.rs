@@ -4,6 +4,7 @@
 //! and the condition for all steps of a row, so their weights' gradients need one sum over rows, and one product
 //! with the sum over steps.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -17,7 +18,7 @@ use super::walk::KeptShard;
 use super::{FrozenPolicy, MOST_ROWS_PER_SHARD, Walked};
 use crate::gaussian::{EMBEDDING, embedding};
 use crate::kernels::parallel::for_each;
-use crate::kernels::pass::{self, Net};
+use crate::kernels::pass::{self, Net, sized};
 use crate::kernels::product::{Layout, Right, matmul};
 use crate::kernels::rows;
 use crate::kernels::train::Packing;
@@ -42,7 +43,7 @@ impl std::fmt::Debug for Tape {
 impl Drop for Tape {
     fn drop(&mut self) {
         let shards = self.shards.get_mut().unwrap_or_else(|e| e.into_inner());
-        shards.drain(..).for_each(|shard| shard.work.give_back());
+        shards.drain(..).for_each(KeptShard::give_back);
     }
 }
 
@@ -92,43 +93,52 @@ impl Tape {
         packing.pack_for_input(&values[policy.rest_start..]);
         let net = packing.net(&values[policy.rest_start..]);
         let mut shards = self.shards.lock().unwrap_or_else(|e| e.into_inner());
-        let mut partial: Vec<Vec<f32>> = shards.iter().map(|_| vec![0.0; values.len()]).collect();
-        let rows = self.rows_per_shard;
-        let jobs = shards.iter_mut().zip(&mut partial).enumerate().collect();
-        for_each(jobs, |(index, (kept, gradient))| {
+        let (rows, all) = (self.rows_per_shard, self.states[0].len() / policy.dim);
+        let jobs = shards.iter_mut().enumerate().collect();
+        for_each(jobs, |(index, kept): (usize, &mut KeptShard)| {
             let first = index * rows;
             let weights = &weights[first * self.num_steps..];
-            self.shard(net, (kept, first), weights, gradient);
+            let mut gradient = std::mem::take(&mut kept.gradient);
+            let own = sized(&mut gradient, values.len());
+            self.shard(net, (kept, first..(first + rows).min(all)), weights, own);
+            kept.gradient = gradient;
         });
-        let mut partial = partial.into_iter();
-        let mut total = partial.next().unwrap_or_else(|| vec![0.0; values.len()]);
-        for other in partial {
-            total.iter_mut().zip(&other).for_each(|(t, o)| *t += o);
+        let mut total = vec![0.0; values.len()];
+        for (index, shard) in shards.iter().enumerate() {
+            if index == 0 {
+                total.copy_from_slice(&shard.gradient[..values.len()]);
+            } else {
+                let parts = total.iter_mut().zip(&shard.gradient);
+                parts.for_each(|(t, o)| *t += o);
+            }
         }
         total
     }
 
+    /// Overwrites `gradient` with the shard's.
     fn shard(
         &self,
         net: Net<'_>,
-        (kept, first_row): (&mut KeptShard, usize),
+        (kept, paths): (&mut KeptShard, Range<usize>),
         weights: &[f32],
         gradient: &mut [f32],
     ) {
         let policy = &self.policy;
         let (dim, width, outputs) = (policy.dim, policy.biases[0].len(), net.spec.outputs());
-        let rows = kept.slopes.len() / (outputs * self.num_steps);
+        let (first_row, rows) = (paths.start, paths.len());
+        let slopes = &mut kept.slopes[..self.num_steps * rows * outputs];
         // The slopes become gradients of the outputs.
-        let slopes = kept.slopes.chunks_exact_mut(outputs).enumerate();
-        for (row, slopes) in slopes {
+        for (row, slopes) in slopes.chunks_exact_mut(outputs).enumerate() {
             let weight = weights[row % rows * self.num_steps + row / rows];
             slopes.iter_mut().for_each(|s| *s *= weight);
         }
         let (own, rest) = gradient.split_at_mut(policy.rest_start);
         let first = policy.spec.layers()[0];
-        let mut sum = vec![0.0f32; rows * width];
+        own.fill(0.0);
+        let sum = sized(&mut kept.sum, rows * width);
+        sum.fill(0.0);
         let together = (MOST_ROWS_PER_SHARD / rows.max(1)).max(1);
-        let mut delta = vec![0.0f32; together * rows * width];
+        let delta = sized(&mut kept.delta, together * rows * width);
         for start in (0..self.num_steps).step_by(together) {
             let end = (start + together).min(self.num_steps);
             let part = start * rows..end * rows;
@@ -167,7 +177,7 @@ impl Tape {
         let columns = policy.condition_dim;
         let condition = &self.condition[first_row * columns..(first_row + rows) * columns];
         let left = (condition, Layout::Transposed);
-        let right = Right::Plain(&sum, [rows, width]);
+        let right = Right::Plain(sum, [rows, width]);
         matmul(columns, left, right, &mut own[start..first.bias], false);
     }
 }

@@ -1,6 +1,7 @@
 //! All steps of one shard of rows: drawn, or scored where the states are given.
 
 use std::ops::Range;
+use std::sync::Mutex;
 
 use super::{FrozenPolicy, MOST_ROWS_PER_SHARD};
 use crate::gaussian::{LOG_SIGMA_LIMIT, Units};
@@ -8,7 +9,7 @@ use crate::kernels::pass::{self, Workspace, sized};
 use crate::kernels::product::{Layout, matmul};
 use crate::kernels::rows;
 
-/// What back-propagation needs of one shard; rows are step-major.
+/// What back-propagation needs of one shard, rows step-major; buffers grow and are used again.
 #[derive(Debug, Default)]
 pub(super) struct KeptShard {
     /// The first layer's pre-activations (normalised rows with layer normalisation) and values, [steps · rows, width].
@@ -20,6 +21,29 @@ pub(super) struct KeptShard {
     pub work: Workspace,
     /// ∂ log q of each row with respect to the network's outputs.
     pub slopes: Vec<f32>,
+    /// Buffers of the backward pass.
+    pub gradient: Vec<f32>,
+    pub delta: Vec<f32>,
+    pub sum: Vec<f32>,
+}
+
+static SPARE: Mutex<Vec<KeptShard>> = Mutex::new(Vec::new());
+const MOST_SPARE: usize = 64;
+
+impl KeptShard {
+    /// Returns spare buffers, or new ones.
+    pub fn take() -> Self {
+        let mut spare = SPARE.lock().unwrap_or_else(|e| e.into_inner());
+        spare.pop().unwrap_or_default()
+    }
+
+    /// Keeps the buffers for the next [`Self::take`].
+    pub fn give_back(self) {
+        let mut spare = SPARE.lock().unwrap_or_else(|e| e.into_inner());
+        if spare.len() < MOST_SPARE {
+            spare.push(self);
+        }
+    }
 }
 
 /// One shard's part of a walk.
@@ -72,15 +96,11 @@ impl FrozenPolicy {
         let mut base = vec![0.0; rows * width];
         let left = (condition, Layout::Plain);
         matmul(rows, left, &self.condition_weight, &mut base, false);
-        let mut spare = KeptShard {
-            work: Workspace::take(),
-            ..KeptShard::default()
-        };
+        let mut spare = None;
         let keep = kept.is_some();
-        let kept = kept.unwrap_or(&mut spare);
+        let kept = kept.unwrap_or_else(|| spare.insert(KeptShard::take()));
         if keep {
-            kept.work = Workspace::take();
-            kept.slopes = vec![0.0; steps.len() * rows * outputs];
+            sized(&mut kept.slopes, steps.len() * rows * outputs);
         }
         let (mut out, mut x) = (vec![0.0; together * rows * outputs], Vec::new());
         for start in (0..steps.len()).step_by(together) {
@@ -107,12 +127,16 @@ impl FrozenPolicy {
                     (before[index], condition, after[0]),
                     &out[part.start * outputs..part.end * outputs],
                     (scale, scores.get_mut(index..), steps.len()),
-                    kept.slopes.get_mut(slopes).unwrap_or_default(),
+                    if keep {
+                        &mut kept.slopes[slopes]
+                    } else {
+                        &mut []
+                    },
                 );
             }
         }
-        if !keep {
-            spare.work.give_back();
+        if let Some(spare) = spare {
+            spare.give_back();
         }
     }
 

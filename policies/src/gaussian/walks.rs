@@ -55,7 +55,8 @@ impl GaussianDiffusion {
         (GaussianPath { states, condition }, Tensor::cat(scores, 1))
     }
 
-    pub(crate) fn exploration_by_tensors(
+    /// As [`SequentialModel::explore`], whatever the model: the reference.
+    pub fn exploration_by_tensors(
         &self,
         condition: &Tensor<2>,
         scale: f64,
