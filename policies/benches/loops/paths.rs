@@ -9,6 +9,7 @@ use tiltrl_policies::acting::FrozenPolicy;
 use tiltrl_policies::finetune::{Finetuner, Mixture, path_sums};
 use tiltrl_policies::gaussian::{GaussianDiffusion, Kernel};
 use tiltrl_policies::kernels::adam::{Adam, moving_average};
+use tiltrl_policies::kernels::host::HostVector;
 use tiltrl_policies::kernels::math::Activation;
 use tiltrl_policies::kernels::mlp::MlpSpec;
 use tiltrl_policies::nets::{Mlp, host, matrix, vector};
@@ -66,10 +67,11 @@ pub fn prior() -> Box<dyn FnMut()> {
         let condition = matrix(condition.clone(), 65, &Device::flex());
         let loss = tracked.denoising_loss(&sample, condition, &mut noise);
         let gradient = tracked.net.parameters.grad(&loss.backward());
-        let mut parameters = host(model.net.parameters.clone());
-        optimizer.step(&mut parameters, &host(gradient.expect("tracked")));
-        moving_average(&mut average, &parameters, 0.995);
-        model.net.parameters = vector(parameters, &Device::flex());
+        drop(tracked);
+        let mut values = HostVector::take(&mut model.net.parameters);
+        optimizer.step(values.values_mut(), &host(gradient.expect("tracked")));
+        moving_average(&mut average, values.values(), 0.995);
+        model.net.parameters = values.into_tensor();
     })
 }
 

@@ -14,6 +14,20 @@ pub struct PackedWeights {
 }
 
 impl PackedWeights {
+    /// Returns spare buffers, or new ones; what they hold is stale.
+    pub fn take() -> Self {
+        let mut spare = SPARE_WEIGHTS.lock().unwrap_or_else(|e| e.into_inner());
+        spare.pop().unwrap_or_default()
+    }
+
+    /// Keeps the buffers for the next [`Self::take`].
+    pub fn give_back(self) {
+        let mut spare = SPARE_WEIGHTS.lock().unwrap_or_else(|e| e.into_inner());
+        if spare.len() < MOST_SPARE_WEIGHTS {
+            spare.push(self);
+        }
+    }
+
     /// Packs the weights for [`forward`].
     pub fn pack_forward(&mut self, layers: &[LayerOffsets], parameters: &[f32]) {
         self.forward.resize_with(layers.len(), Packed::default);
@@ -85,10 +99,14 @@ pub struct Workspace {
     hidden: Vec<Vec<f32>>,
     inverse: Vec<Vec<f32>>,
     delta: [Vec<f32>; 2],
+    /// A shard's gradient, for callers that add several.
+    pub gradient: Vec<f32>,
 }
 
 static SPARE: Mutex<Vec<Workspace>> = Mutex::new(Vec::new());
+static SPARE_WEIGHTS: Mutex<Vec<PackedWeights>> = Mutex::new(Vec::new());
 const MOST_SPARE: usize = 128;
+const MOST_SPARE_WEIGHTS: usize = 8;
 
 impl Workspace {
     /// Returns a spare workspace, or a new one.
