@@ -150,27 +150,9 @@ impl Tape {
             for index in start..end {
                 let at = (index - start) * rows * width;
                 let delta = &mut delta[at..at + rows * width];
-                let state = &self.states[index][first_row * dim..(first_row + rows) * dim];
-                let (weight, others) = own.split_at_mut(first.bias);
-                let (bias, norm) = others.split_at_mut(width);
-                let mut of_step = vec![0.0f32; width];
-                let z = &kept.z[index * rows * width..(index + 1) * rows * width];
-                let inverse = &kept.inverse[index * rows..(index + 1) * rows];
-                let sums = [&mut of_step[..], norm];
-                let activation = policy.spec.activation;
-                rows::backward(activation, policy.first_norm(), z, inverse, delta, sums);
+                let kept = (&kept.z[..], &kept.inverse[..]);
+                self.first_layer(index, paths.clone(), kept, delta, own);
                 sum.iter_mut().zip(&*delta).for_each(|(s, d)| *s += d);
-                bias.iter_mut().zip(&of_step).for_each(|(b, s)| *b += s);
-                let (of_state, of_embedding) = weight.split_at_mut(dim * width);
-                let table = embedding(self.first_step + index, policy.schedule.num_steps());
-                for (row, value) in of_embedding.chunks_exact_mut(width).zip(table) {
-                    row.iter_mut()
-                        .zip(&of_step)
-                        .for_each(|(w, s)| *w += value * s);
-                }
-                let left = (state, Layout::Transposed);
-                let right = Right::Plain(delta, [rows, width]);
-                matmul(dim, left, right, of_state, true);
             }
         }
         let start = (dim + EMBEDDING) * width;
@@ -179,6 +161,43 @@ impl Tape {
         let left = (condition, Layout::Transposed);
         let right = Right::Plain(sum, [rows, width]);
         matmul(columns, left, right, &mut own[start..first.bias], false);
+    }
+
+    /// Turns `delta` [rows, width] of one step into the gradient of the first layer's products, and adds the gradients of its bias,
+    /// normalisation, and weights of state and embedding to `own`.
+    fn first_layer(
+        &self,
+        index: usize,
+        paths: Range<usize>,
+        (z, inverse): (&[f32], &[f32]),
+        delta: &mut [f32],
+        own: &mut [f32],
+    ) {
+        let policy = &self.policy;
+        let (dim, width, rows) = (policy.dim, policy.biases[0].len(), paths.len());
+        let first = policy.spec.layers()[0];
+        let (weight, others) = own.split_at_mut(first.bias);
+        let (bias, norm) = others.split_at_mut(width);
+        let mut of_step = vec![0.0f32; width];
+        let z = &z[index * rows * width..(index + 1) * rows * width];
+        let inverse = inverse
+            .get(index * rows..(index + 1) * rows)
+            .unwrap_or_default();
+        let sums = [&mut of_step[..], norm];
+        let activation = policy.spec.activation;
+        rows::backward(activation, policy.first_norm(), z, inverse, delta, sums);
+        bias.iter_mut().zip(&of_step).for_each(|(b, s)| *b += s);
+        let (of_state, of_embedding) = weight.split_at_mut(dim * width);
+        let table = embedding(self.first_step + index, policy.schedule.num_steps());
+        for (row, value) in of_embedding.chunks_exact_mut(width).zip(table) {
+            row.iter_mut()
+                .zip(&of_step)
+                .for_each(|(w, s)| *w += value * s);
+        }
+        let state = &self.states[index][paths.start * dim..paths.end * dim];
+        let left = (state, Layout::Transposed);
+        let right = Right::Plain(delta, [rows, width]);
+        matmul(dim, left, right, of_state, true);
     }
 }
 
