@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 
+import paths
+
 SHAPES = {
     # name: (repetitions per round, rows times passes; a backward pass counts 1.85, as the input's gradient is not formed)
     "train_256": (10, 2.85 * 256),
@@ -23,12 +25,19 @@ SHAPES = {
     "infer_4096": (5, 4096),
     "rollout_64x20": (5, 64 * 20),
     "iql": (10, None),
+    "prior_256": (10, 2.85 * 256),
+    "rtb_64x20": (3, 3.85 * 64 * 20),
+    "rtb_update": (3, 3.85 * 64 * 20),
+    "evaluation_64x20": (5, None),
 }
 NET = [87, 256, 256, 256, 6]
 NET_FLOPS = 2 * sum(a * b for a, b in zip(NET, NET[1:]))
 # Twin Q and its targets forward, twin Q backward: 8 passes' worth; V twice forward, once backward: 4. The gradient with respect
 # to the input of the first layer is never formed.
 IQL_FLOPS = 2 * 256 * (8 * 14 * 256 - 2 * 14 * 256 + 8 * 256 * 257 + 4 * 11 * 256 - 11 * 256 + 4 * 256 * 257)
+# The network of the closed loop sees 17 observations instead of 65; the physics is not counted.
+EVALUATION_FLOPS = 64 * 20 * 2 * (39 * 256 + 2 * 256 * 256 + 256 * 6)
+OTHER_FLOPS = {"iql": IQL_FLOPS, "evaluation_64x20": EVALUATION_FLOPS}
 GOALS = {
     "train_256": 0.9,
     "train_1024": 1.0,
@@ -39,6 +48,9 @@ GOALS = {
     "infer_4096": 1.1,
     "rollout_64x20": 0.5,
     "iql": 0.7,
+    "rtb_64x20": 0.8,
+    "rtb_update": 0.3,
+    "evaluation_64x20": 0.4,
 }
 
 
@@ -128,7 +140,12 @@ def implicit_q(torch, compiled):
     return step
 
 
-def case(torch, name, compiled):
+def case(torch, name, compiled, threads):
+    own = {"prior_256": paths.prior, "rtb_64x20": paths.stored, "rtb_update": paths.update}
+    if name in own:
+        return own[name](torch, perceptron, compiled)
+    if name.startswith("evaluation"):
+        return paths.evaluation(torch, perceptron, compiled, threads)
     silu, mish, gelu = torch.nn.SiLU, torch.nn.Mish, torch.nn.GELU
     if name.startswith("train_"):
         return training(torch, int(name[6:]), silu, False, compiled)
@@ -151,7 +168,7 @@ def serve(mode, threads):
     for line in sys.stdin:
         name, repetitions = line.split()
         if name not in cases:
-            cases[name] = case(torch, name, compiled)
+            cases[name] = case(torch, name, compiled, threads)
             for _ in range(5):
                 cases[name]()
         times = []
@@ -196,7 +213,7 @@ def compare(binary, threads, rounds, only):
     }
     peak = sgemm_peak(threads)
     print(f"\n{threads} thread(s), milliseconds, medians; sgemm peak {peak:.0f} GF/s")
-    print(f"| {'loop':<14} | TiltRL | eager | compile | ratio to the faster | goal | share of the peak |")
+    print(f"| {'loop':<16} | TiltRL | eager | compile | ratio to the faster | goal | share of the peak |")
     print("|---|---|---|---|---|---|---|")
     rows = []
     for name, (repetitions, passes) in SHAPES.items():
@@ -208,11 +225,11 @@ def compare(binary, threads, rounds, only):
                 times[who] += contender.measure(name, repetitions)
         median = {who: statistics.median(t) for who, t in times.items()}
         ratio = median["tiltrl"] / min(median["eager"], median["compile"])
-        flops = IQL_FLOPS if passes is None else passes * NET_FLOPS
+        flops = OTHER_FLOPS.get(name) or passes * NET_FLOPS
         share = flops / (median["tiltrl"] * 1e6) / peak
         goal = GOALS.get(name, "")
         print(
-            f"| {name:<14} | {median['tiltrl']:.4f} | {median['eager']:.4f} | {median['compile']:.4f} "
+            f"| {name:<16} | {median['tiltrl']:.4f} | {median['eager']:.4f} | {median['compile']:.4f} "
             f"| {ratio:.2f} | {goal} | {share:.0%} |",
             flush=True,
         )

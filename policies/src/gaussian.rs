@@ -6,6 +6,7 @@
 
 mod kernel;
 mod pullback;
+mod walks;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -81,17 +82,6 @@ impl GaussianDiffusion {
             .reshape([count, 1, EMBEDDING])
             .expand([count, paths, EMBEDDING])
             .reshape([count * paths, EMBEDDING])
-    }
-
-    /// Returns samples [rows, dim] without scoring them.
-    pub fn sample(&self, condition: &Tensor<2>, noise: &mut Noise) -> Tensor<2> {
-        let rows = condition.dims()[0];
-        let mut x = matrix(noise.normals(rows, self.dim), self.dim, &self.device());
-        for k in 0..self.num_steps() {
-            let kernel = self.steps(x, k..k + 1, condition);
-            x = self.draw(&kernel, k, 1.0, noise);
-        }
-        x
     }
 
     /// Returns the denoising loss on samples [rows, dim]: mean squared error of v or ε at random times.
@@ -192,39 +182,13 @@ impl SequentialModel for GaussianDiffusion {
     }
 
     fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> (GaussianPath, Tensor<2>) {
-        let rows = condition.dims()[0];
-        let device = self.device();
-        let x = matrix(noise.normals(rows, self.dim), self.dim, &device);
-        let (mut states, mut scores) = (vec![x], Vec::new());
-        for k in 0..self.num_steps() {
-            let kernel = self.steps(states[k].clone(), k..k + 1, condition);
-            let next = self.draw(&kernel, k, 1.0, noise);
-            let cube = next.clone().reshape([1, rows, self.dim]);
-            scores.push(self.score(kernel, cube, &(k..k + 1)));
-            states.push(next);
-        }
-        let path = GaussianPath {
-            states,
-            condition: condition.clone(),
-        };
-        (path, Tensor::cat(scores, 1))
+        let compiled = self.compiled_path(condition, noise);
+        compiled.unwrap_or_else(|| self.path_by_tensors(condition, noise))
     }
 
     fn explore(&self, condition: &Tensor<2>, scale: f64, noise: &mut Noise) -> GaussianPath {
-        let rows = condition.dims()[0];
-        let mut states = vec![matrix(
-            noise.normals(rows, self.dim),
-            self.dim,
-            &self.device(),
-        )];
-        for k in 0..self.num_steps() {
-            let kernel = self.steps(states[k].clone(), k..k + 1, condition);
-            states.push(self.draw(&kernel, k, scale, noise));
-        }
-        GaussianPath {
-            states,
-            condition: condition.clone(),
-        }
+        let compiled = self.compiled_exploration(condition, scale, noise);
+        compiled.unwrap_or_else(|| self.exploration_by_tensors(condition, scale, noise))
     }
 
     fn path_to(
@@ -253,16 +217,8 @@ impl SequentialModel for GaussianDiffusion {
     }
 
     fn step_log_probs(&self, path: &GaussianPath, steps: Range<usize>) -> Tensor<2> {
-        let (count, paths, dim) = (steps.len(), path.states[0].dims()[0], self.dim);
-        let x = Tensor::cat(path.states[steps.clone()].to_vec(), 0);
-        let next = Tensor::cat(path.states[steps.start + 1..steps.end + 1].to_vec(), 0);
-        let condition = if self.condition_dim > 0 {
-            Tensor::cat(vec![path.condition.clone(); count], 0)
-        } else {
-            path.condition.clone()
-        };
-        let kernel = self.steps(x, steps.clone(), &condition);
-        self.score(kernel, next.reshape([count, paths, dim]), &steps)
+        let compiled = self.compiled_scores(path, &steps);
+        compiled.unwrap_or_else(|| self.scores_by_tensors(path, steps))
     }
 
     fn feature_widths(&self) -> [usize; 2] {

@@ -7,16 +7,42 @@ use std::sync::Arc;
 
 use crate::gaussian::ExactDenoiser;
 use crate::iql::Iql;
-use crate::kernels::mlp::{MlpSpec, backward, forward};
-use crate::nets::host;
+use crate::kernels::mlp::rows_per_shard;
+use crate::kernels::parallel::for_each;
+use crate::kernels::pass::{self, Net, Workspace};
+use crate::kernels::train::Packing;
+use crate::nets::{Mlp, host};
 use crate::policy::Coordinates;
 
 /// Rows whose gradient is longer are scaled to this length, so that no far state throws a path away.
 pub const LONGEST: f32 = 20.0;
 
-/// The critic's target networks as plain numbers.
+/// A network with its weights packed once, for both directions.
+struct Member {
+    packing: Packing,
+    parameters: Vec<f32>,
+}
+
+impl Member {
+    fn new(net: &Mlp) -> Self {
+        let parameters = host(net.parameters.clone());
+        let mut packing = Packing::new(&net.spec);
+        packing.pack(&parameters, false);
+        packing.pack_for_input(&parameters);
+        Self {
+            packing,
+            parameters,
+        }
+    }
+
+    fn net(&self) -> Net<'_> {
+        self.packing.net(&self.parameters)
+    }
+}
+
+/// The critic's target networks.
 struct Members {
-    networks: Vec<(Arc<MlpSpec>, Vec<f32>)>,
+    networks: Vec<Member>,
     lcb: f64,
     action_dim: usize,
 }
@@ -24,33 +50,44 @@ struct Members {
 impl Members {
     /// ∂Q/∂a [rows, action_dim] of the conservative Q, from inputs [observation, action].
     fn action_gradient(&self, input: &[f32], rows: usize) -> Vec<f32> {
-        let passes: Vec<_> = self
-            .networks
-            .iter()
-            .map(|(spec, parameters)| forward(spec, parameters, input, true))
-            .collect();
         let width = input.len() / rows.max(1);
         let mut out = vec![0.0f32; rows * self.action_dim];
-        for (index, (spec, parameters)) in self.networks.iter().enumerate() {
-            let share: Vec<f32> = (0..rows)
-                .map(|row| {
-                    let values: Vec<f64> = passes.iter().map(|p| f64::from(p.0[row])).collect();
+        let shard = rows_per_shard(rows);
+        let jobs = input.chunks((shard * width).max(1));
+        let jobs = jobs.zip(out.chunks_mut(shard * self.action_dim)).collect();
+        for_each(jobs, |(input, out)| self.shard(input, width, out));
+        out
+    }
+
+    fn shard(&self, input: &[f32], width: usize, out: &mut [f32]) {
+        let rows = input.len() / width;
+        let passes = self.networks.iter().map(|member| {
+            let (mut work, mut values) = (Workspace::take(), vec![0.0; rows]);
+            pass::forward(member.net(), input, &mut values, &mut work, true);
+            (work, values)
+        });
+        let mut passes: Vec<_> = passes.collect();
+        let shares: Vec<Vec<f32>> = (0..self.networks.len())
+            .map(|index| {
+                let of_row = |row: usize| {
+                    let values: Vec<f64> = passes.iter().map(|p| f64::from(p.1[row])).collect();
                     self.share(index, &values) as f32
-                })
-                .collect();
-            let kept = passes[index].1.as_ref().expect("asked to keep activations");
-            let gradient = backward(spec, parameters, input, kept, &share, true).1;
-            let gradient = gradient.expect("asked for the input's gradient");
-            for (to, from) in out
-                .chunks_exact_mut(self.action_dim)
-                .zip(gradient.chunks_exact(width))
-            {
+                };
+                (0..rows).map(of_row).collect()
+            })
+            .collect();
+        let mut gradient = vec![0.0; input.len()];
+        for ((member, (work, _)), share) in self.networks.iter().zip(&mut passes).zip(&shares) {
+            let kept = (work, (0, false));
+            pass::backward_at(member.net(), input, kept, share, &mut gradient, &mut []);
+            let rows = gradient.chunks_exact(width);
+            for (to, from) in out.chunks_exact_mut(self.action_dim).zip(rows) {
                 for (t, f) in to.iter_mut().zip(&from[width - self.action_dim..]) {
                     *t += f;
                 }
             }
         }
-        out
+        passes.into_iter().for_each(|(work, _)| work.give_back());
     }
 
     /// ∂Q/∂q_i of the conservative Q = min q, or mean q − lcb · std q.
@@ -76,7 +113,7 @@ pub fn critic_gradient(critic: &Iql, coordinates: &Coordinates, alpha: f64) -> A
             .as_ref()
             .map_or(&critic.target, |a| &a.nets)
             .iter()
-            .map(|net| (net.spec.clone(), host(net.parameters.clone())))
+            .map(Member::new)
             .collect(),
         lcb: critic.config.lcb,
         action_dim: critic.action_dim,

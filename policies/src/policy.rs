@@ -105,7 +105,7 @@ impl Policy for DiffusionPolicy<'_> {
             Some(frozen) => frozen.sample(&repeated, noise),
             None => {
                 let condition = matrix(repeated.clone(), width, &device);
-                host(self.model.sample(&condition, noise))
+                host(self.model.sample_by_tensors(&condition, noise))
             }
         };
         let candidates = self.coordinates.actions(latent);

@@ -70,6 +70,10 @@ struct QuickstartArgs {
     /// Overrides, as finetune.temperature=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
+    /// Limit in MiB of the activations that an update of fine-tuning keeps, whatever the number of denoising steps. It sets
+    /// finetune.options.chunk; a chunked gradient differs from the whole one by rounding.
+    #[arg(long, value_name = "MIB")]
+    memory: Option<usize>,
 }
 
 #[derive(Args)]
@@ -89,6 +93,10 @@ struct RunArgs {
     /// Overrides, as finetune.temperature=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
+    /// Limit in MiB of the activations that an update of fine-tuning keeps, whatever the number of denoising steps. It sets
+    /// finetune.options.chunk; a chunked gradient differs from the whole one by rounding.
+    #[arg(long, value_name = "MIB")]
+    memory: Option<usize>,
     #[command(flatten)]
     env: EnvArgs,
     /// Folder of the run; default runs/PRESET.
@@ -126,9 +134,7 @@ struct JsonArgs {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let threads = cli.threads;
-    let result = rayon::ThreadPoolBuilder::new()
-        .num_threads(cli.threads)
-        .build_global()
+    let result = tiltrl_policies::kernels::parallel::build_pool(threads)
         .map_err(|e| Error::Usage(format!("--threads: {e}")))
         .and_then(|()| dispatch(cli.command, threads));
     match result {
@@ -148,6 +154,7 @@ fn dispatch(command: Command, threads: usize) -> Result<(), Error> {
             set: args.set,
             seeds: args.seeds,
             json: args.json,
+            memory: args.memory,
             ..RunRequest::default()
         }),
         Command::Run(args) => run(&request(args, Stage::All)),
@@ -186,5 +193,6 @@ fn request(args: RunArgs, stage: Stage) -> RunRequest {
         set: [args.set, args.env.overrides()].concat(),
         json: args.json,
         stage,
+        memory: args.memory,
     }
 }

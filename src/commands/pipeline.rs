@@ -24,7 +24,7 @@ use crate::train::certificate::Certificate;
 use crate::train::finetune::{self, Posterior};
 use crate::train::material::Material;
 use crate::train::prior::Prior;
-use crate::train::{advantage, certificate, critic, prior};
+use crate::train::{advantage, certificate, critic, memory, prior};
 
 /// Where a run stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +59,8 @@ pub struct RunRequest {
     pub json: Option<PathBuf>,
     /// Where to stop.
     pub stage: Stage,
+    /// Limit of fine-tuning's activations in MiB.
+    pub memory: Option<usize>,
 }
 
 /// Does, or goes on with, a run for all its seeds.
@@ -66,8 +68,12 @@ pub struct RunRequest {
 /// # Errors
 /// Anything that goes wrong; what was done is kept and the same command goes on from there.
 pub fn run(request: &RunRequest) -> Result<(), Error> {
-    let config = preset(&request.preset)?.with_overrides(&request.set)?;
+    let mut config = preset(&request.preset)?.with_overrides(&request.set)?;
     let spec = spec_with(&config.env, &config.evaluation.options()?)?;
+    if let Some(limit) = request.memory {
+        let widths = [spec.observation_dim, spec.action_dim];
+        config.finetune.options.chunk = memory::chunk(&config, widths, limit)?;
+    }
     let dataset = dataset(request, &config)?;
     check_widths(&dataset, &spec, &config)?;
     let provenance = |seed: u64| Provenance {

@@ -164,10 +164,12 @@ fn run(tasks: Vec<suite::Task>) -> Result<Vec<Row>, Error> {
             done.lock().expect("no task panics").push((index, row));
         }
     };
+    // The calling thread belongs to the pool: it works too.
     std::thread::scope(|scope| {
-        for _ in 0..rayon::current_num_threads().min(count) {
+        for _ in 1..rayon::current_num_threads().min(count) {
             scope.spawn(work);
         }
+        work();
     });
     let mut rows = done.into_inner().expect("no task panics");
     rows.sort_by_key(|(index, _)| *index);

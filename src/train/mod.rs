@@ -7,6 +7,7 @@ pub mod certificate;
 pub mod critic;
 pub mod finetune;
 pub mod material;
+pub mod memory;
 pub mod prior;
 pub mod progress;
 pub mod reward;

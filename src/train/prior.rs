@@ -8,6 +8,7 @@ use tiltrl_policies::checkpoint::Checkpoint;
 use tiltrl_policies::error::PolicyError;
 use tiltrl_policies::gaussian::{GaussianDiffusion, Kernel};
 use tiltrl_policies::kernels::adam::{Adam, AdamConfig, moving_average};
+use tiltrl_policies::kernels::host::HostVector;
 use tiltrl_policies::kernels::mlp::MlpSpec;
 use tiltrl_policies::nets::{Mlp, host, matrix, vector};
 use tiltrl_policies::noise::Noise;
@@ -17,7 +18,7 @@ use tiltrl_policies::schedule::Schedule;
 
 use super::material::{Material, gather};
 use super::progress::bar;
-use crate::config::Config;
+use crate::config::{Config, PriorConfig};
 use crate::error::Error;
 use crate::run::{CsvLog, RunDir};
 
@@ -160,6 +161,23 @@ impl Training {
         Ok(training)
     }
 
+    /// An optimizer step, and the moving average that follows it.
+    fn descend(&mut self, gradient: &[f32], decay: f32) {
+        let parameters = &mut self.model.net.parameters;
+        if parameters.device() != Device::flex() {
+            let device = parameters.device();
+            let mut values = host(parameters.clone());
+            self.optimizer.step(&mut values, gradient);
+            moving_average(&mut self.average, &values, decay);
+            *parameters = vector(values, &device);
+            return;
+        }
+        let mut values = HostVector::take(parameters);
+        self.optimizer.step(values.values_mut(), gradient);
+        moving_average(&mut self.average, values.values(), decay);
+        *parameters = values.into_tensor();
+    }
+
     /// Writes the checkpoint; with the last update the step variances are fitted to the averaged weights.
     fn save(
         &self,
@@ -206,10 +224,8 @@ pub fn train(
     let mut clock = std::time::Instant::now();
     let (mut running, mut counted) = (0.0, 0u32);
     while training.update < updates {
-        running += step(&mut training, material, config.prior.batch_size, seed)?;
+        running += step(&mut training, material, &config.prior, seed)?;
         counted += 1;
-        let current = host(training.model.net.parameters.clone());
-        moving_average(&mut training.average, &current, config.prior.ema_decay);
         training.update += 1;
         progress.inc(1);
         let ends = training.update % segment == 0 || training.update == updates;
@@ -238,13 +254,13 @@ pub fn train(
 fn step(
     training: &mut Training,
     material: &Material,
-    batch_size: usize,
+    config: &PriorConfig,
     seed: u64,
 ) -> Result<f64, Error> {
     let (model, update) = (&mut training.model, training.update);
     let device = model.net.parameters.device();
     let mut noise = Noise::keyed(seed, "prior-update", update);
-    let rows = noise.indices(batch_size, material.len());
+    let rows = noise.indices(config.batch_size, material.len());
     let sample = gather(&material.latents, material.action_dim, &rows, 1);
     let condition = gather(&material.observations, material.observation_dim, &rows, 1);
     let tracked = GaussianDiffusion {
@@ -265,16 +281,11 @@ fn step(
         }
         .into());
     }
-    let gradient = host(
-        tracked
-            .net
-            .parameters
-            .grad(&loss.backward())
-            .expect("tracked"),
-    );
-    let mut parameters = host(model.net.parameters.clone());
-    training.optimizer.step(&mut parameters, &gradient);
-    model.net.parameters = vector(parameters, &device);
+    let gradient = tracked.net.parameters.grad(&loss.backward());
+    let gradient = host(gradient.expect("tracked"));
+    // Nothing else may hold the parameters while they are written in place.
+    drop(tracked);
+    training.descend(&gradient, config.ema_decay);
     Ok(value)
 }
 

@@ -50,6 +50,16 @@ impl Kernel {
     pub fn outputs(&self, dim: usize) -> usize {
         dim + dim * usize::from(self.learned_variance) + usize::from(self.guidance.is_some())
     }
+
+    /// Whether two kernels are the same, with the same guidance function.
+    pub fn same(&self, other: &Self) -> bool {
+        let guidance = match (&self.guidance, &other.guidance) {
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            (None, None) => true,
+            _ => false,
+        };
+        guidance && self.units == other.units && self.learned_variance == other.learned_variance
+    }
 }
 
 /// Mean and, where the variance is learned, log σ − log σ_k of steps, [steps, paths, dim] each.

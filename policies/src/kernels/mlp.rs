@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::math::Activation;
 use super::parallel::for_each;
-use super::pass::{self, Net, PackedWeights, Workspace};
+use super::pass::{self, Net, PackedWeights, Workspace, sized};
 
 /// Shape of a multilayer perceptron whose parameters lie in one flat vector.
 ///
@@ -118,7 +118,7 @@ pub fn forward(
         "parameters of {spec:?}"
     );
     assert_eq!(input.len() % spec.inputs(), 0, "input of {spec:?}");
-    let mut packed = PackedWeights::default();
+    let mut packed = PackedWeights::take();
     packed.pack_forward(&layers, parameters);
     let net = Net {
         spec,
@@ -140,6 +140,7 @@ pub fn forward(
     for_each(jobs, |((x, y), work)| {
         pass::forward(net, x, y, work, keep);
     });
+    packed.give_back();
     let kept = Kept {
         rows_per_shard: per_shard,
         shards: Mutex::new(shards),
@@ -160,7 +161,7 @@ pub fn backward(
     wants_input: bool,
 ) -> (Vec<f32>, Option<Vec<f32>>) {
     let layers = spec.layers();
-    let mut packed = PackedWeights::default();
+    let mut packed = PackedWeights::take();
     packed.pack_backward(&layers, parameters, wants_input);
     let net = Net {
         spec,
@@ -170,26 +171,28 @@ pub fn backward(
     };
     let per_shard = kept.rows_per_shard;
     let mut shards = kept.shards.lock().unwrap_or_else(|e| e.into_inner());
-    let mut partial: Vec<Vec<f32>> = shards.iter().map(|_| vec![0.0; parameters.len()]).collect();
     let mut input_gradient = vec![0.0; if wants_input { input.len() } else { 0 }];
     let mut inputs_out = input_gradient.chunks_mut(per_shard * spec.inputs());
     let jobs: Vec<_> = shards
         .iter_mut()
-        .zip(&mut partial)
         .zip(input.chunks(per_shard * spec.inputs()))
         .zip(output_gradient.chunks(per_shard * spec.outputs()))
         .map(|job| (job, inputs_out.next().unwrap_or_default()))
         .collect();
-    for_each(jobs, |((((work, gradient), x), dy), dx)| {
-        pass::backward(net, x, work, dy, dx, gradient);
+    for_each(jobs, |(((work, x), dy), dx)| {
+        let mut gradient = std::mem::take(&mut work.gradient);
+        let own = sized(&mut gradient, parameters.len());
+        pass::backward(net, x, work, dy, dx, own);
+        work.gradient = gradient;
     });
-    let mut partial = partial.into_iter();
-    let mut total = partial
-        .next()
-        .unwrap_or_else(|| vec![0.0; parameters.len()]);
-    for other in partial {
-        for (t, o) in total.iter_mut().zip(&other) {
-            *t += o;
+    packed.give_back();
+    let mut total = vec![0.0; parameters.len()];
+    for (index, shard) in shards.iter().enumerate() {
+        let own = &shard.gradient[..parameters.len()];
+        if index == 0 {
+            total.copy_from_slice(own);
+        } else {
+            total.iter_mut().zip(own).for_each(|(t, o)| *t += o);
         }
     }
     (total, wants_input.then_some(input_gradient))

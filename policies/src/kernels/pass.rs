@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::mlp::{LayerOffsets, MlpSpec};
-use super::product::{Layout, Packed, matmul};
+use super::product::{Layout, Packed, Right, matmul};
 use super::rows;
 
 /// A network's weights, packed for both directions.
@@ -14,10 +14,27 @@ pub struct PackedWeights {
 }
 
 impl PackedWeights {
+    /// Returns spare buffers, or new ones; what they hold is stale.
+    pub fn take() -> Self {
+        let mut spare = SPARE_WEIGHTS.lock().unwrap_or_else(|e| e.into_inner());
+        spare.pop().unwrap_or_default()
+    }
+
+    /// Keeps the buffers for the next [`Self::take`].
+    pub fn give_back(self) {
+        let mut spare = SPARE_WEIGHTS.lock().unwrap_or_else(|e| e.into_inner());
+        if spare.len() < MOST_SPARE_WEIGHTS {
+            spare.push(self);
+        }
+    }
+
     /// Packs the weights for [`forward`].
     pub fn pack_forward(&mut self, layers: &[LayerOffsets], parameters: &[f32]) {
         self.forward.resize_with(layers.len(), Packed::default);
         for (layer, packed) in layers.iter().zip(&mut self.forward) {
+            if layer.shape[1] == 1 {
+                continue;
+            }
             let weight = &parameters[layer.weight..layer.bias];
             packed.pack(layer.shape, (weight, Layout::Plain));
         }
@@ -54,6 +71,15 @@ pub struct Net<'a> {
 }
 
 impl<'a> Net<'a> {
+    /// A layer's weights as the right operand of [`forward`]: one column is a vector and is read where it lies.
+    fn weight(&self, i: usize) -> Right<'a> {
+        let layer = &self.layers[i];
+        match layer.shape[1] {
+            1 => Right::Plain(&self.parameters[layer.weight..layer.bias], layer.shape),
+            _ => Right::Packed(&self.packed.forward[i]),
+        }
+    }
+
     fn bias(&self, layer: &LayerOffsets) -> &'a [f32] {
         &self.parameters[layer.bias..layer.bias + layer.shape[1]]
     }
@@ -73,11 +99,14 @@ pub struct Workspace {
     hidden: Vec<Vec<f32>>,
     inverse: Vec<Vec<f32>>,
     delta: [Vec<f32>; 2],
-    panel: Packed,
+    /// A shard's gradient, for callers that add several.
+    pub gradient: Vec<f32>,
 }
 
 static SPARE: Mutex<Vec<Workspace>> = Mutex::new(Vec::new());
+static SPARE_WEIGHTS: Mutex<Vec<PackedWeights>> = Mutex::new(Vec::new());
 const MOST_SPARE: usize = 128;
+const MOST_SPARE_WEIGHTS: usize = 8;
 
 impl Workspace {
     /// Returns a spare workspace, or a new one.
@@ -105,6 +134,17 @@ pub fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
 
 /// Computes `output` [rows, outputs] from `input` [rows, inputs]; with `keep`, `work` holds what [`backward`] needs.
 pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Workspace, keep: bool) {
+    forward_at(net, input, output, work, keep.then_some(0));
+}
+
+/// As [`forward`]; what [`backward`] needs is kept from row `keep` on, so that several passes fill one workspace.
+pub fn forward_at(
+    net: Net<'_>,
+    input: &[f32],
+    output: &mut [f32],
+    work: &mut Workspace,
+    keep: Option<usize>,
+) {
     let rows = input.len() / net.spec.inputs();
     let last = net.layers.len() - 1;
     for buffers in [&mut work.z, &mut work.hidden, &mut work.inverse] {
@@ -112,21 +152,23 @@ pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Works
             buffers.resize_with(last, Vec::new);
         }
     }
+    let (at, keep) = (keep.unwrap_or(0), keep.is_some());
     for (i, layer) in net.layers[..last].iter().enumerate() {
-        let length = rows * layer.shape[1];
+        let part = at * layer.shape[1]..(at + rows) * layer.shape[1];
+        let before = at * layer.shape[0]..(at + rows) * layer.shape[0];
         let (done, todo) = work.z.split_at_mut(i);
         // Without `keep`, values stay where their products were.
         let source = match i {
             0 => input,
-            _ if keep => &work.hidden[i - 1],
-            _ => &done[i - 1],
+            _ if keep => &work.hidden[i - 1][before],
+            _ => &done[i - 1][before],
         };
-        let z = sized(&mut todo[0], length);
-        let weight = &net.packed.forward[i];
-        matmul(rows, (source, Layout::Plain), weight, z, false);
+        let z = &mut sized(&mut todo[0], part.end)[part.clone()];
+        let left = (source, Layout::Plain);
+        matmul(rows, left, net.weight(i), z, false);
         let (hidden, inverse): (&mut [f32], &mut [f32]) = if keep {
-            let inverse = sized(&mut work.inverse[i], rows);
-            (sized(&mut work.hidden[i], length), inverse)
+            let inverse = &mut sized(&mut work.inverse[i], at + rows)[at..];
+            (&mut sized(&mut work.hidden[i], part.end)[part], inverse)
         } else {
             Default::default()
         };
@@ -135,16 +177,17 @@ pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Works
         rows::forward(activation, bias, norm, z, hidden, inverse);
     }
     let layer = &net.layers[last];
+    let before = at * layer.shape[0]..(at + rows) * layer.shape[0];
     let source: &[f32] = match last {
         0 => input,
-        _ if keep => &work.hidden[last - 1],
-        _ => &work.z[last - 1],
+        _ if keep => &work.hidden[last - 1][before],
+        _ => &work.z[last - 1][before],
     };
     for row in output.chunks_exact_mut(layer.shape[1]) {
         row.copy_from_slice(net.bias(layer));
     }
-    let weight = &net.packed.forward[last];
-    matmul(rows, (source, Layout::Plain), weight, output, true);
+    let left = (source, Layout::Plain);
+    matmul(rows, left, net.weight(last), output, true);
 }
 
 /// Overwrites `gradient` with the gradient of the parameters and, unless it is empty, `input_gradient` [rows, inputs].
@@ -158,15 +201,45 @@ pub fn backward(
     input_gradient: &mut [f32],
     gradient: &mut [f32],
 ) {
+    let kept = (0, false);
+    backward_at(
+        net,
+        input,
+        (work, kept),
+        output_gradient,
+        input_gradient,
+        gradient,
+    );
+}
+
+/// As [`backward`] on what was kept from a row on; with `accumulate`, adds to `gradient`, which may be empty when it is not
+/// wanted.
+///
+/// `kept` is (workspace, (first row, accumulate)).
+pub fn backward_at(
+    net: Net<'_>,
+    input: &[f32],
+    (work, (at, accumulate)): (&mut Workspace, (usize, bool)),
+    output_gradient: &[f32],
+    input_gradient: &mut [f32],
+    gradient: &mut [f32],
+) {
     let rows = input.len() / net.spec.inputs();
     let last = net.layers.len() - 1;
     let [current, next] = &mut work.delta;
     let (mut current, mut next) = (current, next);
+    let mut unwanted = Vec::new();
     for (i, layer) in net.layers.iter().enumerate().rev() {
         let [inputs, outputs] = layer.shape;
-        let (weight_gradient, own) =
-            gradient[layer.weight..layer.end].split_at_mut(layer.bias - layer.weight);
-        own.fill(0.0);
+        let (weight_gradient, own) = if gradient.is_empty() {
+            unwanted.resize(layer.end - layer.bias, 0.0);
+            (&mut [][..], &mut unwanted[..layer.end - layer.bias])
+        } else {
+            gradient[layer.weight..layer.end].split_at_mut(layer.bias - layer.weight)
+        };
+        if !accumulate {
+            own.fill(0.0);
+        }
         let (bias, norm) = own.split_at_mut(outputs);
         let delta: &[f32] = if i == last {
             for row in output_gradient.chunks_exact(outputs) {
@@ -176,16 +249,21 @@ pub fn backward(
             }
             output_gradient
         } else {
-            let (z, inverse) = (&work.z[i], &work.inverse[i]);
+            let (z, inverse) = (&work.z[i][at * outputs..], &work.inverse[i][at..]);
             let delta = sized(current, rows * outputs);
             let own = [bias, norm];
             rows::backward(net.spec.activation, net.norm(layer), z, inverse, delta, own);
             delta
         };
-        let source: &[f32] = if i == 0 { input } else { &work.hidden[i - 1] };
-        work.panel.pack([rows, outputs], (delta, Layout::Plain));
-        let left = (source, Layout::Transposed);
-        matmul(inputs, left, &work.panel, weight_gradient, false);
+        if !weight_gradient.is_empty() {
+            let source: &[f32] = match i {
+                0 => input,
+                _ => &work.hidden[i - 1][at * inputs..(at + rows) * inputs],
+            };
+            let left = (source, Layout::Transposed);
+            let right = Right::Plain(delta, [rows, outputs]);
+            matmul(inputs, left, right, weight_gradient, accumulate);
+        }
         let before: &mut [f32] = if i > 0 {
             sized(next, rows * inputs)
         } else {

@@ -1,18 +1,22 @@
-//! Row-major matrix products with the right operand packed beforehand.
+//! Row-major matrix products, the right operand packed beforehand or as it lies.
 //!
-//! A packed matrix is cut into panels of 64 columns, the rest into panels of 16 padded with zeros; a tile of up to six rows
-//! times one panel stays in registers for the whole reduction. Every element is one chain of multiply-adds over the
-//! reduced index, in order, whatever the number of rows: a row's bytes depend neither on the other rows nor on threads, and
-//! are the same on every instruction set with fused multiply-add.
+//! A packed matrix is cut into panels of 32 columns, which fit the first cache up to 256 rows, the rest into panels of 16 padded
+//! with zeros; a tile of up to fourteen rows times one panel stays in registers for the whole reduction. Every element is one
+//! chain of multiply-adds over the reduced index, in order, whatever the number of rows (a single column read as it lies: sixteen
+//! chains): a row's bytes depend neither on the other rows nor on threads, and are the same on every instruction set with fused
+//! multiply-add.
+
+mod column;
+#[cfg(test)]
+mod tests;
 
 use multiversion::multiversion;
-#[cfg(target_arch = "x86_64")]
-use multiversion::target::selected_target;
 
+use super::math::{fused, multiply_add};
 #[cfg(target_arch = "x86_64")]
 use super::wide;
 
-const WIDE: usize = 64;
+const WIDE: usize = 32;
 const NARROW: usize = 16;
 
 /// How a matrix is read.
@@ -61,6 +65,13 @@ impl Packed {
             rest = next;
             let valid = width.min(n - first);
             match layout {
+                Layout::Plain if valid == WIDE => {
+                    let (rows, _) = panel.as_chunks_mut::<WIDE>();
+                    for (row, out) in rows.iter_mut().enumerate() {
+                        let from = matrix[row * n + first..].first_chunk();
+                        *out = *from.expect("whole panels");
+                    }
+                }
                 Layout::Plain => {
                     for (row, out) in panel.chunks_exact_mut(width).enumerate() {
                         let start = row * n + first;
@@ -116,11 +127,6 @@ fn transpose([k, width]: [usize; 2], columns: &[f32], panel: &mut [f32]) {
             }
         }
     }
-}
-
-#[inline(always)]
-fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
 /// The sums of one tile: R rows of the left operand times N columns of a panel.
@@ -204,16 +210,17 @@ fn rows_of<const R: usize, const N: usize, const FUSED: bool>(
     }
 }
 
-/// All rows times one panel, in sub-panels of N columns.
+/// All rows times one panel of `columns` columns, whose rows lie `width` apart and start at `start`, in sub-panels of N columns.
 #[inline(always)]
 fn panel_product<const R: usize, const N: usize, const FUSED: bool>(
     left: Left<'_>,
-    (panel, width): (&[f32], usize),
+    (panel, width, start): (&[f32], usize, usize),
+    columns: usize,
     (out, n, first): (&mut [f32], usize, usize),
     accumulate: bool,
 ) {
-    for column in (0..width.min(n - first)).step_by(N) {
-        let panel = (panel, width, column);
+    for column in (0..columns.min(n - first)).step_by(N) {
+        let panel = (panel, width, start + column);
         let (mut row, start) = (0, first + column);
         while row < left.m {
             let block = (&mut out[row * n + start..], n, n - start);
@@ -246,27 +253,66 @@ fn portable(
     a: &[f32],
     [m, k]: [usize; 2],
     layout: Layout,
-    packed: &Packed,
+    right: &Right,
     out: &mut [f32],
     accumulate: bool,
 ) {
-    #[cfg(target_arch = "x86_64")]
-    const FUSED: bool = selected_target!().supports_feature_str("fma");
-    #[cfg(not(target_arch = "x86_64"))]
-    const FUSED: bool = cfg!(target_arch = "aarch64");
+    const FUSED: bool = fused!();
     let left = Left { a, m, k, layout };
-    let mut rest = &packed.values[..];
-    for (first, width) in panels(packed.n) {
-        let (panel, next) = rest.split_at(width * packed.k);
-        rest = next;
-        let out = (&mut *out, packed.n, first);
-        panel_product::<4, NARROW, FUSED>(left, (panel, width), out, accumulate);
+    let n = right.shape()[1];
+    let mut start = 0;
+    for (first, width) in panels(n) {
+        let out = (&mut *out, n, first);
+        match *right {
+            Right::Packed(packed) => {
+                let panel = (&packed.values[start..start + width * k], width, 0);
+                panel_product::<4, NARROW, FUSED>(left, panel, width, out, accumulate);
+            }
+            Right::Plain(values, _) if first + width <= n => {
+                let panel = (&values[..k * n], n, first);
+                panel_product::<4, NARROW, FUSED>(left, panel, width, out, accumulate);
+            }
+            Right::Plain(values, _) => {
+                let mut padded = vec![0.0; k * NARROW];
+                let rows = padded.chunks_exact_mut(NARROW);
+                for (to, from) in rows.zip(values.chunks_exact(n)) {
+                    to[..n - first].copy_from_slice(&from[first..]);
+                }
+                let panel = (&padded[..], NARROW, 0);
+                panel_product::<4, NARROW, FUSED>(left, panel, width, out, accumulate);
+            }
+        }
+        start += width * k;
+    }
+}
+
+/// The right operand of a product.
+#[derive(Clone, Copy)]
+pub enum Right<'a> {
+    /// Packed beforehand: for operands that are used again.
+    Packed(&'a Packed),
+    /// Values [k, n] as they lie: for operands that are used once.
+    Plain(&'a [f32], [usize; 2]),
+}
+
+impl Right<'_> {
+    fn shape(&self) -> [usize; 2] {
+        match self {
+            Right::Packed(packed) => packed.shape(),
+            Right::Plain(_, shape) => *shape,
+        }
+    }
+}
+
+impl<'a> From<&'a Packed> for Right<'a> {
+    fn from(packed: &'a Packed) -> Self {
+        Right::Packed(packed)
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-fn avx512(left: Left<'_>, packed: &Packed, out: &mut [f32], accumulate: bool) {
+fn avx512(left: Left<'_>, right: Right<'_>, out: &mut [f32], accumulate: bool) {
     let Left { a, m, k, layout } = left;
     let left = wide::Left {
         values: a,
@@ -275,13 +321,27 @@ fn avx512(left: Left<'_>, packed: &Packed, out: &mut [f32], accumulate: bool) {
             Layout::Transposed => [1, m],
         },
     };
-    let mut rest = &packed.values[..];
-    for (first, width) in panels(packed.n) {
-        let (panel, next) = rest.split_at(width * packed.k);
-        rest = next;
-        let out = (&mut out[first..], packed.n, width.min(packed.n - first));
+    let n = right.shape()[1];
+    let mut start = 0;
+    for (first, width) in panels(n) {
+        let valid = width.min(n - first);
+        let (values, step) = match right {
+            Right::Packed(packed) => (&packed.values[start..start + width * k], width),
+            Right::Plain(values, _) => (values.get(first..).unwrap_or_default(), n),
+        };
+        start += width * k;
+        // A packed panel is padded with zeros, so that all of it can be read.
+        let packed = matches!(right, Right::Packed(_));
+        let panel = wide::Right {
+            values,
+            k,
+            step,
+            columns: if packed { width } else { valid },
+            valid,
+        };
+        let out = (&mut out[first..], n);
         if width == WIDE {
-            wide::panel::<6, 4>(left, m, panel, out, accumulate);
+            wide::panel::<14, 2>(left, m, panel, out, accumulate);
         } else {
             wide::panel::<12, 1>(left, m, panel, out, accumulate);
         }
@@ -291,21 +351,28 @@ fn avx512(left: Left<'_>, packed: &Packed, out: &mut [f32], accumulate: bool) {
 /// Computes `output = a · b` or, with `accumulate`, `output += a · b`.
 ///
 /// # Shapes
-/// `a` is stored as [m, k] (or [k, m] when `Transposed`), `b` is packed from [k, n], `output` is [m, n].
+/// `a` is stored as [m, k] (or [k, m] when `Transposed`), `b` is [k, n], `output` is [m, n].
 ///
 /// # Panics
 /// When a slice is shorter than its shape.
-pub fn matmul(
+pub fn matmul<'a>(
     m: usize,
     (a, layout): (&[f32], Layout),
-    b: &Packed,
+    b: impl Into<Right<'a>>,
     output: &mut [f32],
     accumulate: bool,
 ) {
+    let b = b.into();
     let [k, n] = b.shape();
     assert!(a.len() >= m * k && output.len() >= m * n);
+    if let Right::Plain(values, _) = b {
+        assert!(values.len() >= k * n);
+    }
     if m == 0 || n == 0 {
         return;
+    }
+    if let (Right::Plain(values, _), 1) = (b, n) {
+        return column::column(&Left { a, m, k, layout }, values, output, accumulate);
     }
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f") {
@@ -313,97 +380,5 @@ pub fn matmul(
         // SAFETY: the CPU has AVX-512, asked a line above.
         return unsafe { avx512(left, b, output, accumulate) };
     }
-    portable(a, [m, k], layout, b, output, accumulate);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::noise::Noise;
-
-    fn reference(
-        shape: [usize; 3],
-        a: impl Fn(usize, usize) -> f32,
-        b: impl Fn(usize, usize) -> f32,
-    ) -> Vec<f64> {
-        let [m, k, n] = shape;
-        let element = |i: usize, c: usize| -> f64 {
-            (0..k)
-                .map(|j| f64::from(a(i, j)) * f64::from(b(j, c)))
-                .sum()
-        };
-        (0..m * n).map(|e| element(e / n, e % n)).collect()
-    }
-
-    #[test]
-    fn products_of_odd_sizes_agree_with_f64_in_every_layout() {
-        let mut noise = Noise::keyed(1, "products", 0);
-        for [m, k, n] in [
-            [1, 1, 1],
-            [1, 87, 256],
-            [7, 14, 3],
-            [13, 33, 64],
-            [6, 5, 79],
-            [64, 100, 130],
-            [0, 4, 5],
-            [5, 0, 4],
-        ] {
-            let (a, b) = (noise.normals(m * k, 1), noise.normals(k * n, 1));
-            for a_layout in [Layout::Plain, Layout::Transposed] {
-                for b_layout in [Layout::Plain, Layout::Transposed] {
-                    let at = |i: usize, j: usize| match a_layout {
-                        Layout::Plain => a[i * k + j],
-                        Layout::Transposed => a[j * m + i],
-                    };
-                    let bt = |j: usize, c: usize| match b_layout {
-                        Layout::Plain => b[j * n + c],
-                        Layout::Transposed => b[c * k + j],
-                    };
-                    let expected = reference([m, k, n], at, bt);
-                    let packed = Packed::new([k, n], (&b, b_layout));
-                    for (start, accumulate) in [(0.0, false), (0.5, true)] {
-                        let mut out = vec![if accumulate { 0.5 } else { f32::NAN }; m * n];
-                        matmul(m, (&a, a_layout), &packed, &mut out, accumulate);
-                        for (x, y) in out.iter().zip(&expected) {
-                            assert!((f64::from(*x) - y - start).abs() < 1e-4, "{m} {k} {n}");
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_instruction_set_gives_the_same_bytes() {
-        let mut noise = Noise::keyed(3, "products", 0);
-        for [m, k, n] in [[7, 33, 150], [64, 14, 3], [13, 128, 64]] {
-            let (a, b) = (noise.normals(m * k, 1), noise.normals(k * n, 1));
-            let packed = Packed::new([k, n], (&b, Layout::Plain));
-            for layout in [Layout::Plain, Layout::Transposed] {
-                let (mut chosen, mut plain) = (vec![0.5; m * n], vec![0.5; m * n]);
-                matmul(m, (&a, layout), &packed, &mut chosen, true);
-                portable(&a, [m, k], layout, &packed, &mut plain, true);
-                assert_eq!(chosen, plain);
-            }
-        }
-    }
-
-    #[test]
-    fn a_rows_bytes_do_not_depend_on_the_other_rows() {
-        let mut noise = Noise::keyed(2, "products", 0);
-        let (a, b) = (noise.normals(23, 50), noise.normals(50, 70));
-        let packed = Packed::new([50, 70], (&b, Layout::Plain));
-        let run = |a: &[f32]| {
-            let mut out = vec![0.0; a.len() / 50 * 70];
-            matmul(a.len() / 50, (a, Layout::Plain), &packed, &mut out, false);
-            out
-        };
-        let together = run(&a);
-        for row in 0..23 {
-            assert_eq!(
-                run(&a[row * 50..(row + 1) * 50]),
-                together[row * 70..(row + 1) * 70]
-            );
-        }
-    }
+    portable(a, [m, k], layout, &b, output, accumulate);
 }

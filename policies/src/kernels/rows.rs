@@ -6,7 +6,7 @@
 use multiversion::multiversion;
 
 use super::math::{
-    Activation, gelu, gelu_slope, mish, mish_slope, relu, relu_slope, silu, silu_slope,
+    Activation, fused, gelu, gelu_slope, mish, mish_slope, relu, relu_slope, silu, silu_slope,
 };
 
 const EPSILON: f32 = 1e-5;
@@ -64,11 +64,12 @@ pub fn forward(
     hidden: &mut [f32],
     inverse: &mut [f32],
 ) {
+    const FUSED: bool = fused!();
     match activation {
         Activation::Relu => forward_with(relu, bias, norm, z, hidden, inverse),
-        Activation::Silu => forward_with(silu, bias, norm, z, hidden, inverse),
-        Activation::Mish => forward_with(mish, bias, norm, z, hidden, inverse),
-        Activation::Gelu => forward_with(gelu, bias, norm, z, hidden, inverse),
+        Activation::Silu => forward_with(silu::<FUSED>, bias, norm, z, hidden, inverse),
+        Activation::Mish => forward_with(mish::<FUSED>, bias, norm, z, hidden, inverse),
+        Activation::Gelu => forward_with(gelu::<FUSED>, bias, norm, z, hidden, inverse),
     }
 }
 
@@ -85,34 +86,41 @@ fn forward_with(
     let (gain, shift) = norm.split_at(norm.len() / 2);
     let (mut hidden, mut inverse) = (hidden.chunks_exact_mut(width), inverse.iter_mut());
     for row in z.chunks_exact_mut(width) {
-        for (z, b) in row.iter_mut().zip(bias) {
-            *z += b;
-        }
         let out = hidden.next();
-        if !norm.is_empty() {
-            let scale = normalize(row);
-            if let Some(slot) = inverse.next() {
-                *slot = scale;
-            }
+        if norm.is_empty() {
             match out {
                 Some(out) => {
-                    for (((h, &n), g), s) in out.iter_mut().zip(&*row).zip(gain).zip(shift) {
-                        *h = value(n * g + s);
+                    for ((h, z), b) in out.iter_mut().zip(row).zip(bias) {
+                        *z += b;
+                        *h = value(*z);
                     }
                 }
                 None => {
-                    for ((n, g), s) in row.iter_mut().zip(gain).zip(shift) {
-                        *n = value(*n * g + s);
+                    for (z, b) in row.iter_mut().zip(bias) {
+                        *z = value(*z + b);
                     }
                 }
             }
-        } else if let Some(out) = out {
-            for (h, &z) in out.iter_mut().zip(&*row) {
-                *h = value(z);
+            continue;
+        }
+        for (z, b) in row.iter_mut().zip(bias) {
+            *z += b;
+        }
+        let scale = normalize(row);
+        if let Some(slot) = inverse.next() {
+            *slot = scale;
+        }
+        let affine = gain.iter().zip(shift);
+        match out {
+            Some(out) => {
+                for ((h, &n), (g, s)) in out.iter_mut().zip(&*row).zip(affine) {
+                    *h = value(n * g + s);
+                }
             }
-        } else {
-            for z in row {
-                *z = value(*z);
+            None => {
+                for (n, (g, s)) in row.iter_mut().zip(affine) {
+                    *n = value(*n * g + s);
+                }
             }
         }
     }
@@ -144,11 +152,12 @@ pub fn backward(
     delta: &mut [f32],
     own: [&mut [f32]; 2],
 ) {
+    const FUSED: bool = fused!();
     match activation {
         Activation::Relu => backward_with(relu_slope, norm, z, inverse, delta, own),
-        Activation::Silu => backward_with(silu_slope, norm, z, inverse, delta, own),
-        Activation::Mish => backward_with(mish_slope, norm, z, inverse, delta, own),
-        Activation::Gelu => backward_with(gelu_slope, norm, z, inverse, delta, own),
+        Activation::Silu => backward_with(silu_slope::<FUSED>, norm, z, inverse, delta, own),
+        Activation::Mish => backward_with(mish_slope::<FUSED>, norm, z, inverse, delta, own),
+        Activation::Gelu => backward_with(gelu_slope::<FUSED>, norm, z, inverse, delta, own),
     }
 }
 
@@ -168,8 +177,9 @@ fn backward_with(
     let mut scales = inverse.iter();
     for (row, kept) in delta.chunks_exact_mut(width).zip(z.chunks_exact(width)) {
         if norm.is_empty() {
-            for (d, &z) in row.iter_mut().zip(kept) {
+            for ((d, &z), b) in row.iter_mut().zip(kept).zip(bias_gradient.iter_mut()) {
                 *d *= slope(z);
+                *b += *d;
             }
         } else {
             let own = gain_gradient.iter_mut().zip(shift_gradient.iter_mut());
@@ -188,9 +198,9 @@ fn backward_with(
             for (d, n) in row.iter_mut().zip(kept) {
                 *d = scale * (*d - mean - n * product);
             }
-        }
-        for (b, d) in bias_gradient.iter_mut().zip(&*row) {
-            *b += d;
+            for (b, d) in bias_gradient.iter_mut().zip(&*row) {
+                *b += d;
+            }
         }
     }
 }

@@ -40,6 +40,16 @@ impl Packing {
         }
     }
 
+    /// Returns the shape.
+    pub fn spec(&self) -> &MlpSpec {
+        &self.spec
+    }
+
+    /// Packs the weights for [`pass::backward`] with the input's gradient.
+    pub fn pack_for_input(&mut self, parameters: &[f32]) {
+        self.weights.pack_backward(&self.layers, parameters, true);
+    }
+
     /// Returns the network of these weights and the parameters they were packed from.
     pub fn net<'a>(&'a self, parameters: &'a [f32]) -> Net<'a> {
         Net {

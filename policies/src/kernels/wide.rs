@@ -1,4 +1,4 @@
-//! Tiles of a matrix product in AVX-512 registers: up to six rows times 64 columns, or twelve times 16.
+//! Tiles of a matrix product in AVX-512 registers: up to fourteen rows times 32 columns, or twelve times 16.
 //!
 //! Written with intrinsics because the accumulators must stay in registers, which the compiler does not do reliably with arrays of
 //! floats. The order of operations is that of the portable tile.
@@ -19,7 +19,22 @@ pub struct Left<'a> {
     pub steps: [usize; 2],
 }
 
-/// Multiplies `rows` rows of `left` by one panel [k, 16 · C], of which `valid` columns exist.
+/// Columns of the right operand: row j of `k` is at `j · step`; of 16 · C columns those before `columns` can be read.
+#[derive(Clone, Copy)]
+pub struct Right<'a> {
+    /// Values.
+    pub values: &'a [f32],
+    /// Rows.
+    pub k: usize,
+    /// Distance of neighbouring rows.
+    pub step: usize,
+    /// Columns that can be read.
+    pub columns: usize,
+    /// Columns of the product.
+    pub valid: usize,
+}
+
+/// Multiplies `rows` rows of `left` by a panel of 16 · C columns.
 ///
 /// `out` starts at the panel's first column of row 0, its rows lie `stride` apart.
 ///
@@ -29,87 +44,116 @@ pub struct Left<'a> {
 pub fn panel<const R: usize, const C: usize>(
     left: Left<'_>,
     rows: usize,
-    panel: &[f32],
-    (out, stride, valid): (&mut [f32], usize, usize),
+    right: Right<'_>,
+    (out, stride): (&mut [f32], usize),
     accumulate: bool,
 ) {
-    let k = panel.len() / (C * LANES);
+    let Right { k, valid, .. } = right;
     if rows == 0 || valid == 0 {
         return;
     }
     let last = (rows - 1) * left.steps[0] + k.saturating_sub(1) * left.steps[1];
     assert!(k == 0 || left.values.len() > last);
+    assert!(k == 0 || right.values.len() >= (k - 1) * right.step + right.columns);
+    assert!(right.columns <= C * LANES);
     assert!(out.len() >= (rows - 1) * stride + valid && valid <= C * LANES);
+    // As many tiles as R rows need, of nearly equal height: a low tile at the end would wait for the panel.
+    let tiles = rows.div_ceil(R);
     let mut row = 0;
-    while row < rows {
+    for index in 0..tiles {
+        let end = rows * (index + 1) / tiles;
         let from = Left {
             values: left.values.get(row * left.steps[0]..).unwrap_or_default(),
             steps: left.steps,
         };
-        let to = (&mut out[row * stride..], stride, valid);
+        let to = (&mut out[row * stride..], stride);
         // SAFETY: the assertions above hold for every row and every reduced index; each tile covers rows below `rows`.
-        row += unsafe {
-            match rows - row {
-                n if n >= R => {
-                    tile::<R, C>(k, from, panel, to, accumulate);
-                    R
-                }
-                4.. => {
-                    tile::<4, C>(k, from, panel, to, accumulate);
-                    4
-                }
-                2.. => {
-                    tile::<2, C>(k, from, panel, to, accumulate);
-                    2
-                }
-                _ => {
-                    tile::<1, C>(k, from, panel, to, accumulate);
-                    1
-                }
+        unsafe { tile_of::<R, C>(end - row, from, right, to, accumulate) };
+        row = end;
+    }
+}
+
+/// One tile of `rows` ≤ R ≤ 12 rows.
+///
+/// # Safety
+/// As for [`tile`].
+#[target_feature(enable = "avx512f")]
+unsafe fn tile_of<const R: usize, const C: usize>(
+    rows: usize,
+    left: Left<'_>,
+    right: Right<'_>,
+    (out, stride): (&mut [f32], usize),
+    accumulate: bool,
+) {
+    macro_rules! heights {
+        ($($height:literal)*) => {
+            match rows {
+                // Heights above R are never asked for; the guard keeps them from being compiled.
+                $($height if $height <= R => {
+                    // SAFETY: the caller vouches for it.
+                    unsafe { tile::<$height, C>(left, right, (out, stride), accumulate) }
+                })*
+                _ => unreachable!("a tile has at most {R} rows"),
             }
         };
     }
+    heights!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+}
+
+/// Lanes of column block `c` that exist.
+#[inline(always)]
+fn lanes(valid: usize, c: usize) -> u16 {
+    let present = valid.saturating_sub(c * LANES).min(LANES);
+    (((1u32 << present) - 1) & 0xffff) as u16
 }
 
 /// One tile of R rows.
 ///
 /// # Safety
-/// `left` must hold R rows of k values, `panel` [k, 16 · C], and `out` R rows of `valid` ≤ 16 · C values.
+/// `left` must hold R rows of k values, `right` what it says, and `out` R rows of `valid` ≤ 16 · C values.
 #[target_feature(enable = "avx512f")]
 unsafe fn tile<const R: usize, const C: usize>(
-    k: usize,
     left: Left<'_>,
-    panel: &[f32],
-    (out, stride, valid): (&mut [f32], usize, usize),
+    right: Right<'_>,
+    (out, stride): (&mut [f32], usize),
     accumulate: bool,
 ) {
     let [row_step, column_step] = left.steps;
-    let (values, panel, out) = (left.values.as_ptr(), panel.as_ptr(), out.as_mut_ptr());
+    let (values, panel, out) = (
+        left.values.as_ptr(),
+        right.values.as_ptr(),
+        out.as_mut_ptr(),
+    );
     let mut sums = [[_mm512_setzero_ps(); C]; R];
-    for j in 0..k {
-        let mut columns: [__m512; C] = [_mm512_setzero_ps(); C];
-        for (c, column) in columns.iter_mut().enumerate() {
-            // SAFETY: row j of the panel holds 16 · C values.
-            *column = unsafe { _mm512_loadu_ps(panel.add((j * C + c) * LANES)) };
-        }
-        for (r, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: r < R and j < k, which the caller vouches for.
-            let value = _mm512_set1_ps(unsafe { *values.add(r * row_step + j * column_step) });
-            for (sum, column) in sums.iter_mut().zip(columns) {
-                *sum = _mm512_fmadd_ps(value, column, *sum);
+    macro_rules! reduce {
+        ($load:expr) => {
+            for j in 0..right.k {
+                let mut columns: [__m512; C] = [_mm512_setzero_ps(); C];
+                for (c, column) in columns.iter_mut().enumerate() {
+                    // SAFETY: row j of the panel holds `columns` values; the mask leaves out the others.
+                    *column = unsafe { $load(panel.wrapping_add(j * right.step + c * LANES), c) };
+                }
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    // SAFETY: r < R and j < k, which the caller vouches for.
+                    let value = _mm512_set1_ps(unsafe { *values.add(r * row_step + j * column_step) });
+                    for (sum, column) in sums.iter_mut().zip(columns) {
+                        *sum = _mm512_fmadd_ps(value, column, *sum);
+                    }
+                }
             }
-        }
+        };
+    }
+    if right.columns == C * LANES {
+        reduce!(|from, _| _mm512_loadu_ps(from));
+    } else {
+        reduce!(|from, c| _mm512_maskz_loadu_ps(lanes(right.columns, c), from));
     }
     for (r, sums) in sums.iter().enumerate() {
         for (c, &sum) in sums.iter().enumerate() {
-            let present = valid.saturating_sub(c * LANES).min(LANES);
-            if present == 0 {
-                break;
-            }
-            let mask = (((1u32 << present) - 1) & 0xffff) as u16;
+            let mask = lanes(right.valid, c);
             // SAFETY: the mask leaves out columns from `valid` on; the caller vouches for the rest.
             unsafe {
-                let place = out.add(r * stride + c * LANES);
+                let place = out.wrapping_add(r * stride + c * LANES);
                 let sum = if accumulate {
                     _mm512_add_ps(_mm512_maskz_loadu_ps(mask, place), sum)
                 } else {

@@ -2,11 +2,7 @@
 //!
 //! `cargo bench -p tiltrl-policies --bench loops -- [--threads N] [--only NAME]` prints medians.
 
-use std::sync::Arc;
-
 use burn::tensor::Device;
-use tiltrl_policies::acting::FrozenPolicy;
-use tiltrl_policies::gaussian::GaussianDiffusion;
 use tiltrl_policies::iql::{Iql, IqlConfig, Transitions};
 use tiltrl_policies::kernels::adam::{Adam, AdamConfig};
 use tiltrl_policies::kernels::math::Activation;
@@ -16,19 +12,19 @@ use tiltrl_policies::kernels::pass::Net;
 use tiltrl_policies::kernels::train::{self, Descent, Packing, Pass, Task};
 use tiltrl_policies::nets::{Mlp, host};
 use tiltrl_policies::noise::Noise;
-use tiltrl_policies::schedule::{Prediction, Schedule, ScheduleKind};
 
-#[path = "../../benches/serve.rs"]
+mod paths;
+#[path = "../../../benches/serve.rs"]
 mod serve;
 use serve::Case;
 
-const ADAM: AdamConfig = AdamConfig {
+pub(crate) const ADAM: AdamConfig = AdamConfig {
     learning_rate: 3e-4,
     weight_decay: 0.0,
     max_gradient_norm: 0.0,
 };
 
-fn spec(activation: Activation, layer_norm: bool) -> MlpSpec {
+pub(crate) fn spec(activation: Activation, layer_norm: bool) -> MlpSpec {
     MlpSpec {
         sizes: vec![87, 256, 256, 256, 6],
         activation,
@@ -93,27 +89,7 @@ fn inference(rows: usize) -> Box<dyn FnMut()> {
             keep: false,
             pass: &mut pass,
         };
-        inside(|| train::forward(vec![task]));
-    })
-}
-
-/// 20 sequential denoising steps of 64 rows, noise drawn and added.
-fn denoising() -> Box<dyn FnMut()> {
-    let spec = spec(Activation::Silu, false);
-    let schedule = Schedule::new(ScheduleKind::Cosine, 20, Prediction::Velocity);
-    let model = GaussianDiffusion {
-        net: Mlp::new(spec, 1.0, &mut Noise::keyed(1, "bench", 0), &Device::flex()),
-        schedule: Arc::new(schedule.expect("memoryless")),
-        dim: 6,
-        condition_dim: 65,
-        exact: None,
-        kernel: tiltrl_policies::gaussian::Kernel::default(),
-    };
-    let frozen = FrozenPolicy::new(&model).expect("plain");
-    let mut noise = Noise::keyed(2, "bench", 0);
-    let condition = noise.normals(64, 65);
-    Box::new(move || {
-        std::hint::black_box(frozen.sample(&condition, &mut noise));
+        train::forward(vec![task]);
     })
 }
 
@@ -161,8 +137,12 @@ fn cases() -> Vec<Case> {
         ("infer_10", inference(10)),
         ("infer_256", inference(256)),
         ("infer_4096", inference(4096)),
-        ("rollout_64x20", denoising()),
+        ("rollout_64x20", paths::denoising()),
         ("iql", critic()),
+        ("prior_256", paths::prior()),
+        ("rtb_64x20", paths::stored()),
+        ("rtb_update", paths::update()),
+        ("evaluation_64x20", paths::evaluation()),
     ]
 }
 
