@@ -152,13 +152,31 @@ pub fn measure(problem: &Problem, model: &GaussianDiffusion, paths: usize, seed:
         let error = (log_mean_exp(&l) - problem.log_z[index]).abs();
         worst.log_z_error = worst.log_z_error.max(error);
         worst.ess = worst.ess.min(effective_share(&l));
-        let modes = problem.mode_mass_error(index, &samples);
+        let modes = problem.mode_mass_error(index, &many(problem, model, index, paths, &samples));
         worst.mode_error = worst.mode_error.max(modes);
         let [energy, floor] = distances(problem, index, &samples, &mut noise);
         worst.energy = worst.energy.max(energy);
         worst.floor = worst.floor.max(floor);
     }
     worst
+}
+
+/// Returns the samples with three times as many more where modes are counted: a mass of 5 % of 20,000 samples is uncertain
+/// by 3 % of itself.
+fn many(
+    problem: &Problem,
+    model: &GaussianDiffusion,
+    index: usize,
+    paths: usize,
+    samples: &[f64],
+) -> Vec<f64> {
+    let mut all = samples.to_vec();
+    if problem.modes[index].len() > 1 {
+        let mut noise = Noise::keyed(index as u64, "measure-modes", 0);
+        let more = host(model.sample(&problem.condition(index, 3 * paths), &mut noise));
+        all.extend(more.iter().map(|&v| f64::from(v)));
+    }
+    all
 }
 
 /// Samples compared by [`distances`].

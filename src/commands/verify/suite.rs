@@ -50,9 +50,9 @@ pub fn tasks() -> Vec<Task> {
         shaped("two moons, K = −2", two_moons, planar(1500)),
         shaped("rings, K = 4", two_rings, planar(2000)),
         exact("F2 far modes 0.9/0.1, K = 7", far, plain(1000, 256)),
-        exact("F2 three modes, K = 7", || three(7.0), plain(1000, 256)),
-        exact("F2 three modes, K = −7", || three(-7.0), plain(1000, 256)),
-        exact("F5 bandit, α = 0.5", contextual, conditional(4000)),
+        exact("F2 three modes, K = 7", || three(7.0), plain(1800, 256)),
+        exact("F2 three modes, K = −7", || three(-7.0), plain(1800, 256)),
+        exact("F5 bandit, α = 0.5", contextual, conditional(5000)),
         exact("F6 LQR, α = 0.3", regulator, conditional(500)),
         exact("F1 b = 1.5, c = 0", || linear(1.5, 0.0), plain(500, 128)),
         exact("F1 b = −2.5, c = 2", || linear(-2.5, 2.0), plain(800, 128)),
@@ -75,12 +75,13 @@ fn planar(updates: u64) -> Recipe {
     recipe.paths.data = 128;
     recipe.learning_rate = 3e-2;
     recipe.max_gradient_norm = 10.0;
+    recipe.shaping.huber = 2.0;
     recipe
 }
 
 /// Sharp shapes in the plane: Gaussian steps reach ESS/N 0.89 at best with T = 40 and 0.96 with T = 80 on the grid.
 fn sharp() -> Settings {
-    let mut settings = Settings::new(80, &[64, 64]);
+    let mut settings = Settings::new(80, &[64, 64, 64]);
     settings.kernel.waves = 4;
     settings
 }
