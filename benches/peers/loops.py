@@ -28,6 +28,7 @@ SHAPES = {
     "prior_256": (10, 2.85 * 256),
     "rtb_64x20": (3, 3.85 * 64 * 20),
     "rtb_update": (3, 3.85 * 64 * 20),
+    "rtb_public": (3, 3.85 * 64 * 20),
     "evaluation_64x20": (5, None),
 }
 NET = [87, 256, 256, 256, 6]
@@ -49,7 +50,7 @@ GOALS = {
     "rollout_64x20": 0.5,
     "iql": 0.7,
     "rtb_64x20": 0.8,
-    "rtb_update": 0.3,
+    "rtb_public": 0.3,
     "evaluation_64x20": 0.4,
 }
 
@@ -141,7 +142,12 @@ def implicit_q(torch, compiled):
 
 
 def case(torch, name, compiled, threads):
-    own = {"prior_256": paths.prior, "rtb_64x20": paths.stored, "rtb_update": paths.update}
+    own = {
+        "prior_256": paths.prior,
+        "rtb_64x20": paths.stored,
+        "rtb_update": paths.update,
+        "rtb_public": paths.public,
+    }
     if name in own:
         return own[name](torch, perceptron, compiled)
     if name.startswith("evaluation"):

@@ -2,7 +2,8 @@
 
 `rtb_64x20` is the update as we would write it in PyTorch: stored paths, all steps in one batch. `rtb_update` is a whole update in the
 way of the public code of the paper (arXiv:2405.20971): the posterior is sampled step by step with its graph, the prior is
-evaluated step by step beside it, one backward pass runs through all steps. Sizes and numbers of paths are ours.
+evaluated step by step beside it, one backward pass runs through all steps. Sizes and numbers of paths are ours. `rtb_public` has
+a twin critic as its reward and adds, as the public code does, the critic's scaled gradient to every step.
 """
 
 PATHS, GROUP, STEPS = 64, 8, 20
@@ -70,14 +71,28 @@ def stored(torch, perceptron, compiled):
     return step
 
 
-def update(torch, perceptron, compiled):
+def twin(torch, perceptron, compiled):
+    """The lower of two critics of 65 observations and 6 actions, and its gradient with respect to the actions."""
+    nets = [perceptron(torch, [71, 256, 256, 1], torch.nn.SiLU).requires_grad_(False) for _ in range(2)]
+    value = compiled(lambda pairs: torch.minimum(nets[0](pairs), nets[1](pairs))[:, 0])
+
+    def gradient(condition, x):
+        action = x.detach().requires_grad_()
+        return torch.autograd.grad(value(torch.cat([condition, action], 1)).sum(), action)[0]
+
+    return value, gradient
+
+
+def update(torch, perceptron, compiled, guided=False):
     """A whole update: 64 paths sampled with the graph of every step, the prior beside them, backward through all, Adam."""
     prior_net, net = (perceptron(torch, NET, torch.nn.SiLU) for _ in range(2))
     net.load_state_dict(prior_net.state_dict())
-    optimizer = torch.optim.Adam(net.parameters(), lr=3e-4, fused=True)
+    scale = torch.nn.Parameter(torch.tensor(0.01))
+    optimizer = torch.optim.Adam([*net.parameters()] + [scale] * guided, lr=3e-4, fused=True)
     table = torch.randn(STEPS, 16)
     condition = torch.randn(PATHS // GROUP, 65).repeat_interleave(GROUP, 0)
     forward, frozen = compiled(net), compiled(prior_net)
+    value, gradient = twin(torch, perceptron, compiled)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
@@ -85,21 +100,29 @@ def update(torch, perceptron, compiled):
         q, p = torch.zeros(PATHS), torch.zeros(PATHS)
         for k in range(STEPS):
             inputs = torch.cat([x, table[k].expand(PATHS, 16), condition], 1)
-            mean = 0.9 * x + 0.1 * forward(inputs)
+            out = forward(inputs)
+            if guided:
+                out = out + scale * gradient(condition, x)
+            mean = 0.9 * x + 0.1 * out
             after = (mean + 0.1 * torch.randn(PATHS, 6)).detach()
             q = q - 0.5 * (((after - mean) / 0.1) ** 2).sum(1)
             with torch.no_grad():
                 other = 0.9 * x + 0.1 * frozen(inputs)
                 p = p - 0.5 * (((after - other) / 0.1) ** 2).sum(1)
             x = after
-        reward = -0.1 * (x * x).sum(1)
         with torch.no_grad():
+            reward = value(torch.cat([condition, x], 1)) if guided else -0.1 * (x * x).sum(1)
             grouped = (reward + p - q).view(-1, GROUP)
             log_z = grouped.mean(1, keepdim=True).expand(-1, GROUP).flatten()
         (0.5 * (log_z + q - p - reward) ** 2).mean().backward()
         optimizer.step()
 
     return step
+
+
+def public(torch, perceptron, compiled):
+    """The update as the public code does it, with the critic's gradient in every step."""
+    return update(torch, perceptron, compiled, guided=True)
 
 
 def evaluation(torch, perceptron, compiled, threads):

@@ -141,7 +141,8 @@ fn cases() -> Vec<Case> {
         ("iql", critic()),
         ("prior_256", paths::prior()),
         ("rtb_64x20", paths::stored()),
-        ("rtb_update", paths::update()),
+        ("rtb_update", paths::update(false)),
+        ("rtb_public", paths::update(true)),
         ("evaluation_64x20", paths::evaluation()),
     ]
 }

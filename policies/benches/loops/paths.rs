@@ -102,8 +102,29 @@ pub fn stored() -> Box<dyn FnMut()> {
     })
 }
 
-/// A whole update of RTB on 64 paths, 8 per condition: sampling, both scores, back-propagation, Adam.
-pub fn update() -> Box<dyn FnMut()> {
+/// The lower of two critics of 65 observations and 6 actions.
+fn twin() -> impl Fn(&Tensor<2>, Tensor<2>) -> Vec<f64> {
+    let net = |key: u64| {
+        let spec = MlpSpec {
+            sizes: vec![71, 256, 256, 1],
+            activation: Activation::Silu,
+            layer_norm: false,
+        };
+        let mut noise = Noise::keyed(key, "bench-critic", 0);
+        Mlp::new(spec, 1.0, &mut noise, &Device::flex())
+    };
+    let nets = [net(1), net(2)];
+    move |sample, condition| {
+        let pairs = Tensor::cat(vec![condition, sample.clone()], 1);
+        let [first, second] = [0, 1].map(|i: usize| host(nets[i].forward(pairs.clone())));
+        let lower = first.iter().zip(&second).map(|(a, b)| f64::from(a.min(*b)));
+        lower.collect()
+    }
+}
+
+/// A whole update of RTB on 64 paths, 8 per condition: sampling, both scores, back-propagation, Adam. The reward is a square,
+/// or the lower of two critics.
+pub fn update(critics: bool) -> Box<dyn FnMut()> {
     let mixture = Mixture {
         on_policy: GROUP,
         prior: 0,
@@ -117,7 +138,12 @@ pub fn update() -> Box<dyn FnMut()> {
         let repeated = rows.flat_map(|row| row.repeat(count)).collect();
         matrix(repeated, 65, &Device::flex())
     };
-    let value = |sample: &Tensor<2>, _: usize| -> Vec<f64> {
+    let lower = twin();
+    let all = condition(GROUP);
+    let value = move |sample: &Tensor<2>, _: usize| -> Vec<f64> {
+        if critics {
+            return lower(sample, all.clone());
+        }
         let rows = host(sample.clone());
         let square = |row: &[f32]| row.iter().map(|x| f64::from(x * x)).sum::<f64>();
         rows.chunks_exact(6).map(|row| -0.1 * square(row)).collect()
