@@ -22,7 +22,7 @@ fn silent_failure_19_f32_scores_agree_with_f64_to_a_thousandth_of_a_nat() {
         .iter()
         .map(|&v| f64::from(v))
         .collect();
-    // The network's outputs stay f32 values of its f32 inputs; everything after them is done again in f64.
+    // States, features and parameters are the f32 values; network, kernels and scores are done again in f64.
     let states: Vec<Vec<f64>> = path.states.iter().map(first).collect();
     assert_eq!(parameters.len(), net.spec.num_parameters());
     for row in 0..64 {
