@@ -1,6 +1,9 @@
 //! Fused CPU operations: what burn's portable backend leaves on the table for small networks.
 
 pub mod adam;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod amx;
 pub mod fused;
 pub mod host;
 pub mod math;

@@ -14,7 +14,7 @@ use multiversion::multiversion;
 
 use super::math::{fused, multiply_add};
 #[cfg(target_arch = "x86_64")]
-use super::wide;
+use super::{amx, wide};
 
 const WIDE: usize = 32;
 const NARROW: usize = 16;
@@ -34,6 +34,9 @@ pub struct Packed {
     k: usize,
     n: usize,
     values: Vec<f32>,
+    /// The same for the matrix unit, where it is used; `values` are stale then.
+    #[cfg(target_arch = "x86_64")]
+    lines: Vec<amx::Line>,
 }
 
 /// First column and width of each panel.
@@ -57,6 +60,15 @@ impl Packed {
     pub fn pack(&mut self, [k, n]: [usize; 2], (matrix, layout): (&[f32], Layout)) {
         assert!(matrix.len() >= k * n);
         (self.k, self.n) = (k, n);
+        #[cfg(target_arch = "x86_64")]
+        if amx::suits([k, n]) {
+            return amx::split_right([k, n], (matrix, layout), &mut self.lines);
+        }
+        self.pack_panels((matrix, layout));
+    }
+
+    fn pack_panels(&mut self, (matrix, layout): (&[f32], Layout)) {
+        let (k, n) = (self.k, self.n);
         let length: usize = panels(n).map(|(_, width)| width * k).sum();
         self.values.resize(length, 0.0);
         let mut rest = &mut self.values[..];
@@ -373,6 +385,21 @@ pub fn matmul<'a>(
     }
     if let (Right::Plain(values, _), 1) = (b, n) {
         return column::column(&Left { a, m, k, layout }, values, output, accumulate);
+    }
+    #[cfg(target_arch = "x86_64")]
+    {
+        let right = match b {
+            Right::Packed(packed) if amx::suits([k, n]) => Some(amx::Right::Split(&packed.lines)),
+            Right::Plain(values, _)
+                if layout == Layout::Transposed && amx::suits_once(m, [k, n]) =>
+            {
+                Some(amx::Right::Plain(values))
+            }
+            _ => None,
+        };
+        if let Some(right) = right {
+            return amx::matmul([m, k, n], (a, layout), right, output, accumulate);
+        }
     }
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f") {
