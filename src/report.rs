@@ -106,7 +106,7 @@ pub fn table(summary: &Summary) -> String {
         .map(|(stage, value)| format!("{stage} {value:.1}"))
         .collect();
     format!(
-        "{}{}engine {} {}, margin rule {}, data {}, seeds {:?}\nseconds per seed: {}\n",
+        "{}{}engine {} {}, margin rule {}, arithmetic {}, data {}, seeds {:?}\nseconds per seed: {}\n",
         lines_table(&summary.lines),
         summary
             .verdict
@@ -114,6 +114,7 @@ pub fn table(summary: &Summary) -> String {
         p.engine,
         p.engine_version,
         p.margin_rule,
+        p.arithmetic,
         &p.data_sha256[..12.min(p.data_sha256.len())],
         summary.seeds,
         seconds.join(", ")

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tiltrl_policies::checkpoint::write_atomically;
+use tiltrl_policies::kernels::arithmetic;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -23,8 +24,15 @@ pub struct Provenance {
     pub engine_version: String,
     /// Contact margin rule, where the engine has one.
     pub margin_rule: String,
+    /// Arithmetic of the matrix products, which the last bits depend on; "f32" in runs older than the field.
+    #[serde(default = "f32_arithmetic")]
+    pub arithmetic: String,
     /// Seed of this run.
     pub seed: u64,
+}
+
+fn f32_arithmetic() -> String {
+    arithmetic::F32.into()
 }
 
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -59,6 +67,22 @@ impl RunDir {
                     file.display()
                 ))
             })?;
+            let was = &found.provenance.arithmetic;
+            if *was != provenance.arithmetic {
+                return Err(Error::Run(format!(
+                    "{}: arithmetic = \"{was}\", and this process has \"{}\": the run would not go on as it began\n  hint: {}",
+                    file.display(),
+                    provenance.arithmetic,
+                    if was == arithmetic::F32 {
+                        format!("set {}={was}, or use another --out", arithmetic::VARIABLE)
+                    } else {
+                        format!(
+                            "unset {}, continue it on a CPU with a matrix unit (AMX), or use another --out",
+                            arithmetic::VARIABLE
+                        )
+                    }
+                )));
+            }
             if found != wanted {
                 return Err(Error::Run(format!(
                     "{}: the directory holds a run with another config, data or version\n  hint: use another --out, or delete {} to start over",

@@ -5,6 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use tiltrl_policies::kernels::arithmetic;
+use tiltrl_policies::kernels::parallel::build_pool;
+
 use super::environments::{self, EnvArgs};
 use super::pipeline::{RunRequest, Stage, run};
 use super::{benchmark, certify, evaluation, inspect, plot, verify};
@@ -134,8 +137,9 @@ struct JsonArgs {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let threads = cli.threads;
-    let result = tiltrl_policies::kernels::parallel::build_pool(threads)
-        .map_err(|e| Error::Usage(format!("--threads: {e}")))
+    let result = arithmetic::check()
+        .map_err(Error::Usage)
+        .and_then(|()| build_pool(threads).map_err(|e| Error::Usage(format!("--threads: {e}"))))
         .and_then(|()| dispatch(cli.command, threads));
     match result {
         Ok(()) => ExitCode::SUCCESS,

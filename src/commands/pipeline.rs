@@ -8,6 +8,7 @@ use burn::tensor::Device;
 use tiltrl_envs::{EnvBatch, EnvSpec, spec_with};
 use tiltrl_policies::checkpoint::write_atomically;
 use tiltrl_policies::iql::Iql;
+use tiltrl_policies::kernels::arithmetic::arithmetic;
 use tiltrl_policies::policy::{Choice, DiffusionPolicy};
 
 use super::inspect::{print, write_json};
@@ -85,6 +86,7 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
             .margin
             .as_ref()
             .map_or("none".into(), |m| format!("{m:?}").to_lowercase()),
+        arithmetic: arithmetic().into(),
         seed,
     };
     let data_returns = dataset.episode_returns();

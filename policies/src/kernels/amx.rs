@@ -16,6 +16,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use super::arithmetic::{F32, VARIABLE};
 use super::product::Layout;
 pub use split::Line;
 
@@ -33,14 +34,12 @@ const LEAST: [usize; 2] = [24, 16];
 /// Least rows of a product whose right operand must be split for it alone.
 const LEAST_ROWS: usize = 48;
 
-/// Whether this process may use the unit: asks the operating system once.
-///
-/// `TILTRL_MAX_ISA` set to `avx512` keeps it off, for the bytes of machines without it.
+/// Whether this process may use the unit: asks the operating system once. `TILTRL_ARITHMETIC=f32` keeps it off.
 pub fn available() -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
     *AVAILABLE.get_or_init(|| {
-        let capped = std::env::var_os("TILTRL_MAX_ISA").is_some_and(|isa| isa == "avx512");
-        !capped && is_x86_feature_detected!("avx512f") && tiles::permitted()
+        let off = std::env::var_os(VARIABLE).is_some_and(|value| value == F32);
+        !off && is_x86_feature_detected!("avx512f") && tiles::permitted()
     })
 }
 

@@ -4,6 +4,7 @@ pub mod adam;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod amx;
+pub mod arithmetic;
 pub mod fused;
 pub mod host;
 pub mod math;

@@ -3,7 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::split::{self, Line, mask};
+use super::split::{self, Line};
 use super::{CHUNK, SIDE, STEP, chunks, steps};
 use crate::kernels::product::Layout;
 
@@ -59,17 +59,6 @@ impl Shapes {
     }
 }
 
-/// Sums of up to 32 rows and 32 columns.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(super) struct Sums([[f32; 2 * SIDE]; 2 * SIDE]);
-
-impl Default for Sums {
-    fn default() -> Self {
-        Self([[0.0; 2 * SIDE]; 2 * SIDE])
-    }
-}
-
 /// Brings a tile of the next step into the first cache: `at` bytes from this step's first line.
 macro_rules! fetch {
     (next $at:literal) => {
@@ -89,15 +78,15 @@ macro_rules! fetch {
 /// With tile registers 4 (and 5) on the left and 6, 7 on the right; the order needs the fewest loads and adds the largest
 /// product last: x₂y₀, x₁y₀, x₁y₁, x₀y₁, x₀y₂, x₀y₀.
 macro_rules! accumulate {
-    ($left:expr, $right:expr, $steps:expr, ($sums:expr, $resume:expr);
+    ($left:expr, $right:expr, $steps:expr, $sums:expr;
      sums $($sum:literal at $place:literal),*; left $($register:literal from $base:literal),*; products $($product:literal),*; fetch $fetch:ident) => {
         asm!(
-            "test {resume}, {resume}",
+            "test {resume}, {resume} /* {d} */",
             "jnz 3f",
             $(concat!("tilezero ", $sum),)*
             "jmp 2f",
             "3:",
-            $(concat!("tileloadd ", $sum, ", [{sums} + {wide} + ", $place, "]"),)*
+            $(concat!("tileloadd ", $sum, ", [", $place, "]"),)*
             "2:",
             $(concat!("tileloadd ", $register, ", [{a} + {line} + 2048 + ", $base, "]"),)*
             "tileloadd tmm6, [{b} + {line}]",
@@ -126,14 +115,15 @@ macro_rules! accumulate {
             "add {b}, 6144",
             "dec {steps}",
             "jnz 2b",
-            $(concat!("tilestored [{sums} + {wide} + ", $place, "], ", $sum),)*
+            $(concat!("tilestored [", $place, "], ", $sum),)*
             a = inout(reg) $left => _,
             b = inout(reg) $right => _,
             steps = inout(reg) $steps => _,
-            sums = in(reg) $sums,
-            resume = in(reg) u64::from($resume),
+            c = in(reg) $sums.first,
+            d = in(reg) $sums.first.wrapping_add(SIDE * $sums.stride),
+            wide = in(reg) $sums.stride * size_of::<f32>(),
+            resume = in(reg) u64::from($sums.resume),
             line = in(reg) size_of::<Line>(),
-            wide = in(reg) 2 * size_of::<Line>(),
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
@@ -141,56 +131,43 @@ macro_rules! accumulate {
     };
 }
 
-/// Sums over all steps of one or two blocks of rows and two blocks of columns.
+/// Where the sums of 32 columns lie, and whether they go on from what is there.
+#[derive(Clone, Copy)]
+struct Place {
+    first: *mut f32,
+    /// Distance of neighbouring rows.
+    stride: usize,
+    resume: bool,
+}
+
+/// Sums over `steps` steps of one or two blocks of rows and two blocks of columns.
 ///
 /// # Safety
-/// The pointers are to `steps` > 0 steps of lines each; the registers have their shapes; `sums` is writable.
+/// The pointers are to `steps` > 0 steps of lines each; the registers have their shapes; 32 columns of the blocks' rows are
+/// writable at `sums`.
 unsafe fn multiply_pair(
     two: bool,
     left: *const Line,
     right: *const Line,
     steps: usize,
-    (sums, resume): (&mut Sums, bool),
+    sums: Place,
 ) {
-    let sums = sums.0.as_mut_ptr();
-    // SAFETY: reads what the caller vouches for, writes at most 32 lines of 128 bytes.
+    // SAFETY: reads and writes what the caller vouches for.
     unsafe {
         if two {
-            accumulate!(left, right, steps, (sums, resume);
-                sums "tmm0" at 0, "tmm1" at 64, "tmm2" at 2048, "tmm3" at 2112;
+            accumulate!(left, right, steps, sums;
+                sums "tmm0" at "{c} + {wide}", "tmm1" at "{c} + {wide} + 64",
+                    "tmm2" at "{d} + {wide}", "tmm3" at "{d} + {wide} + 64";
                 left "tmm4" from 0, "tmm5" from 3072;
                 products "tdpbf16ps tmm0, tmm4, tmm6", "tdpbf16ps tmm1, tmm4, tmm7",
                     "tdpbf16ps tmm2, tmm5, tmm6", "tdpbf16ps tmm3, tmm5, tmm7";
                 fetch next);
         } else {
-            accumulate!(left, right, steps, (sums, resume);
-                sums "tmm0" at 0, "tmm1" at 64;
+            accumulate!(left, right, steps, sums;
+                sums "tmm0" at "{c} + {wide}", "tmm1" at "{c} + {wide} + 64";
                 left "tmm4" from 0;
-                products "tdpbf16ps tmm0, tmm4, tmm6", "tdpbf16ps tmm1, tmm4, tmm7"; fetch nothing);
-        }
-    }
-}
-
-/// Writes the sums of `rows` × `columns` elements to `out`, whose rows lie `stride` apart.
-#[target_feature(enable = "avx512f")]
-fn finish(
-    sums: &Sums,
-    [rows, columns]: [usize; 2],
-    (out, stride): (&mut [f32], usize),
-    accumulate: bool,
-) {
-    for (row, sums) in sums.0[..rows].iter().enumerate() {
-        let out = &mut out[row * stride..][..columns];
-        for (out, sums) in out.chunks_mut(SIDE).zip(sums.chunks_exact(SIDE)) {
-            let mask = mask(out.len());
-            // SAFETY: the mask leaves out what lies behind the slice.
-            unsafe {
-                let mut sum = _mm512_load_ps(sums.as_ptr());
-                if accumulate {
-                    sum = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, out.as_ptr()), sum);
-                }
-                _mm512_mask_storeu_ps(out.as_mut_ptr(), mask, sum);
-            }
+                products "tdpbf16ps tmm0, tmm4, tmm6", "tdpbf16ps tmm1, tmm4, tmm7";
+                fetch nothing);
         }
     }
 }
@@ -199,8 +176,11 @@ fn finish(
 #[derive(Default)]
 pub(super) struct Scratch {
     left: Vec<Line>,
-    sums: Vec<Sums>,
+    /// The last columns, when there are fewer than 32.
+    rest: Vec<f32>,
 }
+
+const PAIR: usize = 2 * SIDE;
 
 /// Multiplies `a` [m, k] by a split operand.
 ///
@@ -214,16 +194,14 @@ pub(super) unsafe fn multiply(
     (output, accumulate): (&mut [f32], bool),
     scratch: &mut Scratch,
 ) {
-    let steps = steps(k);
-    let pairs = n.div_ceil(2 * SIDE);
+    let (steps, pairs) = (steps(k), n.div_ceil(PAIR));
     assert!(steps > 0 && a.0.len() >= m * k && output.len() >= m * n);
     assert!(right.len() >= 2 * pairs * steps * STEP);
     scratch.left.resize(2 * CHUNK * STEP, Line::default());
-    let kept = scratch.sums.len().max(pairs);
-    scratch.sums.resize(kept, Sums::default());
+    scratch.rest.resize(PAIR * PAIR, 0.0);
     let mut shaped = [0; 2];
-    for row in (0..m).step_by(2 * SIDE) {
-        let rows = (m - row).min(2 * SIDE);
+    for row in (0..m).step_by(PAIR) {
+        let rows = (m - row).min(PAIR);
         let two = rows > SIDE;
         let heights = [rows.min(SIDE), if two { rows - SIDE } else { SIDE }];
         if heights != shaped {
@@ -232,30 +210,47 @@ pub(super) unsafe fn multiply(
             // SAFETY: a valid configuration; nothing is kept in tiles between products.
             unsafe { asm!("ldtilecfg [{}]", in(reg) &shapes, options(nostack, readonly)) };
         }
+        let output = &mut output[row * n..(row + rows) * n];
+        if accumulate {
+            copy_rest(output, n, &mut scratch.rest, true);
+        }
         for chunk in chunks(steps) {
             let left = &mut scratch.left[..2 * chunk.len() * STEP];
             split::left([m, k], a, [row, chunk.start], left);
-            for (pair, sums) in scratch.sums[..pairs].iter_mut().enumerate() {
-                let at = 2 * STEP * (chunk.start * pairs + pair * chunk.len());
-                // SAFETY: the assertions above; the shapes are loaded.
-                unsafe {
-                    multiply_pair(
-                        two,
-                        left.as_ptr(),
-                        right[at..].as_ptr(),
-                        chunk.len(),
-                        (sums, chunk.start > 0),
-                    );
-                }
-                if chunk.end == steps {
-                    let column = pair * 2 * SIDE;
-                    let shape = [rows, (n - column).min(2 * SIDE)];
-                    let output = (&mut output[row * n + column..], n);
-                    finish(sums, shape, output, accumulate);
-                }
+            for pair in 0..pairs {
+                let whole = (pair + 1) * PAIR <= n;
+                let sums = Place {
+                    first: if whole {
+                        output[pair * PAIR..].as_mut_ptr()
+                    } else {
+                        scratch.rest.as_mut_ptr()
+                    },
+                    stride: if whole { n } else { PAIR },
+                    resume: accumulate || chunk.start > 0,
+                };
+                let right = &right[2 * STEP * (chunk.start * pairs + pair * chunk.len())..];
+                // SAFETY: the assertions above; the shapes are loaded; 32 columns exist at either place.
+                unsafe { multiply_pair(two, left.as_ptr(), right.as_ptr(), chunk.len(), sums) };
             }
         }
+        copy_rest(output, n, &mut scratch.rest, false);
     }
     // SAFETY: leaves no tiles behind for the operating system to save.
     unsafe { asm!("tilerelease", options(nostack, nomem)) };
+}
+
+/// Copies the last columns, when there are fewer than 32, from all rows of `output` to `rest` or back.
+fn copy_rest(output: &mut [f32], n: usize, rest: &mut [f32], away: bool) {
+    let columns = n % PAIR;
+    if columns == 0 {
+        return;
+    }
+    for (row, rest) in output.chunks_exact_mut(n).zip(rest.chunks_exact_mut(PAIR)) {
+        let (row, rest) = (&mut row[n - columns..], &mut rest[..columns]);
+        if away {
+            rest.copy_from_slice(row);
+        } else {
+            row.copy_from_slice(rest);
+        }
+    }
 }
