@@ -6,6 +6,7 @@ contender is a process of its own (this file with `--serve MODE`), spoken to lik
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -178,6 +179,8 @@ def serve(mode, threads):
             for _ in range(5):
                 cases[name]()
         times = []
+        # As in `benches/serve.rs`: what others did in between is not measured.
+        cases[name]()
         for _ in range(int(repetitions)):
             start = time.perf_counter()
             cases[name]()
@@ -186,9 +189,10 @@ def serve(mode, threads):
 
 
 class Contender:
-    def __init__(self, command):
+    def __init__(self, command, **environment):
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        environment = {**os.environ, **environment}
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
 
     def measure(self, name, repetitions):
         self.process.stdin.write(f"{name} {repetitions}\n")
@@ -212,15 +216,20 @@ def sgemm_peak(threads):
 
 def compare(binary, threads, rounds, only):
     own = [sys.executable, __file__, "--threads", str(threads), "--serve"]
+    ours = [binary, "--serve", "--threads", str(threads)]
     contenders = {
-        "tiltrl": Contender([binary, "--serve", "--threads", str(threads)]),
+        "tiltrl": Contender(ours),
+        # The same without the CPU's matrix unit, where it has one.
+        "f32": Contender(ours, TILTRL_ARITHMETIC="f32"),
         "eager": Contender([*own, "eager"]),
         "compile": Contender([*own, "compile"]),
     }
     peak = sgemm_peak(threads)
     print(f"\n{threads} thread(s), milliseconds, medians; sgemm peak {peak:.0f} GF/s")
-    print(f"| {'loop':<16} | TiltRL | eager | compile | ratio to the faster | goal | share of the peak |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        f"| {'loop':<16} | TiltRL | in f32 | eager | compile | ratio to the faster | in f32 | goal | share of the peak |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     rows = []
     for name, (repetitions, passes) in SHAPES.items():
         if only not in name:
@@ -230,16 +239,16 @@ def compare(binary, threads, rounds, only):
             for who, contender in contenders.items():
                 times[who] += contender.measure(name, repetitions)
         median = {who: statistics.median(t) for who, t in times.items()}
-        ratio = median["tiltrl"] / min(median["eager"], median["compile"])
+        ratio, ratio_f32 = (median[who] / min(median["eager"], median["compile"]) for who in ("tiltrl", "f32"))
         flops = OTHER_FLOPS.get(name) or passes * NET_FLOPS
         share = flops / (median["tiltrl"] * 1e6) / peak
         goal = GOALS.get(name, "")
         print(
-            f"| {name:<16} | {median['tiltrl']:.4f} | {median['eager']:.4f} | {median['compile']:.4f} "
-            f"| {ratio:.2f} | {goal} | {share:.0%} |",
+            f"| {name:<16} | {median['tiltrl']:.4f} | {median['f32']:.4f} | {median['eager']:.4f} "
+            f"| {median['compile']:.4f} | {ratio:.2f} | {ratio_f32:.2f} | {goal} | {share:.0%} |",
             flush=True,
         )
-        rows.append({"name": name, "threads": threads, "ratio": ratio, "share": share, **median})
+        rows.append({"name": name, "threads": threads, "ratio": ratio, "ratio_f32": ratio_f32, "share": share, **median})
     for contender in contenders.values():
         contender.close()
     return rows

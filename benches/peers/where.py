@@ -21,9 +21,9 @@ LOOPS = [
     "evaluation_64x20",
 ]
 KINDS = {
-    "products": ["product::"],
+    "products": ["product::", "amx::tiles"],
     "row sweeps": ["rows::forward", "rows::backward"],
-    "packing, copies": ["transpose", "Packed::pack", "memmove", "memset"],
+    "packing, copies": ["transpose", "Packed::pack", "amx::split", "memmove", "memset"],
     "Adam, averages": ["adam::"],
     "noise": ["rand_chacha", "Noise::"],
     "physics": ["tiltrl_envs"],

@@ -121,7 +121,7 @@ fn networks_and_their_gradients_agree_with_f64() {
     let mut draw = Noise::keyed(11, "conformance-shapes", 0);
     for case in 0..40u64 {
         let mut pick = |bound: usize| 1 + draw.indices(1, bound)[0];
-        let (rows, hidden) = (if case % 4 == 0 { 1 } else { pick(5) }, 4 + pick(16));
+        let (rows, hidden) = (if case % 4 == 0 { 1 } else { pick(5) }, 4 + pick(28));
         let spec = MlpSpec {
             sizes: [vec![pick(9)], vec![hidden; pick(3) - 1], vec![pick(5)]].concat(),
             activation: kinds[case as usize % 3],

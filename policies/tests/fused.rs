@@ -1,12 +1,13 @@
-//! The fused perceptron against plain burn operations: values and gradients on random shapes.
+//! The fused operations against plain burn operations, or f64: values and gradients on random shapes.
 
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use proptest::prelude::*;
+use tiltrl_policies::kernels::adam::{Adam, AdamConfig, moving_average};
 use tiltrl_policies::kernels::fused::{mlp_forward, mlp_portable};
 use tiltrl_policies::kernels::math::Activation;
-use tiltrl_policies::kernels::mlp::{MlpSpec, forward};
+use tiltrl_policies::kernels::mlp::{MlpSpec, backward, forward};
 use tiltrl_policies::nets::{Mlp, host, matrix};
 use tiltrl_policies::noise::Noise;
 
@@ -49,7 +50,7 @@ proptest! {
     })]
     #[test]
     fn fused_agrees_with_plain_operations(
-        rows in 1usize..300, inputs in 1usize..20, hidden in 1usize..40, outputs in 1usize..7,
+        rows in prop_oneof![1 => Just(0usize), 1 => Just(1), 4 => 2usize..300], inputs in 1usize..40, hidden in 1usize..80, outputs in 1usize..20,
         layers in 0usize..3, kind in 0usize..4, layer_norm in any::<bool>(), seed in 0u64..1000,
     ) {
         let spec = MlpSpec {
@@ -97,17 +98,85 @@ fn the_number_of_threads_changes_no_bit() {
 }
 
 #[test]
-fn an_empty_batch_gives_an_empty_output() {
-    let spec = MlpSpec {
-        sizes: vec![3, 8, 2],
-        activation: Activation::Relu,
-        layer_norm: false,
+fn an_empty_batch_gives_an_empty_output_and_no_gradient() {
+    for (hidden, layer_norm) in [(8, false), (40, true)] {
+        let spec = MlpSpec {
+            sizes: vec![30, hidden, hidden, 20],
+            activation: Activation::Silu,
+            layer_norm,
+        };
+        let parameters = vec![0.5; spec.num_parameters()];
+        let (output, kept) = forward(&spec, &parameters, &[], true);
+        assert!(output.is_empty());
+        let kept = kept.expect("asked for");
+        let (gradient, of_input) = backward(&spec, &parameters, &[], &kept, &[], true);
+        assert_eq!(gradient, vec![0.0; spec.num_parameters()]);
+        assert_eq!(of_input, Some(vec![]));
+        // A batch before and after: nothing of it stays behind.
+        let input = vec![0.25; 3 * 30];
+        let full = forward(&spec, &parameters, &input, true).0;
+        assert!(forward(&spec, &parameters, &[], true).0.is_empty());
+        assert_eq!(full, forward(&spec, &parameters, &input, true).0);
+    }
+}
+
+/// Adam with decoupled decay and clipping by the joint norm, and the moving average after it, in f64.
+fn adam64(config: &AdamConfig, state: [&mut [f64]; 4], gradient: &[f64], count: i32, decay: f64) {
+    let [parameters, first, second, average] = state;
+    let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+    let limit = f64::from(config.max_gradient_norm);
+    let scale = if limit > 0.0 && norm > limit {
+        limit / norm
+    } else {
+        1.0
     };
-    assert!(
-        forward(&spec, &vec![0.0; spec.num_parameters()], &[], true)
-            .0
-            .is_empty()
+    let (rate, shrink) = (
+        f64::from(config.learning_rate),
+        f64::from(config.weight_decay),
     );
+    for (i, g) in gradient.iter().map(|g| g * scale).enumerate() {
+        first[i] = 0.9 * first[i] + 0.1 * g;
+        second[i] = 0.999 * second[i] + 0.001 * g * g;
+        let (m, v) = (
+            first[i] / (1.0 - 0.9f64.powi(count)),
+            second[i] / (1.0 - 0.999f64.powi(count)),
+        );
+        parameters[i] = parameters[i] * (1.0 - rate * shrink) - rate * m / (v.sqrt() + 1e-8);
+        average[i] = decay * average[i] + (1.0 - decay) * parameters[i];
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn the_optimizers_sweep_agrees_with_f64(
+        length in prop_oneof![Just(0usize), Just(1), 2usize..9000], seed in 0u64..1000, updates in 1i32..6,
+        weight_decay in prop_oneof![Just(0.0f32), 0.001f32..0.1], limit in prop_oneof![Just(0.0f32), 0.1f32..100.0],
+    ) {
+        let config = AdamConfig { learning_rate: 1e-2, weight_decay, max_gradient_norm: limit };
+        let mut noise = Noise::keyed(seed, "adam", 0);
+        let mut adam = Adam::new(config.clone(), length);
+        let mut parameters = noise.normals(length, 1);
+        let mut average = parameters.clone();
+        let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|&v| f64::from(v)).collect() };
+        let (mut p, mut a) = (wide(&parameters), wide(&average));
+        let (mut first, mut second) = (vec![0.0; length], vec![0.0; length]);
+        for count in 1..=updates {
+            let gradient = noise.normals(length, 1);
+            let norm = adam.step(&mut parameters, &gradient);
+            moving_average(&mut average, &parameters, 0.995);
+            let g = wide(&gradient);
+            adam64(&config, [&mut p, &mut first, &mut second, &mut a], &g, count, 0.995);
+            let exact = g.iter().map(|g| g * g).sum::<f64>().sqrt();
+            prop_assert!((norm - exact).abs() <= 1e-6 * exact);
+        }
+        // An update moves by at most the learning rate or so; a gradient near zero may lose its last bits to clipping.
+        for (found, exact) in [(&parameters, &p), (&average, &a)] {
+            for (x, y) in found.iter().zip(exact) {
+                prop_assert!((f64::from(*x) - y).abs() <= 1e-6 * y.abs().max(1.0), "{} {}", x, y);
+            }
+        }
+    }
 }
 
 #[test]
