@@ -44,6 +44,8 @@ pub(super) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
 }
 
 /// Returns m and 2ⁿ with e^(sign · x) = m · 2ⁿ, for |x| ≤ 87; `sign` is 1 or −1.
+// A fitted coefficient close to ln 2, not the constant.
+#[allow(clippy::approx_constant)]
 #[inline(always)]
 fn exp_parts<const FUSED: bool>(x: f32, sign: f32) -> (f32, f32) {
     // Adding 1.5 · 2²³ rounds to an integer and leaves it in the low bits of the mantissa; 127 more, and they are an exponent's.
