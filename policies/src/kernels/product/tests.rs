@@ -143,8 +143,10 @@ fn products_are_as_exact_as_in_f32_at_every_magnitude() {
             let right = Right::Plain(&b, [k, n]);
             portable(&a, [m, k], Layout::Plain, &right, &mut plain, false);
             let [chosen, plain] = [chosen, plain].map(|out| distances(&out, [m, k, n], &a, &b));
-            println!("{m} {k} {n}, spread {spread}: {chosen:?}, in f32 {plain:?}");
-            assert!(chosen[0] <= 1.1 * plain[0] && chosen[1] <= 2.0 * plain[1]);
+            assert!(
+                chosen[0] <= 1.1 * plain[0] && chosen[1] <= 2.0 * plain[1],
+                "{m} {k} {n}, spread {spread}: {chosen:?}, in f32 {plain:?}"
+            );
         }
     }
 }
