@@ -159,7 +159,8 @@ fn what_is_not_finite_stays_in_its_row() {
     let packed = Packed::new([k, n], (&b, Layout::Plain));
     let mut clean = vec![0.0; m * n];
     matmul(m, (&a, Layout::Plain), &packed, &mut clean, false);
-    (a[3 * k + 7], a[20 * k], a[39 * k + 49]) = (f32::from_bits(u32::MAX), f32::INFINITY, f32::MAX);
+    (a[3 * k + 7], a[20 * k], a[39 * k + 49]) =
+        (f32::from_bits(u32::MAX), f32::INFINITY, f32::NEG_INFINITY);
     let mut out = vec![0.0; m * n];
     // Twice: what the first product left in buffers must not come back.
     for _ in 0..2 {
