@@ -104,6 +104,25 @@ fn threads_and_a_killed_run_change_no_byte() {
     another_config_is_refused_and_another_seed_is_another_run(one.path());
 }
 
+fn another_arithmetic_is_refused(folder: &Path) {
+    let path = folder.join("run/seed-1/run.toml");
+    let text = std::fs::read_to_string(&path).expect("written");
+    let line = text.lines().find(|l| l.starts_with("arithmetic = "));
+    let changed = text.replace(line.expect("recorded"), "arithmetic = \"another\"");
+    std::fs::write(&path, changed).expect("writable");
+    let output = quickstart(folder, "1");
+    std::fs::write(&path, &text).expect("writable");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("arithmetic = \"another\""));
+    let output = Command::new(env!("CARGO_BIN_EXE_tiltrl"))
+        .args(["envs", "list"])
+        .env("TILTRL_ARITHMETIC", "f16")
+        .output()
+        .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("TILTRL_ARITHMETIC"));
+}
+
 fn another_config_is_refused_and_another_seed_is_another_run(folder: &Path) {
     let output = tiltrl(
         folder,
@@ -111,6 +130,7 @@ fn another_config_is_refused_and_another_seed_is_another_run(folder: &Path) {
     );
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("another config"));
+    another_arithmetic_is_refused(folder);
     let mut arguments = vec!["quickstart", "--out", "run", "--seeds", "2"];
     for entry in SMALL {
         arguments.extend(["--set", entry]);

@@ -11,13 +11,18 @@ import tempfile
 
 LOOPS = [
     "train_256",
+    "train_1024",
+    "mish",
     "norm_gelu",
+    "infer_10",
+    "infer_256",
     "infer_4096",
     "rollout_64x20",
     "iql",
     "prior_256",
     "rtb_64x20",
     "rtb_update",
+    "rtb_public",
     "evaluation_64x20",
 ]
 KINDS = {

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use tiltrl_policies::checkpoint::Checkpoint;
 use tiltrl_policies::error::PolicyError;
 use tiltrl_policies::gaussian::{GaussianDiffusion, Kernel};
-use tiltrl_policies::kernels::adam::{Adam, AdamConfig, moving_average};
+use tiltrl_policies::kernels::adam::{Adam, AdamConfig};
 use tiltrl_policies::kernels::host::HostVector;
 use tiltrl_policies::kernels::mlp::MlpSpec;
 use tiltrl_policies::nets::{Mlp, host, matrix, vector};
@@ -164,17 +164,17 @@ impl Training {
     /// An optimizer step, and the moving average that follows it.
     fn descend(&mut self, gradient: &[f32], decay: f32) {
         let parameters = &mut self.model.net.parameters;
+        let average = Some((&mut self.average[..], decay));
         if parameters.device() != Device::flex() {
             let device = parameters.device();
             let mut values = host(parameters.clone());
-            self.optimizer.step(&mut values, gradient);
-            moving_average(&mut self.average, &values, decay);
+            self.optimizer.step_averaged(&mut values, gradient, average);
             *parameters = vector(values, &device);
             return;
         }
         let mut values = HostVector::take(parameters);
-        self.optimizer.step(values.values_mut(), gradient);
-        moving_average(&mut self.average, values.values(), decay);
+        self.optimizer
+            .step_averaged(values.values_mut(), gradient, average);
         *parameters = values.into_tensor();
     }
 

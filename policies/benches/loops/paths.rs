@@ -8,7 +8,7 @@ use tiltrl_envs::{EnvBatch, EnvOptions, Step};
 use tiltrl_policies::acting::FrozenPolicy;
 use tiltrl_policies::finetune::{Finetuner, Mixture, path_sums};
 use tiltrl_policies::gaussian::{GaussianDiffusion, Kernel};
-use tiltrl_policies::kernels::adam::{Adam, moving_average};
+use tiltrl_policies::kernels::adam::Adam;
 use tiltrl_policies::kernels::host::HostVector;
 use tiltrl_policies::kernels::math::Activation;
 use tiltrl_policies::kernels::mlp::MlpSpec;
@@ -69,8 +69,8 @@ pub fn prior() -> Box<dyn FnMut()> {
         let gradient = tracked.net.parameters.grad(&loss.backward());
         drop(tracked);
         let mut values = HostVector::take(&mut model.net.parameters);
-        optimizer.step(values.values_mut(), &host(gradient.expect("tracked")));
-        moving_average(&mut average, values.values(), 0.995);
+        let gradient = host(gradient.expect("tracked"));
+        optimizer.step_averaged(values.values_mut(), &gradient, Some((&mut average, 0.995)));
         model.net.parameters = values.into_tensor();
     })
 }

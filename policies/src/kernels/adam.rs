@@ -5,6 +5,9 @@
 use multiversion::multiversion;
 use serde::{Deserialize, Serialize};
 
+/// Parameters of a sweep's block: five vectors of them are 20 KB.
+const BLOCK: usize = 1024;
+
 /// Settings of [`Adam`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamConfig {
@@ -45,6 +48,19 @@ impl Adam {
     /// # Panics
     /// When the lengths differ.
     pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32]) -> f64 {
+        self.step_averaged(parameters, gradient, None)
+    }
+
+    /// As [`Self::step`], and in the same sweep average ← decay · average + (1 − decay) · parameters, for (average, decay).
+    ///
+    /// # Panics
+    /// When the lengths differ.
+    pub fn step_averaged(
+        &mut self,
+        parameters: &mut [f32],
+        gradient: &[f32],
+        mut average: Option<(&mut [f32], f32)>,
+    ) -> f64 {
         assert_eq!(parameters.len(), gradient.len());
         assert_eq!(parameters.len(), self.first.len());
         self.count += 1;
@@ -66,13 +82,22 @@ impl Adam {
             (1.0 / correction[1].sqrt()) as f32,
             1.0 - self.config.learning_rate * self.config.weight_decay,
         ];
-        sweep(
-            parameters,
-            gradient,
-            &mut self.first,
-            &mut self.second,
-            factors,
-        );
+        if let Some((average, _)) = &average {
+            assert_eq!(parameters.len(), average.len());
+        }
+        // Block by block, so that the average finds the new parameters in the first cache.
+        let blocks = parameters.chunks_mut(BLOCK).zip(gradient.chunks(BLOCK));
+        let moments = self
+            .first
+            .chunks_mut(BLOCK)
+            .zip(self.second.chunks_mut(BLOCK));
+        for (index, ((p, g), (m, v))) in blocks.zip(moments).enumerate() {
+            sweep(p, g, m, v, factors);
+            if let Some((average, decay)) = &mut average {
+                let start = index * BLOCK;
+                moving_average(&mut average[start..start + p.len()], p, *decay);
+            }
+        }
         norm
     }
 }

@@ -1,10 +1,10 @@
 //! Products on the matrix unit of recent x86 servers (AMX), as exact as products in f32.
 //!
 //! The unit multiplies numbers of 8 significant bits (bfloat16) and adds in f32. A value of 24 bits is the sum of three such
-//! numbers, x = x₀ + x₁ + x₂ with |xᵢ| ≤ 2⁻⁹ⁱ |x|; of the nine products of two values, x₁y₂, x₂y₁ and x₂y₂ are below 2⁻²⁶ |xy| and
-//! left out. The six others take the unit 2.4 times less than the f32 products take the vector unit. Sums are shorter than the
-//! vector unit's (32 terms are added to each other before they meet the total), so the error against f64 is the smaller one.
-//! Values below 1e-33 keep fewer bits, since the unit takes denormals for zero.
+//! numbers, x = x₀ + x₁ + x₂ with |xᵢ| ≤ 2⁻⁸ⁱ |x|; of the nine products of two values, x₁y₂, x₂y₁ and x₂y₂ are left out: half a
+//! unit in the last place of f32 each at the very most, usually far less. Sums are shorter than the vector unit's (32 terms are
+//! added to each other before they meet the total), so that for values of like magnitude the error against f64 is the smaller one.
+//! Values below 1e-33 keep fewer bits, since the unit takes denormals for zero; from 3.39e38 on they become NaN.
 //!
 //! Every element is summed in the same order whatever the number of rows: a row's bytes depend neither on the other rows nor on
 //! threads. They differ from those of the vector units. Henry, Tang and Heinecke 2019 (arXiv:1904.06376) describe the method.

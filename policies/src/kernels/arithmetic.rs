@@ -6,7 +6,7 @@
 pub const VARIABLE: &str = "TILTRL_ARITHMETIC";
 /// Fused multiply-adds of f32 on the vector units.
 pub const F32: &str = "f32";
-/// Six products of bfloat16 parts on the matrix unit, where the CPU has one: errors no larger than those of [`F32`].
+/// Six products of bfloat16 parts on the matrix unit, where the CPU has one: errors like those of [`F32`], usually smaller.
 pub const AMX: &str = "amx-bf16x6";
 
 /// Checks the environment variable.

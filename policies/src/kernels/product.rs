@@ -5,6 +5,9 @@
 //! chain of multiply-adds over the reduced index, in order, whatever the number of rows (a single column read as it lies: sixteen
 //! chains): a row's bytes depend neither on the other rows nor on threads, and are the same on every instruction set with fused
 //! multiply-add.
+//!
+//! Where the CPU has a matrix unit, products of at least 24 reduced indices and 16 columns run there ([`super::arithmetic`]). Their
+//! bytes do not depend on other rows or threads either, but differ from those of f32.
 
 mod column;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! A job is one network on one shard of the rows. How rows are cut depends on their number alone and shards are added in
 //! order, so the bytes do not depend on the number of threads.
 
-use super::adam::{Adam, moving_average};
+use super::adam::Adam;
 use super::mlp::{LayerOffsets, MlpSpec, rows_per_shard};
 use super::parallel::for_each;
 use super::pass::{self, Net, PackedWeights, Workspace, sized};
@@ -185,9 +185,7 @@ pub struct Descent<'a> {
 pub fn descend(steps: Vec<Descent<'_>>) {
     for_each(steps, |step| {
         let gradient = step.pass.gradient(step.parameters.len());
-        step.optimizer.step(step.parameters, gradient);
-        if let Some((average, decay)) = step.average {
-            moving_average(average, step.parameters, decay);
-        }
+        let optimizer = step.optimizer;
+        optimizer.step_averaged(step.parameters, gradient, step.average);
     });
 }

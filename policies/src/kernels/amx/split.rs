@@ -1,8 +1,8 @@
 //! Values split into three bfloat16 numbers and laid out as tiles.
 //!
 //! A tile has sixteen lines of 64 bytes. On the left, line r holds 32 reduced indices of row r, those i and 16 + i side by side; on
-//! the right, line i holds the reduced indices i and 16 + i of sixteen columns, side by side. Blocks of sixteen rows (columns) follow each other; in a block, steps of 32 reduced
-//! indices; in a step, the three parts.
+//! the right, line i holds the reduced indices i and 16 + i of sixteen columns, side by side. A step is 32 reduced indices of sixteen
+//! rows (columns): three tiles, one for each part. The steps of two blocks of rows (columns) that are multiplied together alternate.
 
 use std::arch::x86_64::*;
 
@@ -24,11 +24,11 @@ type Block = [__m512; SIDE];
 
 /// The first `count` of sixteen lanes.
 #[inline(always)]
-pub(super) fn mask(count: usize) -> u16 {
+fn mask(count: usize) -> u16 {
     ((1u32 << count.min(SIDE)) - 1) as u16
 }
 
-/// Values 16 at a time that exist: those at `first` and after, below `end`.
+/// The values from `first` on, as many as `count` or sixteen; zero in the other lanes.
 #[target_feature(enable = "avx512f")]
 fn load(values: &[f32], first: usize, count: usize) -> __m512 {
     let present = &values[first..first + count.min(SIDE)];

@@ -75,6 +75,7 @@ macro_rules! fetch {
 
 /// Multiplies the parts that count, left tiles with those of two blocks of columns, for all steps; stores the sums.
 ///
+/// `d` is named in a comment because one block of rows has no use for it, and every operand must be used.
 /// With tile registers 4 (and 5) on the left and 6, 7 on the right; the order needs the fewest loads and adds the largest
 /// product last: x₂y₀, x₁y₀, x₁y₁, x₀y₁, x₀y₂, x₀y₀.
 macro_rules! accumulate {

@@ -121,7 +121,8 @@ fn distances(found: &[f32], [m, k, n]: [usize; 3], a: &[f32], b: &[f32]) -> [f64
     [(square / errors.len() as f64).sqrt(), largest]
 }
 
-/// On machines with a matrix unit: its error is not above that of f32. Elsewhere both are the same.
+/// On machines with a matrix unit: its error is less than two thirds of f32's for values of like magnitude and at most a tenth
+/// above it (the largest error twice) where magnitudes spread. Elsewhere both are the same.
 #[test]
 fn products_are_as_exact_as_in_f32_at_every_magnitude() {
     let mut noise = Noise::keyed(4, "products", 0);
@@ -143,8 +144,10 @@ fn products_are_as_exact_as_in_f32_at_every_magnitude() {
             let right = Right::Plain(&b, [k, n]);
             portable(&a, [m, k], Layout::Plain, &right, &mut plain, false);
             let [chosen, plain] = [chosen, plain].map(|out| distances(&out, [m, k, n], &a, &b));
+            let unit = crate::kernels::arithmetic::arithmetic() == crate::kernels::arithmetic::AMX;
+            let share = if unit && spread == 0.0 { 0.67 } else { 1.1 };
             assert!(
-                chosen[0] <= 1.1 * plain[0] && chosen[1] <= 2.0 * plain[1],
+                chosen[0] <= share * plain[0] && chosen[1] <= 2.0 * plain[1],
                 "{m} {k} {n}, spread {spread}: {chosen:?}, in f32 {plain:?}"
             );
         }
