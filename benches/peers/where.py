@@ -14,7 +14,6 @@ LOOPS = [
     "train_1024",
     "mish",
     "norm_gelu",
-    "infer_10",
     "infer_256",
     "infer_4096",
     "rollout_64x20",
