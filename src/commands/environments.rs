@@ -7,10 +7,10 @@ use serde::Serialize;
 use tiltrl_envs::{
     Engine, EnvOptions, Margin, conformity, docs, ids, make_with, mjcf_ids, spec_of, spec_with,
 };
-use tiltrl_policies::checkpoint::write_atomically;
 
-use super::inspect::{print, write_json};
+use super::output::{print, write_json};
 use crate::error::Error;
+use crate::files::write_atomically;
 
 /// What computes the physics.
 #[derive(Args, Clone, Debug, Default)]

@@ -15,7 +15,7 @@ use serde::Serialize;
 use tiltrl_plots::{Cloud, Clouds, clouds};
 use tiltrl_policies::solve::Measured;
 
-use super::inspect::{print, write_json};
+use super::output::{print, write_json};
 use crate::error::Error;
 
 pub use compare::compare;

@@ -16,7 +16,7 @@ use tiltrl_policies::solve::{Recipe, distances, solve};
 use tiltrl_policies::worlds::Problem;
 
 use super::suite;
-use crate::commands::inspect::{print, write_json};
+use crate::commands::output::{print, write_json};
 use crate::error::Error;
 
 /// Samples per method.
