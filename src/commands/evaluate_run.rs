@@ -16,6 +16,7 @@ use super::evaluation::{EvaluateArgs, film};
 use super::output::{print, write_json};
 use super::pipeline::{DataOf, data_of_run};
 use crate::agent::{Agent, PolicyName};
+use crate::config::Config;
 use crate::console::{Console, note};
 use crate::device::Compute;
 use crate::error::Error;
@@ -23,6 +24,7 @@ use crate::report::{Line, interval_text, line};
 use crate::rollout::rollout_in;
 use crate::run::{RunDir, finished_in, seeds_in};
 use crate::stats::{mean, median};
+use crate::train::training_data::TrainingData;
 
 /// What `--json` gets.
 #[derive(Serialize)]
@@ -198,24 +200,19 @@ fn roll_out(
     } else {
         None
     };
+    let own = Playing {
+        args,
+        names,
+        config: &config,
+        options: &options,
+        episodes,
+        data: data.as_ref(),
+        compute,
+        console,
+    };
     let mut played: Vec<Played> = names.iter().map(|_| Played::default()).collect();
     for &seed in &seeds {
-        let dir = RunDir::of_seed(folder, seed);
-        let mut agent = Agent::load(&dir, &config, seed, &compute.device)?;
-        agent.bring_baselines((&config, seed), names, data.as_ref(), console)?;
-        for (&name, played) in names.iter().zip(&mut played) {
-            let policy = agent.policy(name)?;
-            played.alone.push(alone(&*policy, &config.env, &options)?);
-            let mut batch = EnvBatch::new(&config.env, &options, episodes)?;
-            played.play(&*policy, &mut batch, args.seed.unwrap_or(seed));
-            played.training.push(match name {
-                PolicyName::Posterior | PolicyName::Best => {
-                    dir.seconds()?.get("finetune").copied().unwrap_or(0.0)
-                }
-                PolicyName::Trained(method) => agent.baseline(&config, seed, method)?.seconds()?,
-                _ => 0.0,
-            });
-        }
+        own.play_seed(&RunDir::of_seed(folder, seed), seed, &mut played)?;
     }
     let named = || names.iter().map(ToString::to_string).zip(&played);
     Ok(Evaluation {
@@ -245,6 +242,41 @@ fn roll_out(
             .collect(),
         break_even: break_even(names, &played),
     })
+}
+
+/// What is played for every seed.
+struct Playing<'a> {
+    args: &'a EvaluateArgs,
+    names: &'a [PolicyName],
+    config: &'a Config,
+    options: &'a EnvOptions,
+    episodes: usize,
+    data: Option<&'a TrainingData>,
+    compute: &'a Compute,
+    console: Console,
+}
+
+impl Playing<'_> {
+    fn play_seed(&self, dir: &RunDir, seed: u64, played: &mut [Played]) -> Result<(), Error> {
+        let (config, names) = (self.config, self.names);
+        let mut agent = Agent::load(dir, config, seed, &self.compute.device)?;
+        agent.bring_baselines((config, seed), names, self.data, self.console)?;
+        for (&name, played) in names.iter().zip(played) {
+            let policy = agent.policy(name)?;
+            let alone = alone(&*policy, &config.env, self.options)?;
+            played.alone.push(alone);
+            let mut batch = EnvBatch::new(&config.env, self.options, self.episodes)?;
+            played.play(&*policy, &mut batch, self.args.seed.unwrap_or(seed));
+            played.training.push(match name {
+                PolicyName::Posterior | PolicyName::Best => {
+                    dir.seconds()?.get("finetune").copied().unwrap_or(0.0)
+                }
+                PolicyName::Trained(method) => agent.baseline(config, seed, method)?.seconds()?,
+                _ => 0.0,
+            });
+        }
+        Ok(())
+    }
 }
 
 /// Episodes of one policy over the seeds.

@@ -130,4 +130,24 @@ mod tests {
         let text = std::fs::read_to_string(folder.path().join(NAME)).expect("readable");
         assert_eq!(text, "");
     }
+
+    #[test]
+    fn a_table_waits_for_the_one_that_is_being_written() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("count");
+        std::fs::write(&path, "0").expect("writable");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..5 {
+                        let _lock = Lock::wait(folder.path()).expect("in the end");
+                        let text = std::fs::read_to_string(&path).expect("readable");
+                        let count: u32 = text.parse().expect("a number");
+                        std::fs::write(&path, (count + 1).to_string()).expect("writable");
+                    }
+                });
+            }
+        });
+        assert_eq!(std::fs::read_to_string(&path).expect("readable"), "20");
+    }
 }
