@@ -10,7 +10,7 @@ use tiltrl_policies::certificate::{ConditionCertificate, Verdict};
 use crate::config::Config;
 use crate::error::Error;
 use crate::files::write_atomically;
-use crate::run::{Provenance, Results, RunDir, finished_in, read_state};
+use crate::run::{Provenance, Results, RunDir, Seeds, read_state};
 use crate::stats::{Aggregate, aggregate, quantile};
 use crate::train::certificate::Certificate;
 
@@ -264,10 +264,12 @@ pub fn load(folder: &Path) -> Result<Summary, Error> {
     if path.exists() {
         return read_state(&path);
     }
-    let (finished, rest) = finished_in(folder)?;
+    let seeds = Seeds::finished(folder)?;
     Err(Error::Run(format!(
-        "{}: summary.json is missing (seeds {finished:?} are finished, {rest:?} are not)\n  hint: repeat the command that started the run; it writes the table",
-        folder.display()
+        "{}: summary.json is missing (seeds {:?} are finished, {:?} are not)\n  hint: repeat the command that started the run; it writes the table",
+        folder.display(),
+        seeds.ready,
+        seeds.rest
     )))
 }
 

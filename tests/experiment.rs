@@ -167,7 +167,7 @@ fn a_folder_is_written_by_one_process_and_tells_what_is_in_it() {
             inside,
             &[command, "run"],
             1,
-            &["no seed of this run is finished", "goes on"],
+            &["no seed of this run", "goes on"],
         );
         refused(inside, &[command, "nothing"], 1, &["nothing"]);
     }
@@ -203,7 +203,7 @@ fn a_folder_is_written_by_one_process_and_tells_what_is_in_it() {
     }
     // One seed more, unfinished: the finished one is still certified.
     done(inside, &[&half[..], &["--seeds", "2"]].concat());
-    assert!(done(inside, &["certify", "run"]).contains("seeds [2] are not finished"));
+    assert!(done(inside, &["certify", "run"]).contains("seeds [2] have no certificate"));
     done(inside, &["evaluate", "run", "--policy", "posterior"]);
     damage_is_named(inside, &seed);
 }

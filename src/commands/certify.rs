@@ -15,7 +15,7 @@ use crate::device::Compute;
 use crate::error::Error;
 use crate::pictures;
 use crate::report::{certificate_table, quantiles};
-use crate::run::{Lock, RunDir, finished_in};
+use crate::run::{Lock, RunDir, Seeds};
 use crate::train::certificate::Certificate;
 use crate::train::residual_report::{ResidualReport, residual_report};
 
@@ -51,15 +51,16 @@ struct Certified {
     residual_reports: Vec<ResidualReport>,
 }
 
-/// Returns the certificates of a run's finished seeds put together, and the seeds; those that are not finished are named.
+/// Returns the certificates of a run's seeds put together, and the seeds; those that have none yet are named.
 ///
 /// # Errors
-/// When the folder holds no run, or no seed of it is finished.
+/// When the folder holds no run, or no seed of it has a certificate.
 pub fn joined(folder: &Path) -> Result<(Vec<u64>, Certificate), Error> {
-    let (seeds, rest) = finished_in(folder)?;
+    let certified = |dir: &RunDir| dir.path.join("certificate.json").exists();
+    let Seeds { ready: seeds, rest } = Seeds::with(folder, "has a certificate", certified)?;
     if !rest.is_empty() {
         note(&format!(
-            "note: {}: seeds {rest:?} are not finished and left out",
+            "note: {}: seeds {rest:?} have no certificate yet and are left out",
             folder.display()
         ));
     }

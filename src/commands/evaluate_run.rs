@@ -22,7 +22,7 @@ use crate::device::Compute;
 use crate::error::Error;
 use crate::report::{Line, interval_text, line};
 use crate::rollout::rollout_in;
-use crate::run::{RunDir, finished_in, seeds_in};
+use crate::run::{RunDir, Seeds, seeds_in};
 use crate::stats::{mean, median};
 use crate::train::training_data::TrainingData;
 
@@ -130,7 +130,7 @@ fn show(evaluation: &Evaluation) {
 /// The finished seeds, or, where none is, those whose policies are trained.
 fn seeds_to_play(folder: &Path, names: &[PolicyName]) -> Result<Vec<u64>, Error> {
     let all = seeds_in(folder)?;
-    let seeds = finished_in(folder).map_or(all.clone(), |(finished, _)| finished);
+    let seeds = Seeds::finished(folder).map_or(all.clone(), |seeds| seeds.ready);
     let rest: Vec<u64> = all.into_iter().filter(|s| !seeds.contains(s)).collect();
     if !rest.is_empty() {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();

@@ -289,21 +289,47 @@ pub fn seeds_in(folder: &Path) -> Result<Vec<u64>, Error> {
     Ok(seeds)
 }
 
-/// Returns the seeds of a run that are finished, and those that are not.
-///
-/// # Errors
-/// When the folder holds no run, or no seed of it is finished.
-pub fn finished_in(folder: &Path) -> Result<(Vec<u64>, Vec<u64>), Error> {
-    let (finished, rest): (Vec<u64>, Vec<u64>) = seeds_in(folder)?
-        .into_iter()
-        .partition(|&seed| RunDir::of_seed(folder, seed).is_finished());
-    if finished.is_empty() {
-        return Err(Error::Run(format!(
-            "{}: no seed of this run is finished (seeds {rest:?} are under way)\n  hint: repeat the command that started it; it goes on from the last checkpoint",
-            folder.display()
-        )));
+/// Seeds of a run, sorted by whether they are ready for what is wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seeds {
+    /// Ready ones, ascending; at least one.
+    pub ready: Vec<u64>,
+    /// The others.
+    pub rest: Vec<u64>,
+}
+
+impl Seeds {
+    /// Returns the seeds of a run that are finished, beside those that are not.
+    ///
+    /// # Errors
+    /// When the folder holds no run, or no seed of it is finished.
+    pub fn finished(folder: &Path) -> Result<Self, Error> {
+        Self::with(folder, "is finished", RunDir::is_finished)
     }
-    Ok((finished, rest))
+
+    /// Returns the seeds of a run for which `ready` holds, beside the others.
+    ///
+    /// # Errors
+    /// When the folder holds no run, or there is none of the former; `what` says what they lack.
+    pub fn with(folder: &Path, what: &str, ready: impl Fn(&RunDir) -> bool) -> Result<Self, Error> {
+        let (ready, rest): (Vec<u64>, Vec<u64>) = seeds_in(folder)?
+            .into_iter()
+            .partition(|&seed| ready(&RunDir::of_seed(folder, seed)));
+        if !ready.is_empty() {
+            return Ok(Self { ready, rest });
+        }
+        let dir = RunDir::of_seed(folder, rest[0]);
+        let old = dir.path.join("final.csv").exists() && !dir.state("results").exists();
+        let hint = if old {
+            "it was made by an earlier version, which kept its results elsewhere: make it again with another --out"
+        } else {
+            "repeat the command that started it; it goes on from the last checkpoint"
+        };
+        Err(Error::Run(format!(
+            "{}: no seed of this run {what} (seeds {rest:?} are under way)\n  hint: {hint}",
+            folder.display()
+        )))
+    }
 }
 
 /// Says where a run is to be looked for when it is not at `folder`.

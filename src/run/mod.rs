@@ -7,7 +7,7 @@ mod log;
 mod results;
 
 pub use changes::{Change, allowed as allowed_changes};
-pub use folder::{Provenance, RunDir, finished_in, read_state, seeds_in, write_state};
+pub use folder::{Provenance, RunDir, Seeds, read_state, seeds_in, write_state};
 pub use lock::Lock;
 pub use log::{Log, rounded};
 pub use results::{Evaluation, Results};
