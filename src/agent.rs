@@ -16,11 +16,12 @@ use tiltrl_policies::policy::{
 };
 
 use crate::config::Config;
+use crate::console::Console;
 use crate::error::Error;
 pub use crate::policy_name::PolicyName;
 use crate::run::RunDir;
 use crate::train::baseline::Baseline;
-use crate::train::material::Material;
+use crate::train::training_data::TrainingData;
 use crate::train::{advantage, critic, finetune, prior, reward};
 
 /// The networks of one seed.
@@ -122,24 +123,25 @@ impl Agent {
         })
     }
 
-    /// Reads the trained baselines among `names`; trains those that are not finished where there is `material`.
+    /// Reads the trained baselines among `names`; trains those that are not finished where there is `data`.
     ///
     /// # Errors
-    /// When one is not finished and there is no material, or cannot be read or trained.
+    /// When one is not finished and there is no data, or cannot be read or trained.
     pub fn bring_baselines(
         &mut self,
         (config, seed): (&Config, u64),
         names: &[PolicyName],
-        material: Option<&Material>,
+        data: Option<&TrainingData>,
+        console: Console,
     ) -> Result<(), Error> {
         for name in names {
             let PolicyName::Trained(method) = *name else {
                 continue;
             };
             let baseline = self.baseline(config, seed, method)?;
-            let model = match (baseline.finished()?, material) {
+            let model = match (baseline.finished()?, data) {
                 (Some(model), _) => model,
-                (None, Some(material)) => baseline.train(material)?,
+                (None, Some(data)) => baseline.train(data, console)?,
                 (None, None) => return Err(self.missing(name, "training")),
             };
             self.baselines.push((method, model));
@@ -230,7 +232,7 @@ impl AgentPolicy {
     ///
     /// # Errors
     /// When the folder holds no run of `env`, or the policy is unknown or not trained.
-    pub fn read(text: &str, env: &str) -> Result<Self, Error> {
+    pub fn read(text: &str, env: &str, device: &Device) -> Result<Self, Error> {
         let (folder, name) = match text.rsplit_once(':') {
             Some((folder, name)) if !name.contains('/') => (folder, name.parse()?),
             _ => (text, PolicyName::Posterior),
@@ -246,8 +248,8 @@ impl AgentPolicy {
             )));
         }
         let seed = dir.provenance()?.seed;
-        let mut agent = Agent::load(&dir, &config, seed, &Device::flex())?;
-        agent.bring_baselines((&config, seed), &[name], None)?;
+        let mut agent = Agent::load(&dir, &config, seed, device)?;
+        agent.bring_baselines((&config, seed), &[name], None, Console::Quiet)?;
         agent.policy(name)?;
         Ok(Self { agent, name })
     }

@@ -1,21 +1,21 @@
-//! The short commands: data, envs, collect, and looking at a finished run again.
+//! The short commands: data and collect.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ndarray::{Array2, ArrayView2};
-use serde::Serialize;
 use tiltrl_envs::{EnvBatch, EnvSpec, spec_of, spec_with};
 use tiltrl_plots::{Histogram, histogram};
-use tiltrl_policies::checkpoint::write_atomically;
 use tiltrl_policies::noise::Noise;
 use tiltrl_policies::policy::Policy;
 
 use super::environments::EnvArgs;
 use super::evaluation::scripted;
+use super::output::{print, refuse_existing, write_json};
 use crate::actor::FlatActor;
 use crate::agent::AgentPolicy;
 use crate::data::{self, Dataset, summarize};
+use crate::device::Compute;
 use crate::error::Error;
 use crate::quickstart::{SwingUp, Uniform};
 use crate::rollout::rollout_in;
@@ -63,41 +63,6 @@ pub struct CollectArgs {
     /// File to write; an existing one is not overwritten.
     #[arg(long)]
     out: PathBuf,
-}
-
-/// Prints to standard output.
-#[allow(clippy::print_stdout)]
-pub fn print(text: &str) {
-    println!("{text}");
-}
-
-/// Refuses a file that exists already, so that nothing is overwritten silently.
-///
-/// # Errors
-/// When `path` exists; the message names the option that asked for it.
-pub fn refuse_existing(path: &Path, option: &str) -> Result<(), Error> {
-    if path.exists() {
-        return Err(Error::Run(format!(
-            "{}: exists already\n  hint: name another file for {option}",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
-/// Writes `value` as JSON when a path is given; an existing file is refused.
-///
-/// # Errors
-/// When the file exists or cannot be written.
-pub fn write_json(path: Option<&Path>, value: &impl Serialize) -> Result<(), Error> {
-    let Some(path) = path else { return Ok(()) };
-    refuse_existing(path, "--json")?;
-    Ok(write_atomically(
-        path,
-        serde_json::to_string_pretty(value)
-            .expect("plain data")
-            .as_bytes(),
-    )?)
 }
 
 /// `tiltrl data`.
@@ -205,7 +170,8 @@ pub fn uniform(spec: &EnvSpec) -> Box<dyn Policy> {
 ///
 /// # Errors
 /// When environment or policy are unknown or do not fit, or the file exists.
-pub fn collect(args: &CollectArgs) -> Result<(), Error> {
+pub fn collect(args: &CollectArgs, device: &str) -> Result<(), Error> {
+    let compute = Compute::named(device)?;
     let options = args.engine.options();
     let spec = spec_with(&args.env, &options)?;
     let policy: Box<dyn Policy> = match args.policy.as_str() {
@@ -221,7 +187,7 @@ pub fn collect(args: &CollectArgs) -> Result<(), Error> {
             ));
         }
         run if Path::new(run.rsplit_once(':').map_or(run, |(f, _)| f)).is_dir() => {
-            Box::new(AgentPolicy::read(run, &args.env)?)
+            Box::new(AgentPolicy::read(run, &args.env, &compute.device)?)
         }
         file => actor_policy(Path::new(file), &args.env, &spec, args.deterministic)?,
     };
@@ -257,19 +223,4 @@ pub fn collect(args: &CollectArgs) -> Result<(), Error> {
         crate::stats::mean(&returns)
     ));
     Ok(())
-}
-
-/// Reads a JSON file of a finished run.
-///
-/// # Errors
-/// When the run is not finished.
-pub fn load(folder: &Path, name: &str) -> Result<serde_json::Value, Error> {
-    let path = folder.join(name);
-    let text = std::fs::read_to_string(&path).map_err(|e| {
-        Error::Run(format!(
-            "{}: {e}\n  hint: finish the run first with the command that started it",
-            path.display()
-        ))
-    })?;
-    serde_json::from_str(&text).map_err(|e| Error::Run(format!("{}: {e}", path.display())))
 }

@@ -9,12 +9,12 @@ use tiltrl_policies::iql::{Iql, Transitions};
 use tiltrl_policies::nets::{host, matrix, vector};
 use tiltrl_policies::noise::Noise;
 
-use super::material::{Material, gather};
 use super::prior::Prior;
-use super::progress::{bar, cosine_decay};
+use super::training_data::{TrainingData, gather};
+use super::work::Work;
 use crate::config::Config;
 use crate::error::Error;
-use crate::run::{CsvLog, RunDir};
+use crate::stage::{Stage, cosine_decay};
 
 /// Rows whose prior samples stand against the data.
 const POOL: usize = 50_000;
@@ -72,18 +72,17 @@ pub fn restore(
 }
 
 /// r + γ V(s') − V(s) of every row, over the configured number of steps.
-fn targets(material: &Material, critic: &Iql) -> Vec<f32> {
-    let (width, config) = (material.observation_dim, &critic.config);
-    let mut all = Vec::with_capacity(material.len());
-    let rows: Vec<usize> = (0..material.len()).collect();
+fn targets(data: &TrainingData, critic: &Iql) -> Vec<f32> {
+    let (width, config) = (data.observation_dim, &critic.config);
+    let mut all = Vec::with_capacity(data.len());
+    let rows: Vec<usize> = (0..data.len()).collect();
     for rows in rows.chunks(CHUNK) {
-        let (rewards, last, discounts) =
-            material.multi_steps(rows, config.num_steps, config.discount);
+        let (rewards, last, discounts) = data.multi_steps(rows, config.num_steps, config.discount);
         all.extend(critic.advantage_targets(&Transitions {
-            observations: &gather(&material.observations, width, rows, 1),
-            actions: &gather(&material.actions, material.action_dim, rows, 1),
+            observations: &gather(&data.observations, width, rows, 1),
+            actions: &gather(&data.actions, data.action_dim, rows, 1),
             rewards: &rewards,
-            next_observations: &gather(&material.next_observations, width, &last, 1),
+            next_observations: &gather(&data.next_observations, width, &last, 1),
             discounts: &discounts,
         }));
     }
@@ -91,27 +90,27 @@ fn targets(material: &Material, critic: &Iql) -> Vec<f32> {
 }
 
 /// Inputs [rows, observation_dim + action_dim] of the given rows with the given actions.
-fn inputs(material: &Material, rows: &[usize], actions: &[f32]) -> Vec<f32> {
-    let (width, dim) = (material.observation_dim, material.action_dim);
+fn inputs(data: &TrainingData, rows: &[usize], actions: &[f32]) -> Vec<f32> {
+    let (width, dim) = (data.observation_dim, data.action_dim);
     let mut all = Vec::with_capacity(rows.len() * (width + dim));
     for (&row, action) in rows.iter().zip(actions.chunks_exact(dim)) {
-        all.extend_from_slice(&material.observations[row * width..(row + 1) * width]);
+        all.extend_from_slice(&data.observations[row * width..(row + 1) * width]);
         all.extend_from_slice(action);
     }
     all
 }
 
 /// Inputs of the prior's own samples at states of the data.
-fn pool(material: &Material, prior: &Prior, seed: u64) -> Vec<f32> {
+fn pool(data: &TrainingData, prior: &Prior, seed: u64) -> Vec<f32> {
     let mut noise = Noise::keyed(seed, "advantage-pool", 0);
-    let rows = noise.indices(POOL, material.len());
+    let rows = noise.indices(POOL, data.len());
     let device = prior.model.net.parameters.device();
     let mut all = Vec::new();
     for rows in rows.chunks(CHUNK) {
-        let observations = gather(&material.observations, material.observation_dim, rows, 1);
-        let condition = matrix(observations, material.observation_dim, &device);
+        let observations = gather(&data.observations, data.observation_dim, rows, 1);
+        let condition = matrix(observations, data.observation_dim, &device);
         let latent = host(prior.model.sample(&condition, &mut noise));
-        all.extend(inputs(material, rows, &prior.coordinates.actions(latent)));
+        all.extend(inputs(data, rows, &prior.coordinates.actions(latent)));
     }
     all
 }
@@ -119,83 +118,93 @@ fn pool(material: &Material, prior: &Prior, seed: u64) -> Vec<f32> {
 /// Trains the advantage networks, or goes on from their checkpoint, and gives them to the critic.
 ///
 /// # Errors
-/// When a file cannot be written, a checkpoint does not fit, or a loss is not finite.
-pub fn train(
-    config: &Config,
-    material: &Material,
-    prior: &Prior,
-    critic: &mut Iql,
-    seed: u64,
-    dir: &RunDir,
-) -> Result<(), Error> {
-    let (path, total) = (dir.checkpoint("advantage"), config.critic.advantage_updates);
+/// When a file cannot be read or written, a checkpoint does not fit, or a loss is not finite.
+pub fn train(work: Work<'_>, prior: &Prior, critic: &mut Iql) -> Result<(), Error> {
+    let (config, data) = (work.config, work.data);
+    let (path, total) = (
+        work.dir.checkpoint("advantage"),
+        config.critic.advantage_updates,
+    );
     if total == 0 {
         return Ok(());
     }
-    let dims = [material.observation_dim, material.action_dim];
-    let device = critic.v.parameters.device();
-    let mut advantage = Advantage::new(&config.critic, dims, seed, &device);
-    let mut update = if path.exists() {
+    let dims = [data.observation_dim, data.action_dim];
+    let mut advantage = Advantage::new(&config.critic, dims, work.seed, work.device);
+    let done = if path.exists() {
         load(&mut advantage, &path)?
     } else {
         0
     };
-    if update < total {
-        let mut clock = std::time::Instant::now();
-        let mut labels = targets(material, critic);
-        let square = |sum: f64, v: &f32| sum + f64::from(*v).powi(2);
-        let spread = labels.iter().fold(0.0, square) / labels.len() as f64;
-        advantage.unit = spread.sqrt().max(1e-9);
-        let unit = advantage.unit as f32;
-        labels.iter_mut().for_each(|v| *v /= unit);
-        let pool = pool(material, prior, seed);
-        let mut log = CsvLog::resume(dir.path.join("advantage.csv"), "update,loss", update);
-        let segment = (total / 10).max(1);
-        let progress = bar("advantage", total, update);
-        while update < total {
-            let rate = config.critic.learning_rate * cosine_decay(update, total);
-            for optimizer in &mut advantage.optimizers {
-                optimizer.config.learning_rate = rate;
-            }
-            let loss = step(
-                &mut advantage,
-                material,
-                (&labels, &pool),
-                config,
-                (seed, update),
-            )?;
-            update += 1;
-            progress.inc(1);
-            if update % segment == 0 || update == total {
-                progress.set_message(format!("loss {loss:.4}"));
-                log.push(update, &format!("{loss:.6}"));
-                log.save()?;
-                save(&advantage, update, &path)?;
-                dir.add_seconds("critic", clock.elapsed().as_secs_f64())?;
-                clock = std::time::Instant::now();
-            }
-        }
-        progress.finish();
+    if done < total {
+        let clock = std::time::Instant::now();
+        let rows = Rows::new(work, prior, critic, &mut advantage);
+        work.dir
+            .add_seconds("critic", clock.elapsed().as_secs_f64())?;
+        let stage = Stage {
+            name: "advantage",
+            clock: "critic",
+            total,
+            done,
+            checkpoints: 10,
+            columns: ["loss"],
+            dir: work.dir,
+            console: work.console,
+        };
+        stage.train(
+            &mut advantage,
+            |advantage, update| {
+                let rate = config.critic.learning_rate * cosine_decay(update, total);
+                for optimizer in &mut advantage.optimizers {
+                    optimizer.config.learning_rate = rate;
+                }
+                Ok([step(advantage, work, &rows, update)?])
+            },
+            |_, _| Ok(()),
+            |advantage, done| save(advantage, done, &path),
+        )?;
     }
     critic.advantage = Some(advantage);
     Ok(())
 }
 
+/// What batches are drawn from.
+struct Rows {
+    /// Targets of the rows of the data, in units of their spread.
+    labels: Vec<f32>,
+    /// Inputs of the prior's own samples.
+    pool: Vec<f32>,
+}
+
+impl Rows {
+    /// Computes both; the networks get the unit of the targets.
+    fn new(work: Work<'_>, prior: &Prior, critic: &Iql, advantage: &mut Advantage) -> Self {
+        let mut labels = targets(work.data, critic);
+        let square = |sum: f64, v: &f32| sum + f64::from(*v).powi(2);
+        let spread = labels.iter().fold(0.0, square) / labels.len() as f64;
+        advantage.unit = spread.sqrt().max(1e-9);
+        let unit = advantage.unit as f32;
+        labels.iter_mut().for_each(|v| *v /= unit);
+        let pool = pool(work.data, prior, work.seed);
+        Self { labels, pool }
+    }
+}
+
 /// One batch: rows of the data with their targets, and half as many samples of the prior with the low label.
 fn step(
     advantage: &mut Advantage,
-    material: &Material,
-    (labels, pool): (&[f32], &[f32]),
-    config: &Config,
-    (seed, update): (u64, u64),
+    work: Work<'_>,
+    rows_of: &Rows,
+    update: u64,
 ) -> Result<f64, Error> {
-    let mut noise = Noise::keyed(seed, "advantage-update", update);
-    let rows = noise.indices(config.critic.batch_size, material.len());
-    let actions = gather(&material.actions, material.action_dim, &rows, 1);
-    let mut batch = inputs(material, &rows, &actions);
+    let (config, data) = (work.config, work.data);
+    let mut noise = Noise::keyed(work.seed, "advantage-update", update);
+    let (labels, pool) = (&rows_of.labels, &rows_of.pool);
+    let rows = noise.indices(config.critic.batch_size, data.len());
+    let actions = gather(&data.actions, data.action_dim, &rows, 1);
+    let mut batch = inputs(data, &rows, &actions);
     let mut wanted: Vec<f32> = rows.iter().map(|&row| labels[row]).collect();
     if config.critic.caution > 0.0 {
-        let width = material.observation_dim + material.action_dim;
+        let width = data.observation_dim + data.action_dim;
         let others = noise.indices(config.critic.batch_size / 2, pool.len() / width);
         batch.extend(gather(pool, width, &others, 1));
         wanted.resize(rows.len() + others.len(), advantage.floor);

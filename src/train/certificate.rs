@@ -15,9 +15,9 @@ use tiltrl_policies::noise::Noise;
 use tiltrl_policies::sequential::SequentialModel;
 
 use super::finetune::Posterior;
-use super::material::{Material, gather};
 use super::prior::Prior;
 use super::reward::values;
+use super::training_data::{TrainingData, gather};
 use crate::error::Error;
 
 /// Contents of certificate.json: one seed's posterior at states of its data.
@@ -78,7 +78,7 @@ impl Certificate {
 
 /// Returns the certificate of `states` states of the data, from `paths` paths each way.
 pub fn certificate(
-    material: &Material,
+    data: &TrainingData,
     prior: &Prior,
     critic: &Iql,
     posterior: &Posterior,
@@ -87,18 +87,13 @@ pub fn certificate(
 ) -> Certificate {
     let device: Device = prior.model.net.parameters.device();
     let mut noise = Noise::keyed(seed, "certificate", 0);
-    let rows = noise.indices(states, material.len());
+    let rows = noise.indices(states, data.len());
     let steps = prior.model.num_steps();
     let mut all = Vec::with_capacity(states);
     let mut residuals = ResidualCounts::default();
     for chunk in rows.chunks(16) {
-        let observations = gather(
-            &material.observations,
-            material.observation_dim,
-            chunk,
-            paths,
-        );
-        let condition = matrix(observations.clone(), material.observation_dim, &device);
+        let observations = gather(&data.observations, data.observation_dim, chunk, paths);
+        let condition = matrix(observations.clone(), data.observation_dim, &device);
         let mut score = |model: &GaussianDiffusion| {
             let (path, _) = model.sample_path(&condition, &mut noise);
             let q = path_sums(posterior.model.step_log_probs(&path, 0..steps));

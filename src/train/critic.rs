@@ -6,11 +6,11 @@ use tiltrl_policies::iql::{Iql, IqlReport, Transitions};
 use tiltrl_policies::nets::{Mlp, host, vector};
 use tiltrl_policies::noise::Noise;
 
-use super::material::{Material, gather};
-use super::progress::{bar, cosine_decay};
+use super::training_data::{TrainingData, gather};
+use super::work::Work;
 use crate::config::Config;
 use crate::error::Error;
-use crate::run::{CsvLog, RunDir};
+use crate::stage::{Stage, cosine_decay};
 
 fn networks(critic: &mut Iql) -> Vec<(String, &mut Mlp)> {
     let online = critic
@@ -77,79 +77,53 @@ pub fn restore(
 /// Trains the critic, or goes on from its checkpoint, and returns it.
 ///
 /// # Errors
-/// When a file cannot be written, a checkpoint does not fit, or a loss is not finite.
-pub fn train(
-    config: &Config,
-    material: &Material,
-    seed: u64,
-    dir: &RunDir,
-    device: &Device,
-) -> Result<Iql, Error> {
-    let path = dir.checkpoint("critic");
-    let mut critic = Iql::new(
-        config.critic.clone(),
-        material.observation_dim,
-        material.action_dim,
-        seed,
-        device,
-    );
-    let total = config.critic.updates;
-    let mut update = if path.exists() {
+/// When a file cannot be read or written, a checkpoint does not fit, or a loss is not finite.
+pub fn train(work: Work<'_>) -> Result<Iql, Error> {
+    let (settings, data) = (work.config.critic.clone(), work.data);
+    let path = work.dir.checkpoint("critic");
+    let (rate, total) = (settings.learning_rate, settings.updates);
+    let widths = [data.observation_dim, data.action_dim];
+    let mut critic = Iql::new(settings, widths[0], widths[1], work.seed, work.device);
+    let done = if path.exists() {
         load(&mut critic, &path)?
     } else {
         0
     };
-    if update >= total {
-        return Ok(critic);
-    }
-    let mut log = CsvLog::resume(
-        dir.path.join("critic.csv"),
-        "update,q_loss,v_loss,value",
-        update,
-    );
-    let segment = (total / 20).max(1);
-    let logged = (segment / 5).max(1);
-    let progress = bar("critic", total, update);
-    let mut clock = std::time::Instant::now();
-    while update < total {
-        let rate = config.critic.learning_rate * cosine_decay(update, total);
-        for optimizer in &mut critic.optimizers {
-            optimizer.config.learning_rate = rate;
-        }
-        let report = step(&mut critic, material, seed, update)?;
-        update += 1;
-        progress.inc(1);
-        let ends = update % segment == 0 || update == total;
-        if ends || (update % segment).is_multiple_of(logged) {
-            progress.set_message(format!("Bellman error {:.4}", report.q_loss));
-            log.push(update, &columns(&report));
-        }
-        if ends {
-            log.save()?;
-            save(&mut critic, update, &path)?;
-            dir.add_seconds("critic", clock.elapsed().as_secs_f64())?;
-            clock = std::time::Instant::now();
-        }
-    }
-    progress.finish();
+    let stage = Stage {
+        name: "critic",
+        clock: "critic",
+        total,
+        done,
+        checkpoints: 20,
+        columns: ["q_loss", "v_loss", "value"],
+        dir: work.dir,
+        console: work.console,
+    };
+    stage.train(
+        &mut critic,
+        |critic, update| {
+            for optimizer in &mut critic.optimizers {
+                optimizer.config.learning_rate = rate * cosine_decay(update, total);
+            }
+            let r = step(critic, data, work.seed, update)?;
+            Ok([r.q_loss, r.v_loss, r.value])
+        },
+        |_, _| Ok(()),
+        |critic, done| save(critic, done, &path),
+    )?;
     Ok(critic)
 }
 
-/// A row of critic.csv after its update.
-fn columns(r: &IqlReport) -> String {
-    format!("{:.6},{:.6},{:.6}", r.q_loss, r.v_loss, r.value)
-}
-
-fn step(critic: &mut Iql, material: &Material, seed: u64, update: u64) -> Result<IqlReport, Error> {
+fn step(critic: &mut Iql, data: &TrainingData, seed: u64, update: u64) -> Result<IqlReport, Error> {
     let mut noise = Noise::keyed(seed, "critic-update", update);
-    let rows = noise.indices(critic.config.batch_size, material.len());
-    let (width, config) = (material.observation_dim, critic.config.clone());
-    let (rewards, last, discounts) = material.multi_steps(&rows, config.num_steps, config.discount);
+    let rows = noise.indices(critic.config.batch_size, data.len());
+    let (width, config) = (data.observation_dim, critic.config.clone());
+    let (rewards, last, discounts) = data.multi_steps(&rows, config.num_steps, config.discount);
     Ok(critic.update(&Transitions {
-        observations: &gather(&material.observations, width, &rows, 1),
-        actions: &gather(&material.actions, material.action_dim, &rows, 1),
+        observations: &gather(&data.observations, width, &rows, 1),
+        actions: &gather(&data.actions, data.action_dim, &rows, 1),
         rewards: &rewards,
-        next_observations: &gather(&material.next_observations, width, &last, 1),
+        next_observations: &gather(&data.next_observations, width, &last, 1),
         discounts: &discounts,
     })?)
 }

@@ -16,11 +16,12 @@ use tiltrl_policies::normalizer::Normalizer;
 use tiltrl_policies::policy::Coordinates;
 use tiltrl_policies::schedule::Schedule;
 
-use super::material::{Material, gather};
-use super::progress::bar;
+use super::training_data::{TrainingData, gather};
+use super::work::Work;
 use crate::config::{Config, PriorConfig};
+use crate::device;
 use crate::error::Error;
-use crate::run::{CsvLog, RunDir};
+use crate::stage::Stage;
 
 /// A trained prior and the coordinates it works in.
 pub struct Prior {
@@ -41,11 +42,7 @@ pub fn fresh(
     device: &Device,
 ) -> Result<GaussianDiffusion, Error> {
     let [observation_dim, action_dim] = dims;
-    let schedule = Schedule::new(
-        config.prior.schedule,
-        config.prior.num_steps,
-        config.prior.prediction,
-    )?;
+    let schedule = config.prior.schedule()?;
     let inputs = GaussianDiffusion::net_inputs(action_dim, observation_dim);
     let spec = MlpSpec {
         sizes: [vec![inputs], config.prior.hidden.clone(), vec![action_dim]].concat(),
@@ -128,14 +125,14 @@ pub fn restore(
 }
 
 /// What training goes on from.
-struct Training {
+struct State {
     model: GaussianDiffusion,
     optimizer: Adam,
     average: Vec<f32>,
     update: u64,
 }
 
-impl Training {
+impl State {
     fn resume(model: GaussianDiffusion, config: &Config, path: &Path) -> Result<Self, Error> {
         let adam = AdamConfig {
             learning_rate: config.prior.learning_rate,
@@ -143,7 +140,7 @@ impl Training {
             max_gradient_norm: 1.0,
         };
         let count = model.net.spec.num_parameters();
-        let mut training = Self {
+        let mut state = Self {
             optimizer: Adam::new(adam, count),
             average: host(model.net.parameters.clone()),
             model,
@@ -151,21 +148,21 @@ impl Training {
         };
         if path.exists() {
             let checkpoint = Checkpoint::load(path, "prior")?;
-            let device = training.model.net.parameters.device();
+            let device = state.model.net.parameters.device();
             let parameters = checkpoint.tensor(path, "parameters", count)?;
-            training.model.net.parameters = vector(parameters, &device);
-            training.average = checkpoint.tensor(path, "average", count)?;
-            checkpoint.get_optimizer(path, "", &mut training.optimizer)?;
-            training.update = checkpoint.update;
+            state.model.net.parameters = vector(parameters, &device);
+            state.average = checkpoint.tensor(path, "average", count)?;
+            checkpoint.get_optimizer(path, "", &mut state.optimizer)?;
+            state.update = checkpoint.update;
         }
-        Ok(training)
+        Ok(state)
     }
 
     /// An optimizer step, and the moving average that follows it.
     fn descend(&mut self, gradient: &[f32], decay: f32) {
         let parameters = &mut self.model.net.parameters;
         let average = Some((&mut self.average[..], decay));
-        if parameters.device() != Device::flex() {
+        if !device::is_cpu(&parameters.device()) {
             let device = parameters.device();
             let mut values = host(parameters.clone());
             self.optimizer.step_averaged(&mut values, gradient, average);
@@ -181,7 +178,7 @@ impl Training {
     /// Writes the checkpoint; with the last update the step variances are fitted to the averaged weights.
     fn save(
         &self,
-        material: &Material,
+        data: &TrainingData,
         (seed, updates): (u64, u64),
         path: &Path,
     ) -> Result<(), Error> {
@@ -189,10 +186,10 @@ impl Training {
         let mut averaged = self.model.clone();
         averaged.net.parameters = vector(self.average.clone(), &device);
         if self.update == updates {
-            fit_variance(&mut averaged, material, seed, &device);
+            fit_variance(&mut averaged, data, seed, &device);
         }
         let mut checkpoint = Checkpoint::new("prior", self.update);
-        describe(&mut checkpoint, &averaged, &material.coordinates);
+        describe(&mut checkpoint, &averaged, &data.coordinates);
         let parameters = host(self.model.net.parameters.clone());
         checkpoint.tensors.insert("parameters".into(), parameters);
         let average = self.average.clone();
@@ -205,71 +202,59 @@ impl Training {
 /// Trains the prior, or goes on from its checkpoint, and returns it.
 ///
 /// # Errors
-/// When a file cannot be written, a checkpoint does not fit, or a loss is not finite.
-pub fn train(
-    config: &Config,
-    material: &Material,
-    seed: u64,
-    dir: &RunDir,
-    device: &Device,
-) -> Result<Prior, Error> {
-    let path = dir.checkpoint("prior");
+/// When a file cannot be read or written, a checkpoint does not fit, or a loss is not finite.
+pub fn train(work: Work<'_>) -> Result<Prior, Error> {
+    let Work {
+        config, data, seed, ..
+    } = work;
+    let path = work.dir.checkpoint("prior");
     let updates = config.prior.updates;
-    let dims = [material.observation_dim, material.action_dim];
-    let mut training = Training::resume(fresh(config, dims, seed, device)?, config, &path)?;
-    let mut log = CsvLog::resume(dir.path.join("prior.csv"), "update,loss", training.update);
-    let segment = (updates / 20).max(1);
-    let logged = (segment / 5).max(1);
-    let progress = bar("prior", updates, training.update);
-    let mut clock = std::time::Instant::now();
-    let (mut running, mut counted) = (0.0, 0u32);
-    while training.update < updates {
-        running += step(&mut training, material, &config.prior, seed)?;
-        counted += 1;
-        training.update += 1;
-        progress.inc(1);
-        let ends = training.update % segment == 0 || training.update == updates;
-        if ends || (training.update % segment).is_multiple_of(logged) {
-            let mean = running / f64::from(counted);
-            progress.set_message(format!("loss {mean:.4}"));
-            log.push(training.update, &format!("{mean:.6}"));
-            (running, counted) = (0.0, 0);
-        }
-        if ends {
-            log.save()?;
-            training.save(material, (seed, updates), &path)?;
-            dir.add_seconds("prior", clock.elapsed().as_secs_f64())?;
-            clock = std::time::Instant::now();
-        }
-    }
-    progress.finish();
-    restore(
-        &Checkpoint::load(&path, "prior")?,
-        &path,
-        "average",
-        training.model,
-    )
+    let dims = [data.observation_dim, data.action_dim];
+    let model = fresh(config, dims, seed, work.device)?;
+    let mut state = State::resume(model, config, &path)?;
+    let stage = Stage {
+        name: "prior",
+        clock: "prior",
+        total: updates,
+        done: state.update,
+        checkpoints: 20,
+        columns: ["loss"],
+        dir: work.dir,
+        console: work.console,
+    };
+    stage.train(
+        &mut state,
+        |state, _| {
+            let loss = step(state, data, &config.prior, seed)?;
+            state.update += 1;
+            Ok([loss])
+        },
+        |_, _| Ok(()),
+        |state, _| state.save(data, (seed, updates), &path),
+    )?;
+    let checkpoint = Checkpoint::load(&path, "prior")?;
+    restore(&checkpoint, &path, "average", state.model)
 }
 
 fn step(
-    training: &mut Training,
-    material: &Material,
+    state: &mut State,
+    data: &TrainingData,
     config: &PriorConfig,
     seed: u64,
 ) -> Result<f64, Error> {
-    let (model, update) = (&mut training.model, training.update);
+    let (model, update) = (&mut state.model, state.update);
     let device = model.net.parameters.device();
     let mut noise = Noise::keyed(seed, "prior-update", update);
-    let rows = noise.indices(config.batch_size, material.len());
-    let sample = gather(&material.latents, material.action_dim, &rows, 1);
-    let condition = gather(&material.observations, material.observation_dim, &rows, 1);
+    let rows = noise.indices(config.batch_size, data.len());
+    let sample = gather(&data.latents, data.action_dim, &rows, 1);
+    let condition = gather(&data.observations, data.observation_dim, &rows, 1);
     let tracked = GaussianDiffusion {
         net: model.net.tracked(),
         ..model.clone()
     };
     let loss = tracked.denoising_loss(
         &sample,
-        matrix(condition, material.observation_dim, &device),
+        matrix(condition, data.observation_dim, &device),
         &mut noise,
     );
     let value = f64::from(host(loss.clone())[0]);
@@ -285,18 +270,18 @@ fn step(
     let gradient = host(gradient.expect("tracked"));
     // Nothing else may hold the parameters while they are written in place.
     drop(tracked);
-    training.descend(&gradient, config.ema_decay);
+    state.descend(&gradient, config.ema_decay);
     Ok(value)
 }
 
-fn fit_variance(model: &mut GaussianDiffusion, material: &Material, seed: u64, device: &Device) {
+fn fit_variance(model: &mut GaussianDiffusion, data: &TrainingData, seed: u64, device: &Device) {
     let mut noise = Noise::keyed(seed, "prior-variance", 0);
-    let rows = noise.indices(4096, material.len());
-    let sample = gather(&material.latents, material.action_dim, &rows, 1);
-    let condition = gather(&material.observations, material.observation_dim, &rows, 1);
+    let rows = noise.indices(4096, data.len());
+    let sample = gather(&data.latents, data.action_dim, &rows, 1);
+    let condition = gather(&data.observations, data.observation_dim, &rows, 1);
     model.fit_variance(
         &sample,
-        &matrix(condition, material.observation_dim, device),
+        &matrix(condition, data.observation_dim, device),
         &mut noise,
     );
 }

@@ -44,20 +44,21 @@ pub fn tilt(
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Tensor};
+    use burn::tensor::Tensor;
     use tiltrl_policies::normalizer::Normalizer;
 
     use super::*;
     use crate::config::preset;
+    use crate::device::processor;
 
     /// With Q ≡ const the reward is the same for u = 0 and for a saturated u: the posterior is then the prior.
     #[test]
     fn silent_failure_06_a_constant_critic_gives_a_constant_reward() {
         let config = preset("quickstart").expect("known").critic;
-        let mut critic = Iql::new(config, 3, 2, 1, &Device::flex());
+        let mut critic = Iql::new(config, 3, 2, 1, &processor());
         for net in critic.target.iter_mut().chain([&mut critic.v]) {
             let count = net.parameters.dims()[0];
-            net.parameters = Tensor::zeros([count], &Device::flex());
+            net.parameters = Tensor::zeros([count], &processor());
         }
         let unit = |width: usize| Normalizer {
             mean: vec![0.0; width],

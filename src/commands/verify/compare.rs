@@ -16,7 +16,7 @@ use tiltrl_policies::solve::{Recipe, distances, solve};
 use tiltrl_policies::worlds::Problem;
 
 use super::suite;
-use crate::commands::inspect::{print, write_json};
+use crate::commands::output::{print, refuse_existing, write_json};
 use crate::error::Error;
 
 /// Samples per method.
@@ -39,6 +39,9 @@ struct Row {
 /// # Errors
 /// When a training is not finite or the JSON cannot be written.
 pub fn compare(json: Option<&Path>) -> Result<(), Error> {
+    if let Some(path) = json {
+        refuse_existing(path, "--json")?;
+    }
     print(&format!(
         "{:<22} {:<24} {:>8} {:>8} {:>7} {:>9} {:>11}",
         "world", "method", "energy", "floor", "modes", "training", "ms/sample"

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use tiltrl_policies::autoregressive::Autoregressive;
 use tiltrl_policies::finetune::{Finetuner, Mixture, path_sums};
 use tiltrl_policies::kernels::adam::AdamConfig;
@@ -14,6 +14,7 @@ use tiltrl_policies::solve::{Measured, decay};
 use tiltrl_policies::strings::{Strings, enumerated_posterior, total_variation};
 
 use super::{Requirement, Row};
+use crate::device::processor;
 use crate::error::Error;
 
 /// A reward of the whole string: equal neighbours, and whether it reads the same backwards.
@@ -28,13 +29,13 @@ fn log_reward(strings: &Strings) -> Vec<f64> {
 }
 
 fn none(paths: usize) -> Tensor<2> {
-    Tensor::zeros([paths, 1], &Device::flex())
+    Tensor::zeros([paths, 1], &processor())
 }
 
 /// Trains and measures a masked diffusion over 81 strings.
 pub fn masked(name: &str) -> Result<Row, Error> {
     let mut noise = Noise::keyed(5, "masked", 0);
-    let model = MaskedDiffusion::new([3, 4, 0], &[64, 64], 3.0, &mut noise, &Device::flex());
+    let model = MaskedDiffusion::new([3, 4, 0], &[64, 64], 3.0, &mut noise, &processor());
     let enumerate = |m: &MaskedDiffusion| m.enumerate(&none(1));
     row(name, model, &Strings::all(3, 4), &enumerate)
 }
@@ -42,7 +43,7 @@ pub fn masked(name: &str) -> Result<Row, Error> {
 /// Trains and measures an autoregressive model of strings of up to four of three letters.
 pub fn autoregressive(name: &str) -> Result<Row, Error> {
     let mut noise = Noise::keyed(6, "autoregressive", 0);
-    let model = Autoregressive::new([4, 4, 0], &[64], 3.0, &mut noise, &Device::flex());
+    let model = Autoregressive::new([4, 4, 0], &[64], 3.0, &mut noise, &processor());
     let enumerate = |m: &Autoregressive| m.enumerate(&none(1));
     row(name, model, &Strings::all(4, 4), &enumerate)
 }

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use burn::tensor::Device;
 use tiltrl_policies::finetune::LogZ;
 use tiltrl_policies::gaussian::Kernel;
 use tiltrl_policies::nets::host;
@@ -15,6 +14,7 @@ use tiltrl_policies::worlds::{
 };
 
 use super::{Requirement, Row, strings};
+use crate::device::processor;
 use crate::error::Error;
 
 /// One row to come.
@@ -238,7 +238,7 @@ fn control(name: &str) -> Result<Row, Error> {
     let schedule = Schedule::unchecked(ScheduleKind::UnscaledLinear, 75, Prediction::Epsilon);
     let [m, v, _] = world.marginal(&schedule);
     let [log_z, mean, variance] = world.posterior(&schedule);
-    let prior = world.prior(schedule, 32, 1, &Device::flex());
+    let prior = world.prior(schedule, 32, 1, &processor());
     assert!(prior.kernel.units == Kernel::default().units);
     let problem = Problem {
         name: name.into(),

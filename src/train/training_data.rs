@@ -7,7 +7,7 @@ use crate::data::Dataset;
 use crate::error::Error;
 
 /// Transitions in the coordinates that networks see, row-major.
-pub struct Material {
+pub struct TrainingData {
     /// Width of an observation.
     pub observation_dim: usize,
     /// Width of an action.
@@ -20,7 +20,7 @@ pub struct Material {
     pub actions: Vec<f32>,
     /// Standardised atanh of the actions.
     pub latents: Vec<f32>,
-    /// Rewards of the standardised problem, see [`Values`].
+    /// Rewards of the standardised problem, see [`ValueUnits`].
     pub rewards: Vec<f32>,
     /// 1 where the episode ended for good.
     pub terminals: Vec<f32>,
@@ -29,21 +29,21 @@ pub struct Material {
     /// Fitted normalisation.
     pub coordinates: Coordinates,
     /// Units of the critic.
-    pub values: Values,
+    pub values: ValueUnits,
 }
 
 /// Units of the critic: it learns (Q − mean)/std, so that its targets have unit size on any task.
 ///
 /// (Q − c)/σ obeys a Bellman equation of its own, with rewards (r − (1 − γ) c)/σ, and (r − c)/σ at terminals.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Values {
+pub struct ValueUnits {
     /// c: mean discounted return to go of the data.
     pub mean: f64,
     /// σ: its standard deviation.
     pub std: f64,
 }
 
-impl Material {
+impl TrainingData {
     /// Prepares a data set.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Material {
         coordinates.action.apply(&mut latents);
         let terminals = transitions.terminals;
         let mut rewards: Vec<f64> = transitions.rewards.iter().map(|&r| f64::from(r)).collect();
-        let values = Values::fit(&rewards, &terminals, &continues, discount);
+        let values = ValueUnits::fit(&rewards, &terminals, &continues, discount);
         for (reward, &terminal) in rewards.iter_mut().zip(&terminals) {
             let shift = if terminal { 1.0 } else { 1.0 - discount };
             *reward = (*reward - shift * values.mean) / values.std;
@@ -139,7 +139,7 @@ impl Material {
     }
 }
 
-impl Values {
+impl ValueUnits {
     /// Fits mean and deviation to the discounted returns to go of rows in recorded order.
     ///
     /// Where a recording stops without a terminal its rewards are taken to go on at the data's mean.
@@ -189,8 +189,8 @@ mod tests {
     use super::*;
 
     /// Two episodes: three rows that end in a terminal, two that end by the clock.
-    fn material() -> Material {
-        Material {
+    fn training_data() -> TrainingData {
+        TrainingData {
             observation_dim: 1,
             action_dim: 1,
             observations: vec![0.0, 1.0, 2.0, 10.0, 11.0],
@@ -208,7 +208,7 @@ mod tests {
                 observation: Normalizer::fit(&[0.0, 1.0], 1),
                 action: Normalizer::fit(&[0.0, 1.0], 1),
             },
-            values: Values {
+            values: ValueUnits {
                 mean: 0.0,
                 std: 1.0,
             },
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn returns_over_several_steps_stop_at_the_end_of_the_episode() {
-        let m = material();
+        let m = training_data();
         assert_eq!(m.continues, [true, true, false, true, false]);
         assert_eq!(m.multi_step(0, 1, 0.5), (1.0, 0, 0.5));
         assert_eq!(m.multi_step(0, 2, 0.5), (2.0, 1, 0.25));
@@ -240,7 +240,7 @@ mod tests {
         let rewards: [f64; 3] = [1.0, 2.0, 4.0];
         let (terminals, continues) = ([false, false, true], [true, true, false]);
         let discount = 0.9;
-        let values = Values::fit(&rewards, &terminals, &continues, discount);
+        let values = ValueUnits::fit(&rewards, &terminals, &continues, discount);
         let to_go = [1.0 + 0.9 * (2.0 + 0.9 * 4.0), 2.0 + 0.9 * 4.0, 4.0];
         let standard = |v: f64| (v - values.mean) / values.std;
         assert!(to_go.iter().map(|&v| standard(v)).sum::<f64>().abs() < 1e-12);

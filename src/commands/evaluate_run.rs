@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use burn::tensor::Device;
 use ndarray::{Array2, ArrayView2, s};
 use serde::Serialize;
 use tiltrl_envs::{EnvBatch, EnvOptions, spec_with};
@@ -13,15 +12,19 @@ use tiltrl_policies::noise::Noise;
 use tiltrl_policies::policy::Policy;
 
 use super::break_even::{BreakEven, HEADER, Priced};
-use super::evaluation::{EvaluateArgs, shoot};
-use super::inspect::{print, write_json};
-use super::pipeline::material_of;
+use super::evaluation::{EvaluateArgs, film};
+use super::output::{print, write_json};
+use super::pipeline::{DataOf, data_of_run};
 use crate::agent::{Agent, PolicyName};
+use crate::config::Config;
+use crate::console::{Console, note};
+use crate::device::Compute;
 use crate::error::Error;
-use crate::report::{Line, line};
+use crate::report::{Line, interval_text, line};
 use crate::rollout::rollout_in;
-use crate::run::{RunDir, seeds_in};
+use crate::run::{RunDir, Seeds, seeds_in};
 use crate::stats::{mean, median};
+use crate::train::training_data::TrainingData;
 
 /// What `--json` gets.
 #[derive(Serialize)]
@@ -57,22 +60,27 @@ struct Cost {
 ///
 /// # Errors
 /// When a policy is unknown or not trained, or a file cannot be read or written.
-pub fn of_run(args: &EvaluateArgs, folder: &Path) -> Result<(), Error> {
+pub fn evaluate_run(
+    args: &EvaluateArgs,
+    folder: &Path,
+    compute: &Compute,
+    console: Console,
+) -> Result<(), Error> {
     let mut names = PolicyName::list(&args.policy)?;
     if names.is_empty() {
         names.push(PolicyName::Posterior);
     }
-    let evaluation = roll_out(args, folder, &names)?;
+    let evaluation = roll_out(args, folder, &names, (compute, console))?;
     show(&evaluation);
     if args.video.is_some() {
         let seed = evaluation.seeds[0];
         let dir = RunDir::of_seed(folder, seed);
         let config = dir.config()?;
-        let mut agent = Agent::load(&dir, &config, seed, &Device::flex())?;
-        agent.bring_baselines((&config, seed), &names, None)?;
+        let mut agent = Agent::load(&dir, &config, seed, &compute.device)?;
+        agent.bring_baselines((&config, seed), &names, None, console)?;
         let options = args.engine.options_or(config.evaluation.options()?);
-        let film = (config.env.as_str(), args.seed.unwrap_or(seed));
-        shoot(args, film, &options, &*agent.policy(names[0])?)?;
+        let what = (config.env.as_str(), args.seed.unwrap_or(seed));
+        film(args, what, &options, &*agent.policy(names[0])?)?;
     }
     write_json(args.json.as_deref(), &evaluation)
 }
@@ -87,14 +95,16 @@ fn show(evaluation: &Evaluation) {
         let r = &line.returns;
         let score = line.score.as_ref().filter(|_| scored);
         let score = score.map_or("–".into(), |s| {
-            format!("{:.1} ± {:.1}", s.mean, 0.5 * (s.mean_high - s.mean_low))
+            let half = s.mean_interval().map(|[low, high]| 0.5 * (high - low));
+            half.map_or(format!("{:.1}", s.mean), |h| {
+                format!("{:.1} ± {h:.1}", s.mean)
+            })
         });
         print(&format!(
-            "{:<19} {:>9.1}   [{:>9.1}, {:>9.1}] {score:>14} {:>8.4} {:>8.3} {:>10.1}",
+            "{:<19} {:>9.1}   {} {score:>14} {:>8.4} {:>8.3} {:>10.1}",
             line.policy,
             r.mean,
-            r.mean_low,
-            r.mean_high,
+            interval_text(r.mean_interval(), 9),
             cost.milliseconds_per_action,
             cost.milliseconds_alone,
             cost.training_seconds
@@ -115,6 +125,22 @@ fn show(evaluation: &Evaluation) {
         evaluation.episodes,
         evaluation.threads
     ));
+}
+
+/// The finished seeds, or, where none is, those whose policies are trained.
+fn seeds_to_play(folder: &Path, names: &[PolicyName]) -> Result<Vec<u64>, Error> {
+    let all = seeds_in(folder)?;
+    let seeds = Seeds::finished(folder).map_or(all.clone(), |seeds| seeds.ready);
+    let rest: Vec<u64> = all.into_iter().filter(|s| !seeds.contains(s)).collect();
+    if !rest.is_empty() {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        note(&format!(
+            "note: {}: seeds {rest:?} are not finished and left out of {}",
+            folder.display(),
+            names.join(", ")
+        ));
+    }
+    Ok(seeds)
 }
 
 /// A policy whose time is taken.
@@ -153,36 +179,40 @@ fn alone(policy: &dyn Policy, env: &str, options: &EnvOptions) -> Result<f64, Er
     Ok(median(&times))
 }
 
-fn roll_out(args: &EvaluateArgs, folder: &Path, names: &[PolicyName]) -> Result<Evaluation, Error> {
-    let seeds = seeds_in(folder)?;
+fn roll_out(
+    args: &EvaluateArgs,
+    folder: &Path,
+    names: &[PolicyName],
+    (compute, console): (&Compute, Console),
+) -> Result<Evaluation, Error> {
+    let seeds = seeds_to_play(folder, names)?;
     let config = RunDir::of_seed(folder, seeds[0]).config()?;
     let options = args.engine.options_or(config.evaluation.options()?);
     let episodes = args.episodes.unwrap_or(config.evaluation.episodes);
     let spec = spec_with(&config.env, &options)?;
     let trains = names.iter().any(|n| matches!(n, PolicyName::Trained(_)));
-    let material = if trains {
-        material_of(folder, &config, (&args.data, args.data_dir.as_deref()))?
+    let data = if trains {
+        let named = DataOf {
+            files: &args.data,
+            folder: args.data_dir.as_deref(),
+        };
+        data_of_run(folder, &config, named)?
     } else {
         None
     };
+    let own = Playing {
+        args,
+        names,
+        config: &config,
+        options: &options,
+        episodes,
+        data: data.as_ref(),
+        compute,
+        console,
+    };
     let mut played: Vec<Played> = names.iter().map(|_| Played::default()).collect();
     for &seed in &seeds {
-        let dir = RunDir::of_seed(folder, seed);
-        let mut agent = Agent::load(&dir, &config, seed, &Device::flex())?;
-        agent.bring_baselines((&config, seed), names, material.as_ref())?;
-        for (&name, played) in names.iter().zip(&mut played) {
-            let policy = agent.policy(name)?;
-            played.alone.push(alone(&*policy, &config.env, &options)?);
-            let mut batch = EnvBatch::new(&config.env, &options, episodes)?;
-            played.play(&*policy, &mut batch, args.seed.unwrap_or(seed));
-            played.training.push(match name {
-                PolicyName::Posterior | PolicyName::Best => {
-                    dir.seconds().get("finetune").copied().unwrap_or(0.0)
-                }
-                PolicyName::Trained(method) => agent.baseline(&config, seed, method)?.seconds(),
-                _ => 0.0,
-            });
-        }
+        own.play_seed(&RunDir::of_seed(folder, seed), seed, &mut played)?;
     }
     let named = || names.iter().map(ToString::to_string).zip(&played);
     Ok(Evaluation {
@@ -212,6 +242,41 @@ fn roll_out(args: &EvaluateArgs, folder: &Path, names: &[PolicyName]) -> Result<
             .collect(),
         break_even: break_even(names, &played),
     })
+}
+
+/// What is played for every seed.
+struct Playing<'a> {
+    args: &'a EvaluateArgs,
+    names: &'a [PolicyName],
+    config: &'a Config,
+    options: &'a EnvOptions,
+    episodes: usize,
+    data: Option<&'a TrainingData>,
+    compute: &'a Compute,
+    console: Console,
+}
+
+impl Playing<'_> {
+    fn play_seed(&self, dir: &RunDir, seed: u64, played: &mut [Played]) -> Result<(), Error> {
+        let (config, names) = (self.config, self.names);
+        let mut agent = Agent::load(dir, config, seed, &self.compute.device)?;
+        agent.bring_baselines((config, seed), names, self.data, self.console)?;
+        for (&name, played) in names.iter().zip(played) {
+            let policy = agent.policy(name)?;
+            let alone = alone(&*policy, &config.env, self.options)?;
+            played.alone.push(alone);
+            let mut batch = EnvBatch::new(&config.env, self.options, self.episodes)?;
+            played.play(&*policy, &mut batch, self.args.seed.unwrap_or(seed));
+            played.training.push(match name {
+                PolicyName::Posterior | PolicyName::Best => {
+                    dir.seconds()?.get("finetune").copied().unwrap_or(0.0)
+                }
+                PolicyName::Trained(method) => agent.baseline(config, seed, method)?.seconds()?,
+                _ => 0.0,
+            });
+        }
+        Ok(())
+    }
 }
 
 /// Episodes of one policy over the seeds.

@@ -13,11 +13,11 @@ use tiltrl_policies::noise::Noise;
 use tiltrl_policies::rtb::{effective_share, log_weights};
 use tiltrl_policies::sequential::SequentialModel;
 
-use super::material::{Material, gather};
+use super::training_data::{TrainingData, gather};
 
 /// Shares of the residual's variance within states.
 #[derive(Clone, Debug, Serialize)]
-pub struct Anatomy {
+pub struct ResidualReport {
     /// States and paths per state.
     pub shape: [usize; 2],
     /// Mean over states of the variance of ℓ, nats².
@@ -177,17 +177,17 @@ fn drawn(mean: &[f64], std: &[f64], dim: usize, noise: &mut Noise) -> Vec<f32> {
 }
 
 /// Takes a posterior apart at `states` states of the data with `paths` paths each.
-pub fn anatomy(
+pub fn residual_report(
     tilt: &Tilt,
     posterior: &GaussianDiffusion,
-    material: &Material,
+    data: &TrainingData,
     seed: u64,
     [states, paths]: [usize; 2],
-) -> Anatomy {
+) -> ResidualReport {
     let mut noise = Noise::keyed(seed, "anatomy", 0);
-    let rows = noise.indices(states, material.len());
-    let width = material.observation_dim;
-    let observations = gather(&material.observations, width, &rows, paths);
+    let rows = noise.indices(states, data.len());
+    let width = data.observation_dim;
+    let observations = gather(&data.observations, width, &rows, paths);
     let device = tilt.prior.net.parameters.device();
     let subject = Subject {
         tilt,
@@ -210,7 +210,7 @@ pub fn anatomy(
     let under_prior = tilt.prior.sample(&subject.condition, &mut noise);
     let prior_rewards = tilt.log_reward_of(&under_prior, &subject.condition);
     let (fifths, ess_of_fifths) = by_prior_ess(&l, &prior_rewards, paths);
-    Anatomy {
+    ResidualReport {
         shape: [states, paths],
         variance,
         steps,

@@ -1,0 +1,29 @@
+//! A config as text: every key with its meaning and range as a comment; the text is itself a config file.
+
+use std::fmt::Write as _;
+
+use toml::Table;
+
+use super::keys::KEYS;
+use super::overrides::slot;
+
+/// Returns a complete table as a commented file.
+pub fn commented(table: &Table) -> String {
+    let mut out = String::from(
+        "# A complete experiment: `tiltrl run --config THIS_FILE`. A shorter file names a preset (extends = \"hopper-medium\")\n# and holds only what differs.\n",
+    );
+    let mut section = "";
+    for key in KEYS {
+        let Some(value) = slot(table, key.name) else {
+            continue;
+        };
+        let (path, name) = key.name.rsplit_once('.').unwrap_or(("", key.name));
+        if path != section {
+            let _ = writeln!(out, "\n[{path}]");
+            section = path;
+        }
+        let _ = writeln!(out, "# {} ({}).", key.doc, key.range);
+        let _ = writeln!(out, "{name} = {value}");
+    }
+    out
+}
