@@ -15,7 +15,7 @@ use super::environments::EnvArgs;
 use super::evaluation::scripted;
 use crate::actor::FlatActor;
 use crate::agent::AgentPolicy;
-use crate::data::{self, Dataset, summarize};
+use crate::data::{self, BothFlags, Dataset, Environment, ReadOptions, summarize};
 use crate::error::Error;
 use crate::quickstart::{SwingUp, Uniform};
 use crate::rollout::rollout_in;
@@ -26,9 +26,15 @@ pub struct DataArgs {
     /// HDF5 files in D4RL's layout; several are concatenated.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Environment whose reference returns give the score.
+    /// Environment that the data are for: its reference returns give the score, its bounds the actions' units.
     #[arg(long)]
     env: Option<String>,
+    /// Timesteps after which the clock ended an episode, for files that do not say.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    horizon: Option<u64>,
+    /// What a row with both flags means: terminal (the task ended), or timeout (terminals = done was stored).
+    #[arg(long, default_value = "terminal")]
+    both_flags: BothFlags,
     /// Draw the histogram of episode returns to STEM.svg, .png and .csv.
     #[arg(long)]
     plot: Option<PathBuf>,
@@ -71,6 +77,13 @@ pub fn print(text: &str) {
     println!("{text}");
 }
 
+/// Prints to standard error what a reader guessed, repaired, clipped or dropped.
+pub fn print_notes(dataset: &Dataset) {
+    for note in &dataset.notes {
+        eprintln!("data: {note}");
+    }
+}
+
 /// Refuses a file that exists already, so that nothing is overwritten silently.
 ///
 /// # Errors
@@ -108,13 +121,14 @@ pub fn data(args: &DataArgs) -> Result<(), Error> {
     if let Some(stem) = &args.plot {
         refuse_existing(&stem.with_added_extension("svg"), "--plot")?;
     }
-    let dataset = Dataset::read(&args.files)?;
-    let reference = args
-        .env
-        .as_deref()
-        .map(spec_of)
-        .transpose()?
-        .and_then(|s| s.reference);
+    let spec = args.env.as_deref().map(spec_of).transpose()?;
+    let options = ReadOptions {
+        horizon: args.horizon.map(|horizon| horizon as usize),
+        environment: spec.as_ref().map(Environment::of),
+        both_flags: args.both_flags,
+    };
+    let dataset = Dataset::read_with(&args.files, &options)?;
+    let reference = spec.and_then(|s| s.reference);
     let summary = summarize(&dataset, reference.map(|r| (r.min, r.max)));
     print(&summary.to_table());
     write_json(args.json.as_deref(), &summary)?;

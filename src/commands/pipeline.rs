@@ -11,9 +11,9 @@ use tiltrl_policies::iql::Iql;
 use tiltrl_policies::kernels::arithmetic::arithmetic;
 use tiltrl_policies::policy::{Choice, DiffusionPolicy};
 
-use super::inspect::{print, write_json};
+use super::inspect::{print, print_notes, write_json};
 use crate::config::{Config, preset};
-use crate::data::{self, Dataset};
+use crate::data::{self, Dataset, Environment, ReadOptions};
 use crate::error::Error;
 use crate::evaluate::{EVAL_HEADER, push_episodes};
 use crate::pictures;
@@ -76,6 +76,7 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         config.finetune.options.chunk = memory::chunk(&config, widths, limit)?;
     }
     let dataset = dataset(request, &config)?;
+    print_notes(&dataset);
     check_widths(&dataset, &spec, &config)?;
     let provenance = |seed: u64| Provenance {
         tiltrl: env!("CARGO_PKG_VERSION").into(),
@@ -172,6 +173,11 @@ fn finished_seeds(out: &Path, config: &Config) -> Result<Vec<u64>, Error> {
 /// # Errors
 /// When a file cannot be read.
 pub fn dataset(request: &RunRequest, config: &Config) -> Result<Dataset, Error> {
+    let spec = spec_with(&config.env, &config.evaluation.options()?)?;
+    let options = ReadOptions {
+        environment: Some(Environment::of(&spec)),
+        ..ReadOptions::default()
+    };
     if config.preset == "quickstart" && request.data.is_empty() {
         let path = request.out.join("data.hdf5");
         if !path.exists() {
@@ -182,7 +188,7 @@ pub fn dataset(request: &RunRequest, config: &Config) -> Result<Dataset, Error> 
             )];
             data::write(&path, &mixed_pendulum(20_240_531)?, &attributes)?;
         }
-        return Ok(Dataset::read(&[path])?);
+        return Ok(Dataset::read_with(&[path], &options)?);
     }
     let paths = if request.data.is_empty() {
         config
@@ -193,7 +199,7 @@ pub fn dataset(request: &RunRequest, config: &Config) -> Result<Dataset, Error> 
     } else {
         request.data.clone()
     };
-    Ok(Dataset::read(&paths)?)
+    Ok(Dataset::read_with(&paths, &options)?)
 }
 
 fn run_seed(

@@ -3,7 +3,7 @@
 use tiltrl_policies::normalizer::{Normalizer, latent_actions};
 use tiltrl_policies::policy::Coordinates;
 
-use crate::data::Dataset;
+use crate::data::{Dataset, clip_actions};
 use crate::error::Error;
 
 /// Transitions in the coordinates that networks see, row-major.
@@ -16,15 +16,17 @@ pub struct Material {
     pub observations: Vec<f32>,
     /// Normalised next observations.
     pub next_observations: Vec<f32>,
-    /// Actions in [-1, 1].
+    /// Actions in [-1, 1], after the clip of [`clip_actions`]: what critic and prior both see.
     pub actions: Vec<f32>,
-    /// Standardised atanh of the actions.
+    /// Entries of `actions` that the clip changed.
+    pub clipped: usize,
+    /// Standardised atanh of `actions`.
     pub latents: Vec<f32>,
     /// Rewards of the standardised problem, see [`Values`].
     pub rewards: Vec<f32>,
     /// 1 where the episode ended for good.
     pub terminals: Vec<f32>,
-    /// Whether the next row goes on with the same episode.
+    /// Whether the next row goes on with the same episode, as the data say.
     pub continues: Vec<bool>,
     /// Fitted normalisation.
     pub coordinates: Coordinates,
@@ -47,7 +49,7 @@ impl Material {
     /// Prepares a data set.
     ///
     /// # Errors
-    /// When it holds no transition.
+    /// When it holds no transition, or actions beyond [-1, 1].
     pub fn new(dataset: &Dataset, discount: f64) -> Result<Self, Error> {
         let transitions = dataset.transitions();
         if transitions.is_empty() {
@@ -61,8 +63,10 @@ impl Material {
         );
         let mut observations: Vec<f32> = transitions.observations.into_iter().collect();
         let mut next_observations: Vec<f32> = transitions.next_observations.into_iter().collect();
-        let actions: Vec<f32> = transitions.actions.into_iter().collect();
-        let continues = continues(&observations, &next_observations, observation_dim);
+        let mut actions: Vec<f32> = transitions.actions.into_iter().collect();
+        check_actions(&actions, action_dim)?;
+        let clipped = clip_actions(&mut actions);
+        let continues = transitions.continues;
         let mut latents = latent_actions(&actions);
         let coordinates = Coordinates {
             observation: Normalizer::fit(&observations, observation_dim),
@@ -84,6 +88,7 @@ impl Material {
             observations,
             next_observations,
             actions,
+            clipped,
             latents,
             rewards: rewards.iter().map(|&r| r as f32).collect(),
             terminals: terminals.iter().map(|&t| f32::from(u8::from(t))).collect(),
@@ -164,13 +169,18 @@ impl Values {
     }
 }
 
-/// Tells for each row whether its successor is the next row: exact equality of the recorded observations.
-fn continues(observations: &[f32], next_observations: &[f32], width: usize) -> Vec<bool> {
-    let successors = next_observations.chunks_exact(width);
-    let mut following = observations.chunks_exact(width).skip(1);
-    successors
-        .map(|next| following.next().is_some_and(|o| o == next))
-        .collect()
+/// Refuses actions that are no shares of their bounds: clipped, they would be other actions.
+fn check_actions(actions: &[f32], width: usize) -> Result<(), Error> {
+    let beyond = |row: &&[f32]| row.iter().any(|action| action.abs() > 1.0);
+    let rows = actions.chunks_exact(width).filter(beyond).count();
+    if rows == 0 {
+        return Ok(());
+    }
+    Err(Error::Run(format!(
+        "expected actions in [-1, 1], found {:.1} % of the rows ({rows}) beyond\n  hint: give the file the attribute \
+         action_bound with the bound of its units, or name an environment that has them; see docs/data.md",
+        100.0 * rows as f64 / (actions.len() / width) as f64
+    )))
 }
 
 /// Gathers rows of `width` values, each `repeat` times.
@@ -196,14 +206,11 @@ mod tests {
             observations: vec![0.0, 1.0, 2.0, 10.0, 11.0],
             next_observations: vec![1.0, 2.0, 3.0, 11.0, 12.0],
             actions: vec![0.0; 5],
+            clipped: 0,
             latents: vec![0.0; 5],
             rewards: vec![1.0, 2.0, 4.0, 8.0, 16.0],
             terminals: vec![0.0, 0.0, 1.0, 0.0, 0.0],
-            continues: continues(
-                &[0.0, 1.0, 2.0, 10.0, 11.0],
-                &[1.0, 2.0, 3.0, 11.0, 12.0],
-                1,
-            ),
+            continues: vec![true, true, false, true, false],
             coordinates: Coordinates {
                 observation: Normalizer::fit(&[0.0, 1.0], 1),
                 action: Normalizer::fit(&[0.0, 1.0], 1),
@@ -218,7 +225,6 @@ mod tests {
     #[test]
     fn returns_over_several_steps_stop_at_the_end_of_the_episode() {
         let m = material();
-        assert_eq!(m.continues, [true, true, false, true, false]);
         assert_eq!(m.multi_step(0, 1, 0.5), (1.0, 0, 0.5));
         assert_eq!(m.multi_step(0, 2, 0.5), (2.0, 1, 0.25));
         assert_eq!(
