@@ -49,6 +49,12 @@ fn without_any_end_a_file_is_refused_until_a_horizon_is_given_or_known() {
         let error = file
             .read_with(&environment("toy-v0", 100, 1.0))
             .expect_err("no whole episode");
+        assert!(
+            error
+                .to_string()
+                .contains("a horizon of 100 timesteps ends none either"),
+            "{error}"
+        );
         assert!(matches!(error, DataError::NoEnds { .. }), "{error:?}");
     }
 }
@@ -63,6 +69,18 @@ fn with_terminals_alone_it_is_said_that_nothing_tells_the_clock() {
         .read_with(&environment("toy-v0", 4, 1.0))
         .expect("ended");
     assert_eq!(ends(&dataset), [5, 1, 4]);
+}
+
+#[test]
+fn an_unknown_name_that_sounds_like_ends_is_pointed_out() {
+    let file = File::new()
+        .renamed("timeouts", "episode_done_flags")
+        .without("next_observations");
+    note(
+        &file.read(),
+        NoteKind::Warning,
+        "`episode_done_flags` may tell",
+    );
 }
 
 #[test]

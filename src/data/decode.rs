@@ -139,7 +139,7 @@ impl Plan {
             }
             _ => {}
         }
-        suspicions::check_ends(&self.path, self.keys.clone(), ends)?;
+        suspicions::check_ends(&self.path, self.keys.clone(), ends, horizon(options))?;
         if let Some(environment) = &options.environment {
             suspicions::too_long(&self.path, ends, environment, notes);
         }

@@ -101,6 +101,22 @@ pub(super) fn misspelt(key: &str) -> Option<&'static Name> {
     if known { None } else { NAMES.iter().find(near) }
 }
 
+/// Returns whether a name that is not understood sounds like the ends of episodes.
+pub(super) fn sounds_like_ends(key: &str) -> bool {
+    let parts = [
+        "done",
+        "trunc",
+        "timeout",
+        "terminat",
+        "episode_end",
+        "is_end",
+        "last",
+        "reset",
+    ];
+    let key = key.to_lowercase();
+    parts.iter().any(|part| key.contains(part)) && NAMES.iter().all(|name| name.key != key)
+}
+
 /// Returns one flag per row from the row numbers after each episode's last (`ends`).
 pub(super) fn flags_of_indices(ends: &[f32], rows: usize) -> Result<Vec<bool>, String> {
     let mut flags = vec![false; rows];

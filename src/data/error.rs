@@ -187,9 +187,9 @@ pub enum DataError {
     },
     /// No row of the file ends an episode.
     #[error(
-        "{}: expected rows that end an episode, found none in {rows} rows with the keys [{}]. \
+        "{}: expected rows that end an episode, found none in {rows} rows with the keys [{}]{}. \
          Hint: --horizon N sets an end after every N timesteps; or store `timeouts` (see docs/data.md).",
-        path.display(), keys.join(", ")
+        path.display(), keys.join(", "), tried_horizon(*horizon)
     )]
     NoEnds {
         /// The file.
@@ -198,6 +198,8 @@ pub enum DataError {
         keys: Vec<String>,
         /// Its rows.
         rows: usize,
+        /// The horizon that was known: the file is shorter.
+        horizon: Option<usize>,
     },
     /// What a key says about the ends of episodes cannot be understood.
     #[error(
@@ -355,6 +357,12 @@ fn nearest_hint(nearest: &Option<String>) -> String {
         Some(name) => format!(" Hint: is it the one called `{name}`? Then rename that."),
         None => " Hint: docs/data.md shows the layout.".to_string(),
     }
+}
+
+fn tried_horizon(horizon: Option<usize>) -> String {
+    horizon.map_or(String::new(), |horizon| {
+        format!(", and a horizon of {horizon} timesteps ends none either")
+    })
 }
 
 fn sibling_hint(sibling: &Option<String>) -> String {

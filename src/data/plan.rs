@@ -89,6 +89,7 @@ impl Plan {
         };
         plan.check_shapes()?;
         plan.note_links();
+        plan.note_unread(&file);
         if let Some(environment) = &options.environment {
             let widths = [width(&plan.observations), width(&plan.actions)];
             suspicions::check_widths(path, widths, environment)?;
@@ -120,6 +121,24 @@ impl Plan {
             if !self.linked_files.contains(&file) {
                 self.linked_files.push(file);
             }
+        }
+    }
+
+    /// Warns of arrays that may tell the ends where nothing else tells the clock's.
+    fn note_unread(&mut self, file: &DataFile) {
+        if self
+            .ends
+            .iter()
+            .any(|(name, _)| name.meaning != Meaning::Terminal)
+        {
+            return;
+        }
+        for key in file.keys().filter(|key| ends::sounds_like_ends(key)) {
+            let text = format!(
+                "`{key}` may tell where episodes end, but the name is not known and not read; see docs/data.md"
+            );
+            self.notes
+                .push(Note::new(NoteKind::Warning, &self.path, text, &[]));
         }
     }
 

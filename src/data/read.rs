@@ -115,7 +115,8 @@ impl Joined {
             }
         }
         let actions = matrix(arrays.actions, arrays.widths.1);
-        self.notes.extend(clip_note(&actions));
+        let known = self.bounds.iter().all(Option::is_some);
+        self.notes.extend(clip_note(&actions).filter(|_| known));
         Dataset {
             observations: matrix(arrays.observations, arrays.widths.0),
             actions,
@@ -126,7 +127,7 @@ impl Joined {
             terminals: self.terminals,
             timeouts: self.timeouts,
             sources: self.sources,
-            action_bounds: first.filter(|_| self.bounds.iter().all(Option::is_some)),
+            action_bounds: first.filter(|_| known),
             interruptions: self.interruptions,
             notes: self.notes,
         }

@@ -222,7 +222,12 @@ pub(super) fn duplicates(sources: &[Source], notes: &mut Vec<Note>) {
 }
 
 /// Refuses a data set without a single complete episode.
-pub(super) fn check_ends(path: &Path, keys: Vec<String>, ends: &Ends) -> Result<(), DataError> {
+pub(super) fn check_ends(
+    path: &Path,
+    keys: Vec<String>,
+    ends: &Ends,
+    horizon: Option<usize>,
+) -> Result<(), DataError> {
     if ends.terminals.iter().chain(&ends.timeouts).any(|&end| end) {
         return Ok(());
     }
@@ -230,5 +235,6 @@ pub(super) fn check_ends(path: &Path, keys: Vec<String>, ends: &Ends) -> Result<
         path: path.to_path_buf(),
         keys,
         rows: ends.terminals.len(),
+        horizon,
     })
 }

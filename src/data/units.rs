@@ -4,6 +4,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use tiltrl_policies::normalizer::ACTION_CLIP;
 
 use super::error::DataError;
@@ -14,7 +15,7 @@ use super::options::Environment;
 const ROUNDING: f32 = 1e-3;
 
 /// The bounds of each action entry in the units of a file; −1 … 1 in a [`Dataset`](super::Dataset) stands for them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActionBounds {
     /// `[action_dim]`: smallest.
     pub low: Vec<f32>,
