@@ -118,7 +118,7 @@ fn a_group_that_cannot_be_listed_is_an_error() {
         }
         assert!(found > 0, "{name} has no {signature}");
         std::fs::write(&path, bytes).expect("written");
-        let message = Dataset::read(&[path.clone()])
+        let message = Dataset::read(std::slice::from_ref(&path))
             .expect_err(signature)
             .to_string();
         assert!(

@@ -83,7 +83,7 @@ fn no_ends_and_ends_under_gymnasiums_name() {
         ..ReadOptions::default()
     };
     let path = cases.join(name).with_extension("hdf5");
-    let dataset = Dataset::read_with(&[path.clone()], &given).expect("ended");
+    let dataset = Dataset::read_with(std::slice::from_ref(&path), &given).expect("ended");
     assert_eq!(counts(&dataset), [437, 4, 0, 4]);
     assert!(
         has_note(&dataset, NoteKind::Understood, 4),
