@@ -13,9 +13,9 @@ use tiltrl::config::Source;
 use tiltrl::data;
 use tiltrl::envs::{self, Component, Env, EnvSpec, Rules, Step};
 use tiltrl::error::Error;
-use tiltrl::policies::noise::Noise;
-use tiltrl::policies::policy::Policy;
+use tiltrl::policies::agent::policy::Policy;
 use tiltrl::rollout::rollout;
+use tiltrl::tilt::noise::Noise;
 
 const ID: &str = "cart-on-rail-v0";
 

@@ -53,7 +53,9 @@ impl Transformer {
         let rows = strings.0.len();
         let shifted = strings.0.iter().flat_map(before).collect();
         let embedded = self.tokens.forward(integers(shifted, rows))
-            + self.positions.forward(integers((0..LENGTH as i64).collect(), 1));
+            + self
+                .positions
+                .forward(integers((0..LENGTH as i64).collect(), 1));
         let mask = generate_autoregressive_mask(rows, LENGTH, &device);
         let input = TransformerEncoderInput::new(embedded).mask_attn(mask);
         self.head.forward(self.encoder.forward(input))
@@ -145,13 +147,18 @@ fn log_reward(words: &Words) -> Vec<f64> {
 fn enumerate(model: &Writer, all: &Words) -> Vec<f64> {
     let scores = host(model.step_log_probs(all, 0..LENGTH));
     let rows = scores.chunks_exact(LENGTH);
-    rows.map(|row| f64::from(row.iter().sum::<f32>()).exp()).collect()
+    rows.map(|row| f64::from(row.iter().sum::<f32>()).exp())
+        .collect()
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = Device::flex();
     let digit = |i: usize, place: usize| i / LETTERS.pow(place as u32) % LETTERS;
-    let all = Words((0..256).map(|i| std::array::from_fn(|place| digit(i, place))).collect());
+    let all = Words(
+        (0..256)
+            .map(|i| std::array::from_fn(|place| digit(i, place)))
+            .collect(),
+    );
     let prior = Writer(Transformer::new(&device).valid());
     let none = |rows: usize| Tensor::<2>::zeros([rows, 1], &device);
     conformity::check(&prior, &none(8), conformity::Settings::default())
@@ -164,7 +171,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let z: f64 = weights.iter().sum();
     let distance = |model: &Writer| -> f64 {
         let found = enumerate(model, &all);
-        0.5 * found.iter().zip(&weights).map(|(q, w)| (q - w / z).abs()).sum::<f64>()
+        0.5 * found
+            .iter()
+            .zip(&weights)
+            .map(|(q, w)| (q - w / z).abs())
+            .sum::<f64>()
     };
     let adam = Adam::new(AdamConfig::plain(1e-2));
     let mixture = Mixture::on_policy(64);
@@ -178,7 +189,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         log_z = tuner.update(&batch, &reward, &mut noise)?.log_z;
     }
     let (before, after) = (distance(&prior), distance(tuner.posterior()));
-    tiltrl::say(&format!("total variation to the exact posterior: {before:.3} before, {after:.3} after"));
+    tiltrl::say(&format!(
+        "total variation to the exact posterior: {before:.3} before, {after:.3} after"
+    ));
     tiltrl::say(&format!("log Z: exact {:.3}, learned {log_z:.3}", z.ln()));
     assert!(after < 0.05, "the posterior must come close");
     Ok(())

@@ -3,22 +3,22 @@
 //! The only file that names devices, build features and the environment variable `TILTRL_ARITHMETIC`.
 
 use burn::tensor::Device;
-use tiltrl_policies::kernels::arithmetic;
+use tiltrl_policies::fast::{Arithmetic, Engine};
 
 use crate::error::Error;
 
 /// Arithmetic of runs that did not record any.
-pub const ARITHMETIC_OF_OLD: &str = arithmetic::F32;
+pub const ARITHMETIC_OF_OLD: &str = "f32";
+/// Environment variable that names the arithmetic; unset, the fastest that the machine has.
+const VARIABLE: &str = "TILTRL_ARITHMETIC";
 
-/// A device and the arithmetic of its products.
+/// A device with its name.
 #[derive(Clone, Debug)]
 pub struct Compute {
-    /// Where tensors live.
-    pub device: Device,
+    /// Where tensors live, and the engine with its arithmetic.
+    pub handle: tiltrl_policies::Compute,
     /// As `--device` names it.
     pub name: String,
-    /// Arithmetic of the products: results are the same bytes on all machines of one arithmetic.
-    pub arithmetic: &'static str,
 }
 
 /// A kind of device.
@@ -33,6 +33,12 @@ struct Kind {
     /// Makes the device of that number, where the build has it.
     make: Option<fn(usize) -> Device>,
 }
+
+#[cfg(feature = "wgpu")]
+const WGPU: Option<fn(usize) -> Device> =
+    Some(|_| Device::wgpu(burn::tensor::DeviceKind::DefaultDevice));
+#[cfg(not(feature = "wgpu"))]
+const WGPU: Option<fn(usize) -> Device> = None;
 
 #[cfg(feature = "tch")]
 const TCH: Option<fn(usize) -> Device> = Some(|_| Device::libtorch());
@@ -52,7 +58,7 @@ const KINDS: &[Kind] = &[
         what: "a graphics card through Vulkan, Metal or DirectX",
         feature: Some("wgpu"),
         numbered: false,
-        make: None,
+        make: WGPU,
     },
     Kind {
         name: "cuda",
@@ -84,7 +90,7 @@ impl Compute {
     /// # Errors
     /// [`Error::Usage`] for an unknown name, and for one that this build lacks, with the command that brings it.
     pub fn named(text: &str) -> Result<Self, Error> {
-        arithmetic::check().map_err(Error::Usage)?;
+        let engine = Engine::new(asked_arithmetic()?);
         let (name, number) = match text.split_once(':') {
             Some((name, number)) => (name, Some(number)),
             None => (text, None),
@@ -106,10 +112,17 @@ impl Compute {
         };
         let make = kind.make.ok_or_else(|| kind.missing(text))?;
         Ok(Self {
-            device: make(number),
+            handle: tiltrl_policies::Compute {
+                device: make(number),
+                engine,
+            },
             name: text.into(),
-            arithmetic: arithmetic::arithmetic(),
         })
+    }
+
+    /// Returns the arithmetic of products: results are the same bytes on all machines of one arithmetic.
+    pub fn arithmetic(&self) -> String {
+        self.handle.engine.arithmetic().to_string()
     }
 }
 
@@ -129,14 +142,14 @@ impl Kind {
     }
 }
 
-/// Returns the processor: what the closed-form worlds of `tiltrl verify` run on.
-pub fn processor() -> Device {
-    Device::flex()
+/// Returns the arithmetic that the environment variable asks for.
+fn asked_arithmetic() -> Result<Arithmetic, Error> {
+    let name = std::env::var(VARIABLE).unwrap_or_default();
+    Arithmetic::named(&name).map_err(|e| Error::Usage(format!("{VARIABLE}: {e}")))
 }
 
-/// Returns whether tensors of a device lie in this machine's memory, where they can be written in place.
-pub fn is_cpu(device: &Device) -> bool {
-    *device == processor()
+fn processor() -> Device {
+    Device::flex()
 }
 
 /// Returns a line for each kind of device: what there is and what is missing.
@@ -144,7 +157,7 @@ pub fn devices() -> Vec<String> {
     let line = |kind: &Kind| {
         let state = match kind.make {
             Some(_) if kind.name == "cpu" => {
-                format!("here, arithmetic {}", arithmetic::arithmetic())
+                format!("here, arithmetic {}", Arithmetic::best())
             }
             Some(_) => "here".into(),
             None => format!("not in this build: {}", kind.command()),
@@ -156,11 +169,10 @@ pub fn devices() -> Vec<String> {
 
 /// Returns how to go on with a run of another arithmetic.
 pub fn hint_for(arithmetic_of_run: &str) -> String {
-    let variable = arithmetic::VARIABLE;
-    if arithmetic_of_run == arithmetic::F32 {
-        return format!("set {variable}={arithmetic_of_run}, or use another --out");
+    if arithmetic_of_run == ARITHMETIC_OF_OLD {
+        return format!("set {VARIABLE}={arithmetic_of_run}, or use another --out");
     }
-    format!("unset {variable}, continue it on a CPU with a matrix unit (AMX), or use another --out")
+    format!("unset {VARIABLE}, continue it on a CPU with a matrix unit (AMX), or use another --out")
 }
 
 #[cfg(test)]
@@ -171,7 +183,6 @@ mod tests {
     fn a_device_that_the_build_lacks_is_refused_with_the_command_that_brings_it() {
         assert_eq!(Compute::named("cpu").expect("here").name, "cpu");
         for (text, words) in [
-            ("wgpu", "cargo build --release --features wgpu"),
             ("cuda:1", "cargo build --release --features cuda"),
             ("cpu:1", "expected cpu, wgpu, cuda:N, tch or tch:N"),
             ("cuda:x", "expected cpu"),

@@ -29,7 +29,7 @@ pub enum Error {
     Env(#[from] EnvError),
     /// From weights or training.
     #[error(transparent)]
-    Policy(#[from] tiltrl_policies::error::PolicyError),
+    Policy(#[from] tiltrl_tilt::TiltError),
     /// From a picture.
     #[error(transparent)]
     Plot(#[from] tiltrl_plots::PlotError),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tiltrl_envs::{EnvSpec, spec_with};
-use tiltrl_policies::certificate::{ConditionCertificate, Verdict};
+use tiltrl_tilt::certificate::{ConditionCertificate, Verdict};
 
 use crate::config::Config;
 use crate::error::Error;

@@ -12,9 +12,9 @@ use crate::run::{Log, RunDir};
 /// Rows of the log between two checkpoints.
 const ROWS: u64 = 5;
 
-/// What the loop needs to know of a stage whose updates return N numbers.
+/// What the loop needs to know of a stage.
 #[derive(Clone, Debug)]
-pub struct Stage<'a, const N: usize> {
+pub struct Stage<'a> {
     /// Name of its log, and of its progress.
     pub name: &'a str,
     /// Entry of timing.json that its seconds are added to.
@@ -26,17 +26,17 @@ pub struct Stage<'a, const N: usize> {
     /// Checkpoints in all.
     pub checkpoints: u64,
     /// Names of the numbers.
-    pub columns: [&'static str; N],
+    pub columns: Vec<&'static str>,
     /// Where it is written.
     pub dir: &'a RunDir,
     /// Where its progress is shown.
     pub console: Console,
 }
 
-impl<const N: usize> Stage<'_, N> {
+impl Stage<'_> {
     /// Trains `state` from where its checkpoint stands to the end.
     ///
-    /// `step` does update number u (from 0) and returns its numbers. `checkpoint` writes the state after so many updates;
+    /// `step` does update number u (from 0) and returns its numbers, NaN where it has none. `checkpoint` writes the state after so many updates;
     /// `before`, called just before it and outside the stage's clock, is for evaluations on the way.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl<const N: usize> Stage<'_, N> {
     pub fn train<S>(
         &self,
         state: &mut S,
-        mut step: impl FnMut(&mut S, u64) -> Result<[f64; N], Error>,
+        mut step: impl FnMut(&mut S, u64) -> Result<Vec<f64>, Error>,
         mut before: impl FnMut(&mut S, u64) -> Result<(), Error>,
         mut checkpoint: impl FnMut(&mut S, u64) -> Result<(), Error>,
     ) -> Result<(), Error> {
@@ -55,10 +55,10 @@ impl<const N: usize> Stage<'_, N> {
         let every = (self.total / self.checkpoints.max(1)).max(1);
         let row = (every / ROWS).max(1);
         let progress = self.console.progress(self.name, self.total, self.done);
-        let mut average = Average::<N>::default();
+        let mut average = Average::new(self.columns.len());
         let mut clock = Instant::now();
         for update in self.done..self.total {
-            average.add(step(state, update)?);
+            average.add(&step(state, update)?);
             let done = update + 1;
             progress.at(done);
             let ends = done.is_multiple_of(every) || done == self.total;
@@ -81,51 +81,46 @@ impl<const N: usize> Stage<'_, N> {
         Ok(())
     }
 
-    fn text(&self, numbers: &[f64; N]) -> String {
+    fn text(&self, numbers: &[f64]) -> String {
         let pairs = self.columns.iter().zip(numbers);
-        let parts: Vec<String> = pairs
+        let measured = pairs.filter(|(_, value)| value.is_finite());
+        let parts: Vec<String> = measured
             .map(|(name, value)| format!("{} {value:.4}", name.replace('_', " ")))
             .collect();
         parts.join(", ")
     }
 }
 
-/// Average of the numbers since the last row.
-struct Average<const N: usize> {
-    sum: [f64; N],
-    count: f64,
+/// Averages of the numbers since the last row.
+struct Average {
+    sums: Vec<(f64, f64)>,
 }
 
-impl<const N: usize> Default for Average<N> {
-    fn default() -> Self {
+impl Average {
+    fn new(columns: usize) -> Self {
         Self {
-            sum: [0.0; N],
-            count: 0.0,
+            sums: vec![(0.0, 0.0); columns],
         }
     }
-}
 
-impl<const N: usize> Average<N> {
-    fn add(&mut self, numbers: [f64; N]) {
-        for (sum, number) in self.sum.iter_mut().zip(numbers) {
-            *sum += number;
+    fn add(&mut self, numbers: &[f64]) {
+        for ((sum, count), number) in self.sums.iter_mut().zip(numbers) {
+            if !number.is_nan() {
+                *sum += number;
+                *count += 1.0;
+            }
         }
-        self.count += 1.0;
     }
 
-    fn take(&mut self) -> [f64; N] {
-        let count = self.count.max(1.0);
-        let average = self.sum.map(|sum| sum / count);
-        *self = Self::default();
-        average
+    /// Returns the averages, NaN where there was no number, and starts anew.
+    fn take(&mut self) -> Vec<f64> {
+        let averages = self.sums.iter().map(|(sum, count)| sum / count).collect();
+        *self = Self::new(self.sums.len());
+        averages
     }
 }
 
-/// Returns the share of the step size at an update: cosine from 1 to 0.02, so that late updates average noise away.
-pub fn cosine_decay(update: u64, updates: u64) -> f32 {
-    let share = update as f64 / updates.max(1) as f64;
-    (0.02 + 0.98 * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())) as f32
-}
+pub use tiltrl_policies::agent::iql::cosine_decay;
 
 #[cfg(test)]
 mod tests {
@@ -146,7 +141,7 @@ mod tests {
             total,
             done: saved.get(),
             checkpoints: 4,
-            columns: ["loss", "square"],
+            columns: vec!["loss", "square"],
             dir,
             console: Console::Quiet,
         };
@@ -160,7 +155,7 @@ mod tests {
                 }
                 *state += 1;
                 let x = (update as f64).sqrt();
-                Ok([x.sin(), x * x])
+                Ok(vec![x.sin(), x * x])
             },
             |_, done| {
                 evaluated.set(done);

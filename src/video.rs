@@ -3,8 +3,8 @@
 use ndarray::ArrayView2;
 use tiltrl_envs::render::{Frame, GifWriter, draw};
 use tiltrl_envs::{EnvOptions, make_stateful};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::policy::Policy;
+use tiltrl_policies::agent::policy::Policy;
+use tiltrl_tilt::noise::Noise;
 
 use crate::error::Error;
 use crate::rollout::{episode_noise, start_seed};

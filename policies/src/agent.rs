@@ -7,4 +7,5 @@ pub mod critic;
 pub mod guidance;
 pub mod iql;
 pub mod policy;
+pub mod setting;
 pub mod transitions;

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use clap::Args;
 use serde::Serialize;
-use tiltrl_policies::certificate::Verdict;
+use tiltrl_tilt::certificate::Verdict;
 
 use super::output::{print, refuse_existing, write_json};
 use super::pipeline::{DataOf, data_of_run};
@@ -86,7 +85,7 @@ pub fn certify(args: &CertifyArgs, device: &str) -> Result<(), Error> {
     print(&certificate_table(&certificate));
     draw(args, &seeds, &certificate)?;
     let residual_reports = if args.residuals {
-        take_apart(args, &seeds, &compute.device)?
+        take_apart(args, &seeds, &compute.handle)?
     } else {
         Vec::new()
     };
@@ -128,7 +127,7 @@ fn draw(args: &CertifyArgs, seeds: &[u64], certificate: &Certificate) -> Result<
 fn take_apart(
     args: &CertifyArgs,
     seeds: &[u64],
-    device: &Device,
+    compute: &tiltrl_policies::Compute,
 ) -> Result<Vec<ResidualReport>, Error> {
     let folder = &args.folder;
     let config = RunDir::of_seed(folder, seeds[0]).config()?;
@@ -141,7 +140,7 @@ fn take_apart(
     })?;
     let one = |&seed: &u64| {
         let dir = RunDir::of_seed(folder, seed);
-        let agent = Agent::load(&dir, &config, seed, device)?;
+        let agent = Agent::load(&dir, &config, seed, compute)?;
         let (Some(tilt), Some((posterior, _))) = (&agent.tilt, &agent.posterior) else {
             return Err(Error::Run(format!(
                 "{}: holds no posterior\n  hint: finish the run first",

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use tiltrl_policies::kernels::parallel::build_pool;
+use tiltrl_policies::fast::build_pool;
 
 use super::environments::{self, EnvArgs};
 use super::pipeline::{RunRequest, Stage, run};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use tiltrl_envs::{EnvBatch, EnvOptions, EnvSpec, spec_with};
-use tiltrl_policies::policy::Policy;
+use tiltrl_policies::agent::policy::Policy;
 
 use super::environments::EnvArgs;
 use super::evaluate_run::evaluate_run;

@@ -6,15 +6,15 @@ use clap::Args;
 use ndarray::{Array2, ArrayView2};
 use tiltrl_envs::{EnvBatch, EnvSpec, spec_of, spec_with};
 use tiltrl_plots::{Histogram, histogram};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::policy::Policy;
+use tiltrl_policies::agent::policy::Policy;
+use tiltrl_tilt::noise::Noise;
 
 use super::environments::EnvArgs;
 use super::evaluation::scripted;
 use super::output::{print, refuse_existing, write_json};
 use crate::actor::FlatActor;
 use crate::agent::AgentPolicy;
-use crate::data::{self, Dataset, summarize};
+use crate::data::{self, BothFlags, Dataset, Environment, ReadOptions, summarize};
 use crate::device::Compute;
 use crate::error::Error;
 use crate::quickstart::{SwingUp, Uniform};
@@ -26,9 +26,15 @@ pub struct DataArgs {
     /// HDF5 files in D4RL's layout; several are concatenated.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Environment whose reference returns give the score.
+    /// Environment that the data are for: its reference returns give the score, its bounds the actions' units.
     #[arg(long)]
     env: Option<String>,
+    /// Timesteps after which the clock ended an episode, for files that do not say.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    horizon: Option<u64>,
+    /// What a row with both flags means: terminal (the task ended), or timeout (terminals = done was stored).
+    #[arg(long, default_value = "terminal")]
+    both_flags: BothFlags,
     /// Draw the histogram of episode returns to STEM.svg, .png and .csv.
     #[arg(long)]
     plot: Option<PathBuf>,
@@ -73,13 +79,14 @@ pub fn data(args: &DataArgs) -> Result<(), Error> {
     if let Some(stem) = &args.plot {
         refuse_existing(&stem.with_added_extension("svg"), "--plot")?;
     }
-    let dataset = Dataset::read(&args.files)?;
-    let reference = args
-        .env
-        .as_deref()
-        .map(spec_of)
-        .transpose()?
-        .and_then(|s| s.reference);
+    let spec = args.env.as_deref().map(spec_of).transpose()?;
+    let options = ReadOptions {
+        horizon: args.horizon.map(|horizon| horizon as usize),
+        environment: spec.as_ref().map(Environment::of),
+        both_flags: args.both_flags,
+    };
+    let dataset = Dataset::read_with(&args.files, &options)?;
+    let reference = spec.and_then(|s| s.reference);
     let summary = summarize(&dataset, reference.map(|r| (r.min, r.max)));
     print(&summary.to_table());
     write_json(args.json.as_deref(), &summary)?;
@@ -187,7 +194,7 @@ pub fn collect(args: &CollectArgs, device: &str) -> Result<(), Error> {
             ));
         }
         run if Path::new(run.rsplit_once(':').map_or(run, |(f, _)| f)).is_dir() => {
-            Box::new(AgentPolicy::read(run, &args.env, &compute.device)?)
+            Box::new(AgentPolicy::read(run, &args.env, &compute.handle)?)
         }
         file => actor_policy(Path::new(file), &args.env, &spec, args.deterministic)?,
     };

@@ -14,4 +14,5 @@ mod plot;
 mod verify;
 
 pub use cli::main;
+pub use output::print as say;
 pub use pipeline::{RunRequest, Stage, run};

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::console::note;
+use crate::data::Dataset;
 use crate::error::Error;
 use crate::files::write_atomically;
 
@@ -12,6 +14,13 @@ use crate::files::write_atomically;
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Prints to standard error what a reader guessed, repaired, clipped or dropped.
+pub fn print_notes(dataset: &Dataset) {
+    for said in &dataset.notes {
+        note(&format!("data: {said}"));
+    }
 }
 
 /// Refuses a file that exists already, so that nothing is overwritten silently.

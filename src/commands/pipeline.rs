@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use tiltrl_envs::{EnvSpec, spec_with};
 
-use super::output::{print, refuse_existing, write_json};
+use super::output::{print, print_notes, refuse_existing, write_json};
 use crate::config::{Config, Source};
 use crate::console::{Console, note};
-use crate::data::{self, Dataset};
+use crate::data::{self, Dataset, Environment, ReadOptions};
 use crate::device::Compute;
 use crate::error::Error;
 use crate::pictures;
@@ -17,7 +17,7 @@ use crate::report::{self, Summary};
 use crate::run::{Lock, Provenance, RunDir, allowed_changes, seeds_in, write_state};
 use crate::train::training_data::TrainingData;
 use crate::train::work::Work;
-use crate::train::{advantage, certificate, critic, final_evaluation, finetune, memory, prior};
+use crate::train::{certificate, critic, final_evaluation, finetune, memory, prior};
 
 /// Where a run stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,10 +80,11 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     }
     others_agree(request, &config)?;
     let dataset = dataset(request, &config)?;
+    print_notes(&dataset);
     check_widths(&dataset, &spec, &config)?;
     let returns = dataset.episode_returns();
     check_returns(&dataset, &returns)?;
-    let data = TrainingData::new(&dataset, config.critic.discount)?;
+    let data = TrainingData::new(&dataset, config.critic.discount())?;
     for &seed in &request.seeds {
         let path = RunDir::of_seed(&request.out, seed).path;
         let _lock = Lock::take(&path)?;
@@ -94,7 +95,7 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
             data: &data,
             seed,
             dir: &dir,
-            device: &compute.device,
+            compute: &compute.handle,
             console: request.console,
         };
         run_seed(work, request.stage)?;
@@ -122,7 +123,7 @@ fn provenance(dataset: &Dataset, spec: &EnvSpec, compute: &Compute, seed: u64) -
             .margin
             .as_ref()
             .map_or("none".into(), |m| format!("{m:?}").to_lowercase()),
-        arithmetic: compute.arithmetic.into(),
+        arithmetic: compute.arithmetic(),
         device: compute.name.clone(),
         seed,
     }
@@ -138,7 +139,7 @@ fn others_agree(request: &RunRequest, config: &Config) -> Result<(), Error> {
         let found = dir.config()?;
         let grown = allowed_changes(&dir.path, &found, config)?;
         if !grown.is_empty() {
-            let keys: Vec<&str> = grown.iter().map(|change| change.key).collect();
+            let keys: Vec<&str> = grown.iter().map(|change| change.key.as_str()).collect();
             return Err(Error::Run(format!(
                 "{}: its {} stand where they were, so one table cannot hold it and the seeds asked for\n  hint: name every seed of the run with --seeds, or use another --out",
                 dir.path.display(),
@@ -233,6 +234,11 @@ fn finished_seeds(out: &Path, config: &Config) -> Result<Vec<u64>, Error> {
 /// # Errors
 /// When a file cannot be read.
 pub fn dataset(request: &RunRequest, config: &Config) -> Result<Dataset, Error> {
+    let spec = spec_with(&config.env, &config.evaluation.options()?)?;
+    let options = ReadOptions {
+        environment: Some(Environment::of(&spec)),
+        ..ReadOptions::default()
+    };
     let own = request.out.join("data.hdf5");
     if request.data.is_empty() && !config.recipe.is_empty() && !own.exists() {
         make_data(&request.out, &own)?;
@@ -250,7 +256,7 @@ pub fn dataset(request: &RunRequest, config: &Config) -> Result<Dataset, Error> 
             "the config names no data_files\n  hint: name the data with --data FILE".into(),
         ));
     }
-    Ok(Dataset::read(&paths)?)
+    Ok(Dataset::read_with(&paths, &options)?)
 }
 
 /// Makes the data of the recipe "swing-up", unless another process just did.
@@ -275,8 +281,7 @@ fn run_seed(work: Work<'_>, stage: Stage) -> Result<(), Error> {
     if stage == Stage::Prior {
         return Ok(());
     }
-    let mut critic = critic::train(work)?;
-    advantage::train(work, &prior, &mut critic)?;
+    let critic = critic::train(work, &prior)?;
     if stage == Stage::Critic {
         return Ok(());
     }
@@ -288,12 +293,12 @@ fn run_seed(work: Work<'_>, stage: Stage) -> Result<(), Error> {
     if !path.exists() {
         let clock = Instant::now();
         let found =
-            certificate::certificate(work.data, &prior, &critic, &posterior, work.seed, [64, 64]);
+            certificate::certificate(work.data, &prior, &*critic, &posterior, work.seed, [64, 64]);
         write_state(&path, &found)?;
         let seconds = clock.elapsed().as_secs_f64();
         work.dir.add_seconds("certificate", seconds)?;
     }
-    final_evaluation::evaluate(work, &prior, &critic, &posterior)
+    final_evaluation::evaluate(work, &prior, &*critic, &posterior)
 }
 
 /// Where the data of a finished run may be found again.
@@ -333,5 +338,5 @@ pub fn data_of_run(
             found.sha256()
         )));
     }
-    TrainingData::new(&found, config.critic.discount).map(Some)
+    TrainingData::new(&found, config.critic.discount()).map(Some)
 }

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use tiltrl_plots::{Cloud, Clouds, clouds};
-use tiltrl_policies::solve::Measured;
+use tiltrl_policies::worlds::solve::Measured;
 
 use super::output::{print, refuse_existing, write_json};
 use crate::error::Error;

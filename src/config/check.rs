@@ -2,7 +2,10 @@
 
 use toml::{Table, Value};
 
-use super::keys::{KEYS, Key, Range, key};
+use tiltrl_policies::agent::critic::CriticKind;
+
+use super::critic::kind_of;
+use super::keys::{Key, Range, all_names, keys};
 use super::overrides::{leaves, slot};
 use super::settings::Config;
 use crate::error::{Error, nearest};
@@ -12,12 +15,14 @@ use crate::error::{Error, nearest};
 /// # Errors
 /// [`Error::Usage`] with one line per fault; `origin` says where the table came from.
 pub fn checked(mut table: Table, origin: &str) -> Result<Config, Error> {
-    for key in KEYS {
+    let kind = kind_of(&table).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
+    let keys = keys(&kind);
+    for key in &keys {
         take_integers_for_floats(&mut table, key);
     }
-    let mut faults: Vec<String> = unknown(&table);
-    for key in KEYS {
-        match slot(&table, key.name) {
+    let mut faults: Vec<String> = unknown(&table, &keys, &kind);
+    for key in &keys {
+        match slot(&table, &key.name) {
             None => faults.push(format!("{}: missing; {}", key.name, expected(key))),
             Some(value) => faults.extend(fault(key, value)),
         }
@@ -41,12 +46,16 @@ pub fn checked(mut table: Table, origin: &str) -> Result<Config, Error> {
     )))
 }
 
-fn unknown(table: &Table) -> Vec<String> {
+fn unknown(table: &Table, keys: &[Key], kind: &CriticKind) -> Vec<String> {
     let names = leaves(table).into_iter().map(|(name, _)| name);
-    let strangers = names.filter(|name| key(name).is_none());
+    let strangers = names.filter(|name| keys.iter().all(|k| k.name != *name));
+    let others = all_names();
     strangers
         .map(|name| {
-            let hint = nearest(&name, KEYS.iter().map(|k| k.name))
+            if others.contains(&name) {
+                return format!("{name}: the critic `{}` has no such key", kind.name);
+            }
+            let hint = nearest(&name, keys.iter().map(|k| k.name.as_str()))
                 .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
             format!("{name}: no such key{hint}")
         })

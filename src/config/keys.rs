@@ -1,81 +1,74 @@
 //! The table of keys: name, meaning, range. The comments of `tiltrl config` and the check before a run both come from it.
+//! Those of the critic are the critic's own.
 
-use std::fmt;
+use tiltrl_policies::agent::critic::{CriticKind, kinds};
+use tiltrl_policies::agent::setting::{LARGEST, ROWS, UPDATES};
+
+pub use tiltrl_policies::agent::setting::Range;
 
 /// A key of the config.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Key {
     /// Dotted name, as `--set` takes it.
-    pub name: &'static str,
+    pub name: String,
     /// Its meaning in one line.
     pub doc: &'static str,
     /// What its value may be.
     pub range: Range,
 }
 
-/// What a value may be; bounds belong to the range unless it says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Range {
-    /// A whole number from the first to the second.
-    Count(u64, u64),
-    /// A number from the first to the second.
-    Number(f64, f64),
-    /// A number between the two, neither of which belongs to the range.
-    Between(f64, f64),
-    /// A number above the first, at most the second.
-    Above(f64, f64),
-    /// At least so many whole numbers, each from the second to the third.
-    Counts(usize, u64, u64),
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// true or false.
-    Flag,
-    /// Any text.
-    Text,
-    /// A list of texts.
-    Texts,
+/// Where a critic's settings stand in the config.
+const CRITIC: &str = "critic.";
+
+/// Returns the keys of a config with this kind of critic, in the order in which they are printed.
+pub fn keys(critic: &CriticKind) -> Vec<Key> {
+    let mut all: Vec<Key> = KEYS.iter().map(Row::key).collect();
+    let settings = (critic.settings)();
+    let own = settings.iter().map(|setting| Key {
+        name: format!("{CRITIC}{}", setting.key),
+        doc: setting.meaning,
+        range: setting.range,
+    });
+    let after = all.iter().position(|k| k.name == "critic.kind");
+    let at = after.map_or(all.len(), |i| i + 1);
+    all.splice(at..at, own);
+    all
 }
 
-/// Largest single-precision number, which larger ones would overflow to infinity.
-const LARGEST: f64 = f32::MAX as f64;
-/// More updates than anybody waits for.
-const UPDATES: u64 = 1_000_000_000;
-/// Rows of a batch, episodes side by side.
-const ROWS: u64 = 1_000_000;
+/// Returns every key of every kind of critic, for hints.
+pub fn all_names() -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for kind in kinds() {
+        names.extend(keys(&kind).into_iter().map(|k| k.name));
+    }
+    names.sort();
+    names.dedup();
+    names
+}
 
-impl fmt::Display for Range {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Count(low, high) => write!(f, "{low} to {high}"),
-            Self::Number(low, LARGEST) => write!(f, "at least {low}, finite"),
-            Self::Number(low, high) => write!(f, "{low} to {high}"),
-            Self::Between(low, high) => write!(f, "above {low}, below {high}"),
-            Self::Above(low, LARGEST) => write!(f, "above {low}, finite"),
-            Self::Above(low, high) => write!(f, "above {low}, at most {high}"),
-            Self::Counts(0, low, high) => write!(f, "a list, each {low} to {high}; may be empty"),
-            Self::Counts(least, low, high) => {
-                write!(f, "a list of at least {least}, each {low} to {high}")
-            }
-            Self::Choice(words) => f.write_str(&words.join(", ")),
-            Self::Flag => f.write_str("true or false"),
-            Self::Text => f.write_str("text"),
-            Self::Texts => f.write_str("a list of texts"),
+struct Row {
+    name: &'static str,
+    doc: &'static str,
+    range: Range,
+}
+
+impl Row {
+    fn key(&self) -> Key {
+        Key {
+            name: self.name.into(),
+            doc: self.doc,
+            range: self.range,
         }
     }
 }
 
-/// Returns the key of a dotted name.
-pub fn key(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
+const fn row(name: &'static str, range: Range, doc: &'static str) -> Row {
+    Row { name, doc, range }
 }
 
-const fn row(name: &'static str, range: Range, doc: &'static str) -> Key {
-    Key { name, doc, range }
-}
-
-/// Every key, in the order in which it is printed.
+/// Every key but the critic's own, in the order in which it is printed.
 #[rustfmt::skip]
-pub const KEYS: &[Key] = &[
+const KEYS: &[Row] = &[
     row("preset", Range::Text, "Name of the experiment, as tables and pictures show it"),
     row("env", Range::Text, "Environment id, see `tiltrl envs`"),
     row("data_files", Range::Texts, "File names of the data set under --data-dir, when --data is not given"),
@@ -89,19 +82,7 @@ pub const KEYS: &[Key] = &[
     row("prior.batch_size", Range::Count(1, ROWS), "Actions per update"),
     row("prior.learning_rate", Range::Above(0.0, LARGEST), "Step size of Adam"),
     row("prior.ema_decay", Range::Number(0.0, 0.999_999), "Decay of the moving average of the weights per update"),
-    row("critic.updates", Range::Count(1, UPDATES), "Updates"),
-    row("critic.batch_size", Range::Count(2, ROWS), "Transitions per update"),
-    row("critic.hidden", Range::Counts(1, 1, 16_384), "Hidden widths of Q and V"),
-    row("critic.layer_norm", Range::Flag, "Layer normalisation in Q and V"),
-    row("critic.learning_rate", Range::Above(0.0, LARGEST), "Step size of Adam at the start; it falls along a cosine to 2 % of it"),
-    row("critic.expectile", Range::Between(0.0, 1.0), "Expectile τ to which V regresses; above 0.5 is optimistic"),
-    row("critic.discount", Range::Between(0.0, 1.0), "Discount γ"),
-    row("critic.num_steps", Range::Count(1, 1000), "Rewards summed before the bootstrap; 1 is plain IQL"),
-    row("critic.target_rate", Range::Above(0.0, 1.0), "Share of the online weights that enters the targets per update"),
-    row("critic.ensemble", Range::Count(2, 64), "Networks for Q"),
-    row("critic.lcb", Range::Number(0.0, 1000.0), "Q = mean − lcb · std over the networks; 0 = their minimum"),
-    row("critic.advantage_updates", Range::Count(0, UPDATES), "Updates of the advantage networks afterwards; 0 = compare actions by Q itself"),
-    row("critic.caution", Range::Number(0.0, 1000.0), "How far below zero the advantage of actions unknown to the data is put, in deviations"),
+    row("critic.kind", Range::Text, "What the posterior is tilted by, see `tiltrl config --critics`"),
     row("finetune.updates", Range::Count(1, UPDATES), "Updates"),
     row("finetune.states", Range::Count(1, ROWS), "States per update"),
     row("finetune.learning_rate", Range::Above(0.0, LARGEST), "Step size of Adam at the start; it falls along a cosine to 2 % of it"),
@@ -147,12 +128,15 @@ mod tests {
 
     #[test]
     fn the_table_holds_the_keys_of_a_config_and_no_other() {
-        let config = preset("quickstart").expect("known");
-        let value = toml::Table::try_from(&config).expect("serialises");
-        let mut found: Vec<String> = leaves(&value).into_iter().map(|(name, _)| name).collect();
-        let mut named: Vec<String> = KEYS.iter().map(|k| k.name.to_string()).collect();
-        found.sort();
-        named.sort();
-        assert_eq!(found, named);
+        for name in ["quickstart", "hopper-medium-expert"] {
+            let config = preset(name).expect("known");
+            let value = toml::Table::try_from(&config).expect("serialises");
+            let mut found: Vec<String> = leaves(&value).into_iter().map(|(name, _)| name).collect();
+            let kind = config.critic.kind().expect("known");
+            let mut named: Vec<String> = keys(&kind).into_iter().map(|k| k.name).collect();
+            found.sort();
+            named.sort();
+            assert_eq!(found, named);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use toml::{Table, Value};
 
 use super::check::checked;
+use super::critic::settle;
 use super::settings::Config;
 use crate::error::{Error, nearest};
 
@@ -14,6 +15,7 @@ impl Config {
     /// all values outside their ranges are named at once.
     pub fn with_overrides(self, overrides: &[String]) -> Result<Self, Error> {
         let mut table = Table::try_from(&self).map_err(|e| Error::Usage(e.to_string()))?;
+        settle(&mut table, overrides).map_err(Error::Usage)?;
         override_all(&mut table, overrides)?;
         let origin = if overrides.is_empty() {
             self.preset

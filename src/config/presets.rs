@@ -7,6 +7,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::check::checked;
+use super::critic::settle;
 use super::overrides::{overlay, override_all};
 use super::print::commented;
 use super::settings::Config;
@@ -118,6 +119,7 @@ impl Source {
         if own.is_some_and(|own| !own.contains_key("preset")) {
             table.insert("preset".into(), Value::String(self.name()));
         }
+        settle(&mut table, overrides).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
         override_all(&mut table, overrides)?;
         Ok((table, origin))
     }
@@ -211,7 +213,7 @@ mod tests {
         }
         let d4rl = preset("hopper-medium-expert-v2").expect("known");
         assert_eq!(d4rl.data_files, ["hopper_medium_expert-v2.hdf5"]);
-        assert_eq!(d4rl.critic.advantage_updates, 10_000);
+        assert_eq!(d4rl.critic.number("advantage_updates"), 10_000.0);
         assert_eq!((d4rl.finetune.temperature, d4rl.finetune.states), (1.0, 32));
         let own = preset("walker2d-medium-expert").expect("known");
         assert_eq!(
@@ -220,7 +222,7 @@ mod tests {
         );
         let quick = preset("quickstart").expect("known");
         assert_eq!(
-            (quick.critic.discount, quick.evaluation.episodes),
+            (quick.critic.discount(), quick.evaluation.episodes),
             (0.97, 128)
         );
         assert_eq!(quick.prior.learning_rate, 5e-4);
@@ -249,7 +251,7 @@ mod tests {
                 "extends = \"base\"\n[critic]\nexpectil = 0.8",
                 "critic.expectile",
             ),
-            ("env = \"hopper-v4\"", "prior.updates: missing"),
+            ("env = \"hopper-v4\"", "critic.kind: missing"),
             ("env = ", "not TOML"),
         ] {
             std::fs::write(&path, text).expect("writable");

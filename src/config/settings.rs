@@ -1,13 +1,13 @@
-//! The settings of a run: one struct per stage. Ranges stand in [`super::KEYS`].
+//! The settings of a run: one struct per stage. Ranges stand in [`super::keys`].
 
 use serde::{Deserialize, Serialize};
 use tiltrl_envs::EnvOptions;
-use tiltrl_policies::finetune::{Mixture, Options};
-use tiltrl_policies::iql::IqlConfig;
-use tiltrl_policies::kernels::math::Activation;
-use tiltrl_policies::rtb::Shaping;
-use tiltrl_policies::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::fast::Activation;
+use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_tilt::finetune::{Mixture, Options};
+use tiltrl_tilt::rtb::Shaping;
 
+use super::critic::CriticConfig;
 use crate::error::Error;
 
 /// Everything that decides what a run does.
@@ -26,7 +26,7 @@ pub struct Config {
     /// Diffusion prior.
     pub prior: PriorConfig,
     /// Critic.
-    pub critic: IqlConfig,
+    pub critic: CriticConfig,
     /// RTB fine-tuning.
     pub finetune: FinetuneConfig,
     /// Evaluation.

@@ -8,16 +8,10 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use crate::config::{Config, KEYS};
+use crate::config::{Config, CriticConfig, keys};
 use crate::error::Error;
 
-/// Files of a seed that belong to the advantage networks.
-const ADVANTAGE: &[&str] = &[
-    "checkpoints/advantage.safetensors",
-    "log/advantage.json",
-    "advantage.csv",
-];
-/// ... to the posterior.
+/// Files of a seed that belong to the posterior.
 const POSTERIOR: &[&str] = &[
     "checkpoints/posterior.safetensors",
     "checkpoints/posterior-best.safetensors",
@@ -32,29 +26,42 @@ const JUDGEMENT: &[&str] = &["certificate.json", "baselines"];
 
 /// Keys that may grow, and what is made anew then.
 const GROWING: &[(&str, &[&[&str]])] = &[
-    ("prior.updates", &[ADVANTAGE, POSTERIOR, JUDGEMENT]),
-    ("critic.updates", &[ADVANTAGE, POSTERIOR, JUDGEMENT]),
-    ("critic.advantage_updates", &[POSTERIOR, JUDGEMENT]),
+    ("prior.updates", &[POSTERIOR, JUDGEMENT]),
     ("finetune.updates", &[JUDGEMENT]),
     ("evaluation.episodes", &[]),
     ("evaluation.best_of", &[]),
 ];
 
+/// What is made anew when a key grows; none for a key that cannot.
+fn made_anew(key: &str, critic: &CriticConfig) -> Option<&'static [&'static [&'static str]]> {
+    let listed = GROWING.iter().find(|(name, _)| *name == key);
+    let of_critic = key.strip_prefix("critic.").is_some_and(|own| {
+        let kind = critic.kind();
+        kind.is_ok_and(|kind| kind.growing.contains(&own))
+    });
+    match listed {
+        Some((_, files)) => Some(files),
+        None if of_critic => Some(&[POSTERIOR, JUDGEMENT]),
+        None => None,
+    }
+}
+
 /// A key whose value is another one than before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// Dotted name.
-    pub key: &'static str,
+    pub key: String,
     /// In the folder.
     pub old: Value,
     /// Asked for.
     pub new: Value,
+    /// What is made anew when it grows; none for a key that cannot.
+    made_anew: Option<&'static [&'static [&'static str]]>,
 }
 
 impl Change {
     fn grows(&self) -> bool {
-        let listed = GROWING.iter().any(|(key, _)| *key == self.key);
-        listed
+        self.made_anew.is_some()
             && match (&self.old, &self.new) {
                 (Value::Integer(old), Value::Integer(new)) => new > old,
                 (Value::Array(old), Value::Array(new)) => old.iter().all(|n| new.contains(n)),
@@ -63,8 +70,11 @@ impl Change {
     }
 
     fn line(&self) -> String {
-        let shorter = GROWING.iter().any(|(key, _)| *key == self.key);
-        let why = if shorter { " (it can only grow)" } else { "" };
+        let why = if self.made_anew.is_some() {
+            " (it can only grow)"
+        } else {
+            ""
+        };
         format!(
             "{}: {} in the folder, {} asked for{why}",
             self.key, self.old, self.new
@@ -75,17 +85,32 @@ impl Change {
 /// Returns the keys in which two configs differ.
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let table = |config: &Config| Table::try_from(config).unwrap_or_default();
+    let critic = &new.critic;
+    let names = |config: &Config| -> Vec<String> {
+        let kind = config.critic.kind().into_iter();
+        kind.flat_map(|kind| keys(&kind)).map(|k| k.name).collect()
+    };
+    let mut all = names(new);
+    all.extend(names(old));
     let (old, new) = (table(old), table(new));
-    let at = |table: &Table, key: &str| crate::config::value_at(table, key).cloned();
-    let differing = KEYS.iter().filter_map(|key| {
-        let (old, new) = (at(&old, key.name)?, at(&new, key.name)?);
-        (old != new).then_some(Change {
-            key: key.name,
-            old,
-            new,
-        })
-    });
-    differing.collect()
+    let none = Value::String("none".into());
+    let at = |table: &Table, key: &str| {
+        let found = crate::config::value_at(table, key).cloned();
+        found.unwrap_or_else(|| none.clone())
+    };
+    let mut found: Vec<Change> = Vec::new();
+    for key in all {
+        let (old, new) = (at(&old, &key), at(&new, &key));
+        if old != new && found.iter().all(|c| c.key != key) {
+            found.push(Change {
+                made_anew: made_anew(&key, critic),
+                key,
+                old,
+                new,
+            });
+        }
+    }
+    found
 }
 
 /// Returns the changes if the run can go on with them.
@@ -118,10 +143,8 @@ pub fn apply(folder: &Path, changes: &[Change]) -> Result<Option<String>, Error>
     if changes.is_empty() {
         return Ok(None);
     }
-    let anew = GROWING
-        .iter()
-        .filter(|(key, _)| changes.iter().any(|c| c.key == *key));
-    let mut files: Vec<&str> = anew.flat_map(|(_, files)| files.concat()).collect();
+    let anew = changes.iter().filter_map(|change| change.made_anew);
+    let mut files: Vec<&str> = anew.flat_map(|files| files.concat()).collect();
     files.sort_unstable();
     files.dedup();
     files.retain(|name| folder.join(name).exists());

@@ -5,14 +5,16 @@
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use tiltrl_policies::baselines::{Learner, Method, Tilt};
-use tiltrl_policies::checkpoint::Checkpoint;
-use tiltrl_policies::gaussian::GaussianDiffusion;
-use tiltrl_policies::kernels::adam::AdamConfig;
-use tiltrl_policies::nets::{host, matrix};
-use tiltrl_policies::noise::Noise;
+use tiltrl_policies::agent::baselines::{Learner, Method, Tilt};
+use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_tilt::checkpoint::Checkpoint;
+use tiltrl_tilt::host::{host, matrix};
+use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::optimizer::AdamConfig;
+use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::weights;
 
-use super::training_data::{TrainingData, gather};
+use super::training_data::TrainingData;
 use crate::config::Config;
 use crate::console::Console;
 use crate::error::Error;
@@ -60,9 +62,10 @@ impl Baseline<'_> {
     /// What the training depends on; a checkpoint of anything else is not continued.
     fn identity(&self) -> String {
         let mut hasher = Sha256::new();
-        let tensors = [host(self.tilt.prior.net.parameters.clone())];
-        for value in tensors.iter().flatten() {
-            hasher.update(value.to_le_bytes());
+        for tensor in weights::tensors(self.tilt.prior.weights()) {
+            for value in host(tensor) {
+                hasher.update(value.to_le_bytes());
+            }
         }
         let prior: String = hasher.finalize()[..8]
             .iter()
@@ -84,9 +87,8 @@ impl Baseline<'_> {
     fn resume(&self) -> Result<Learner, Error> {
         let settings = &self.config.finetune;
         let adam = AdamConfig {
-            learning_rate: settings.learning_rate,
-            weight_decay: 0.0,
             max_gradient_norm: settings.max_gradient_norm,
+            ..AdamConfig::plain(settings.learning_rate)
         };
         let start = (self.method, self.wide);
         let mut learner = Learner::new(self.tilt.clone(), start, adam, settings.paths.total());
@@ -114,7 +116,7 @@ impl Baseline<'_> {
     /// When the folder holds a baseline of another prior, reward or training.
     pub fn finished(&self) -> Result<Option<GaussianDiffusion>, Error> {
         let learner = self.resume()?;
-        let done = learner.optimizer.count >= self.config.finetune.updates;
+        let done = learner.count() >= self.config.finetune.updates;
         Ok(done.then_some(learner.model))
     }
 
@@ -131,15 +133,15 @@ impl Baseline<'_> {
             name: "training",
             clock: "training",
             total: self.config.finetune.updates,
-            done: learner.optimizer.count,
+            done: learner.count(),
             checkpoints: 20,
-            columns: ["gradient_norm"],
+            columns: vec!["gradient_norm"],
             dir: &dir,
             console,
         };
         stage.train(
             &mut learner,
-            |learner, update| Ok([self.step(learner, data, update)?]),
+            |learner, update| Ok(vec![self.step(learner, data, update)?]),
             |_, _| Ok(()),
             |learner, done| {
                 let mut checkpoint = Checkpoint::new("baseline", done);
@@ -156,12 +158,11 @@ impl Baseline<'_> {
         let settings = &self.config.finetune;
         let mut noise = Noise::keyed(self.seed, self.method.name(), update);
         let rows = noise.indices(settings.states, data.len());
-        let width = data.observation_dim;
-        let observations = gather(&data.observations, width, &rows, learner.paths);
-        let device = self.tilt.prior.net.parameters.device();
-        let condition = matrix(observations, width, &device);
-        learner.optimizer.config.learning_rate =
-            settings.learning_rate * cosine_decay(update, settings.updates);
+        let device = self.tilt.prior.device();
+        let states = matrix(data.observations(&rows), data.widths()[0], &device);
+        let condition = states.repeated(learner.paths);
+        let share = cosine_decay(update, settings.updates);
+        learner.set_learning_rate(settings.learning_rate * share);
         Ok(learner.update(&condition, &mut noise)?)
     }
 }

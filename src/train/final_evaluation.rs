@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use tiltrl_envs::EnvBatch;
-use tiltrl_policies::iql::Iql;
-use tiltrl_policies::policy::{Choice, DiffusionPolicy};
+use tiltrl_policies::agent::critic::Critic;
+use tiltrl_policies::agent::policy::{Choice, DiffusionPolicy};
 
 use super::finetune::Posterior;
 use super::prior::Prior;
@@ -20,7 +20,7 @@ use crate::run::Results;
 pub fn evaluate(
     work: Work<'_>,
     prior: &Prior,
-    critic: &Iql,
+    critic: &dyn Critic,
     posterior: &Posterior,
 ) -> Result<(), Error> {
     let (config, settings) = (work.config, &work.config.evaluation);

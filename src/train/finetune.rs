@@ -1,22 +1,26 @@
 //! RTB fine-tuning of the prior to the posterior, with evaluations on the way and the certificate at the end.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use tiltrl_envs::EnvBatch;
-use tiltrl_policies::checkpoint::Checkpoint;
-use tiltrl_policies::finetune::{Finetuner, Report};
-use tiltrl_policies::gaussian::{GaussianDiffusion, Kernel};
-use tiltrl_policies::guidance::critic_gradient;
-use tiltrl_policies::iql::Iql;
-use tiltrl_policies::kernels::adam::AdamConfig;
-use tiltrl_policies::nets::{host, matrix};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::policy::{Choice, Coordinates, DiffusionPolicy};
+use tiltrl_policies::agent::coordinates::Coordinates;
+use tiltrl_policies::agent::critic::Critic;
+use tiltrl_policies::agent::guidance::critic_gradient;
+use tiltrl_policies::agent::policy::{Choice, DiffusionPolicy};
+use tiltrl_policies::fast::HostAdam;
+use tiltrl_policies::models::gaussian::{GaussianDiffusion, StepShape};
+use tiltrl_tilt::checkpoint::Checkpoint;
+use tiltrl_tilt::finetune::{Batch, Finetuner, Report};
+use tiltrl_tilt::host::{host, matrix};
+use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::optimizer::AdamConfig;
+use tiltrl_tilt::sequential::Rows;
 
 use super::prior::{Prior, describe};
 use super::reward::values;
-use super::training_data::{TrainingData, gather};
+use super::training_data::TrainingData;
 use super::work::Work;
 use crate::config::Config;
 use crate::console::note;
@@ -24,6 +28,9 @@ use crate::error::Error;
 use crate::rollout::rollout_in;
 use crate::run::Results;
 use crate::stage::{Stage, cosine_decay};
+
+/// The fine-tuner of a run.
+type Tuner = Finetuner<GaussianDiffusion, HostAdam>;
 
 /// A fine-tuned posterior with its temperature.
 pub struct Posterior {
@@ -38,17 +45,18 @@ pub fn resolve_alpha(
     config: &Config,
     data: &TrainingData,
     prior: &Prior,
-    critic: &Iql,
+    critic: &Arc<dyn Critic>,
     seed: u64,
 ) -> f64 {
     let (states, samples) = (256, 32);
     let mut noise = Noise::keyed(seed, "temperature", 0);
     let rows = noise.indices(states, data.len());
-    let observations = gather(&data.observations, data.observation_dim, &rows, samples);
-    let device = prior.model.net.parameters.device();
-    let condition = matrix(observations.clone(), data.observation_dim, &device);
+    let device = prior.model.device();
+    let states_of = matrix(data.observations(&rows), data.widths()[0], &device);
+    let condition = states_of.repeated(samples);
     let latent = host(prior.model.sample(&condition, &mut noise));
-    let values = values(critic, &prior.coordinates, &observations, latent);
+    let observations = host(condition);
+    let values = values(&**critic, &prior.coordinates, &observations, latent);
     let spread: f64 = values
         .chunks_exact(samples)
         .map(|q| {
@@ -64,11 +72,17 @@ pub fn resolve_alpha(
 ///
 /// # Errors
 /// When a file cannot be read or written, a checkpoint does not fit, or a loss is not finite.
-pub fn train(work: Work<'_>, prior: &Prior, critic: &Iql) -> Result<Posterior, Error> {
+pub fn train(work: Work<'_>, prior: &Prior, critic: &Arc<dyn Critic>) -> Result<Posterior, Error> {
     let (config, settings) = (work.config, &work.config.finetune);
     let path = work.dir.checkpoint("posterior");
     let start = resolve_alpha(config, work.data, prior, critic, work.seed);
-    let (mut tuner, done) = resume(config, prior, critic, (work.seed, start), &path)?;
+    let (mut tuner, done) = resume(
+        (config, work.data),
+        prior,
+        critic,
+        (work.seed, start),
+        &path,
+    )?;
     if done < settings.updates {
         let mut watch = Watch::resume(work, &prior.coordinates, start, done)?;
         if done == 0 {
@@ -80,7 +94,7 @@ pub fn train(work: Work<'_>, prior: &Prior, critic: &Iql) -> Result<Posterior, E
             total: settings.updates,
             done,
             checkpoints: config.evaluation.evaluations_in_training,
-            columns: COLUMNS,
+            columns: COLUMNS.to_vec(),
             dir: work.dir,
             console: work.console,
         };
@@ -88,17 +102,17 @@ pub fn train(work: Work<'_>, prior: &Prior, critic: &Iql) -> Result<Posterior, E
             &mut tuner,
             |tuner, update| {
                 let share = cosine_decay(update, settings.updates);
-                tuner.optimizer.config.learning_rate = settings.learning_rate * share;
+                tuner.set_learning_rate(settings.learning_rate * share);
                 let report = step(tuner, work, &prior.coordinates, critic, update)?;
-                Ok(numbers(&report, tuner.temperature))
+                Ok(numbers(&report, tuner.temperature()))
             },
             |tuner, done| watch.evaluate(tuner, done),
             |tuner, _| save(tuner, &prior.coordinates, start, &path),
         )?;
     }
     Ok(Posterior {
-        alpha: tuner.temperature,
-        model: tuner.posterior,
+        alpha: tuner.temperature(),
+        model: tuner.into_posterior(),
     })
 }
 
@@ -131,10 +145,10 @@ impl<'a> Watch<'a> {
         })
     }
 
-    fn evaluate(&mut self, tuner: &Finetuner<GaussianDiffusion>, update: u64) -> Result<(), Error> {
+    fn evaluate(&mut self, tuner: &Tuner, update: u64) -> Result<(), Error> {
         let clock = std::time::Instant::now();
         let policy = DiffusionPolicy {
-            model: &tuner.posterior,
+            model: tuner.posterior(),
             coordinates: self.coordinates,
             critic: None,
             choice: Choice::Sample,
@@ -164,7 +178,7 @@ impl<'a> Watch<'a> {
 pub fn widened(
     prior: &GaussianDiffusion,
     config: &Config,
-    critic: &Iql,
+    critic: &Arc<dyn Critic>,
     coordinates: &Coordinates,
     alpha: f64,
 ) -> GaussianDiffusion {
@@ -175,33 +189,39 @@ pub fn widened(
     let guidance = settings
         .guidance
         .then(|| critic_gradient(critic, coordinates, alpha));
-    prior.widened(Kernel {
+    let step = StepShape {
         learned_variance: settings.learned_variance,
         guidance,
-        ..prior.kernel.clone()
-    })
+        ..prior.step().clone()
+    };
+    prior.reshaped(step).expect("a perceptron gains outputs")
 }
 
 /// Returns the fine-tuner, restored if there is a checkpoint, with its update; α is its temperature.
 fn resume(
-    config: &Config,
+    (config, data): (&Config, &TrainingData),
     prior: &Prior,
-    critic: &Iql,
+    critic: &Arc<dyn Critic>,
     (seed, alpha): (u64, f64),
     path: &Path,
-) -> Result<(Finetuner<GaussianDiffusion>, u64), Error> {
+) -> Result<(Tuner, u64), Error> {
     let settings = &config.finetune;
-    let adam = AdamConfig {
-        learning_rate: settings.learning_rate,
-        weight_decay: 0.0,
+    let adam = HostAdam::new(AdamConfig {
         max_gradient_norm: settings.max_gradient_norm,
-    };
+        ..AdamConfig::plain(settings.learning_rate)
+    });
     let model = widened(&prior.model, config, critic, &prior.coordinates, alpha);
-    let mut tuner = Finetuner::new(model, adam, settings.paths, settings.shaping)
-        .with_options(settings.options.clone(), seed);
-    // The same distribution without the outputs that only the posterior uses.
-    tuner.prior = prior.model.clone();
-    tuner.temperature = alpha;
+    let probe = matrix(
+        data.observations(&[0]),
+        data.widths()[0],
+        &prior.model.device(),
+    );
+    // The prior has none of the outputs that only the posterior uses.
+    let own = prior.model.clone();
+    let mut tuner = Finetuner::new(own, model, adam, settings.paths, &probe)?
+        .shaped(settings.shaping)
+        .with_options(settings.options.clone(), seed)
+        .at_temperature(alpha);
     if !path.exists() {
         return Ok((tuner, 0));
     }
@@ -216,15 +236,10 @@ fn resume(
     Ok((tuner, checkpoint.update))
 }
 
-fn save(
-    tuner: &Finetuner<GaussianDiffusion>,
-    coordinates: &Coordinates,
-    start: f64,
-    path: &Path,
-) -> Result<(), Error> {
-    let mut checkpoint = Checkpoint::new("posterior", tuner.optimizer.count);
-    describe(&mut checkpoint, &tuner.posterior, coordinates);
-    let alpha = tuner.temperature;
+fn save(tuner: &Tuner, coordinates: &Coordinates, start: f64, path: &Path) -> Result<(), Error> {
+    let mut checkpoint = Checkpoint::new("posterior", tuner.count());
+    describe(&mut checkpoint, tuner.posterior(), coordinates);
+    let alpha = tuner.temperature();
     checkpoint.settings.insert("alpha".into(), alpha.into());
     let key = "alpha_at_start".to_string();
     checkpoint.settings.insert(key, start.into());
@@ -245,8 +260,8 @@ const COLUMNS: [&str; 8] = [
 ];
 
 /// The numbers of [`COLUMNS`].
-fn numbers(r: &Report, alpha: f64) -> [f64; 8] {
-    [
+fn numbers(r: &Report, alpha: f64) -> Vec<f64> {
+    vec![
         r.loss,
         r.log_z,
         r.path_kl,
@@ -259,27 +274,26 @@ fn numbers(r: &Report, alpha: f64) -> [f64; 8] {
 }
 
 fn step(
-    tuner: &mut Finetuner<GaussianDiffusion>,
+    tuner: &mut Tuner,
     work: Work<'_>,
     coordinates: &Coordinates,
-    critic: &Iql,
+    critic: &Arc<dyn Critic>,
     update: u64,
 ) -> Result<Report, Error> {
     let data = work.data;
-    let device = tuner.posterior.net.parameters.device();
+    let device = tuner.posterior().device();
     let mut noise = Noise::keyed(work.seed, "finetune-update", update);
     let rows = noise.indices(work.config.finetune.states, data.len());
-    let observations = |c: usize| gather(&data.observations, data.observation_dim, &rows, c);
-    let condition = |c: usize| matrix(observations(c), data.observation_dim, &device);
-    let samples = |c: usize| {
-        matrix(
-            gather(&data.latents, data.action_dim, &rows, c),
-            data.action_dim,
-            &device,
-        )
+    let [width, dim] = data.widths();
+    let paths = work.config.finetune.paths;
+    let samples = (paths.data > 0).then(|| matrix(data.latents(&rows), dim, &device));
+    let batch = Batch {
+        conditions: matrix(data.observations(&rows), width, &device),
+        data: samples,
     };
-    let value = |sample: &Tensor<2>, c: usize| -> Vec<f64> {
-        values(critic, coordinates, &observations(c), host(sample.clone()))
+    let value = |sample: &Tensor<2>, observations: &Tensor<2>| -> Vec<f64> {
+        let (latent, observations) = (host(sample.clone()), host(observations.clone()));
+        values(&**critic, coordinates, &observations, latent)
     };
-    Ok(tuner.update(&condition, &samples, &value, &mut noise)?)
+    Ok(tuner.update(&batch, &value, &mut noise)?)
 }

@@ -1,6 +1,5 @@
 //! The stages of a run: prior, critic, fine-tuning. Each resumes from its last checkpoint.
 
-pub mod advantage;
 pub mod baseline;
 pub mod certificate;
 pub mod critic;

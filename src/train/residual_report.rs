@@ -5,15 +5,16 @@
 
 use burn::tensor::Tensor;
 use serde::Serialize;
-use tiltrl_policies::baselines::Tilt;
-use tiltrl_policies::finetune::path_sums;
-use tiltrl_policies::gaussian::{GaussianDiffusion, GaussianPath};
-use tiltrl_policies::nets::{host, matrix};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::rtb::{effective_share, log_weights};
-use tiltrl_policies::sequential::SequentialModel;
+use tiltrl_policies::agent::baselines::Tilt;
+use tiltrl_policies::models::gaussian::{GaussianDiffusion, GaussianPath, Moments};
+use tiltrl_tilt::host::{host, matrix};
+use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::reward::Reward;
+use tiltrl_tilt::rtb::effective_share;
+use tiltrl_tilt::score::{Known, score};
+use tiltrl_tilt::sequential::{Rows, SequentialModel};
 
-use super::training_data::{TrainingData, gather};
+use super::training_data::TrainingData;
 
 /// Shares of the residual's variance within states.
 #[derive(Clone, Debug, Serialize)]
@@ -48,9 +49,9 @@ impl Subject<'_> {
     /// Goes on from states x_0 … x_k.
     fn finish(&self, mut states: Vec<Tensor<2>>, noise: &mut Noise) -> GaussianPath {
         for k in states.len() - 1..self.posterior.num_steps() {
-            let (mean, std) = self.posterior.step_moments(&states[k], k, &self.condition);
-            let next = drawn(&mean, &std, self.posterior.dim, noise);
-            states.push(matrix(next, self.posterior.dim, &self.condition.device()));
+            let Moments { mean, std } = self.posterior.step_moments(&states[k], k, &self.condition);
+            let next = drawn(&mean, &std, self.posterior.dim(), noise);
+            states.push(matrix(next, self.posterior.dim(), &self.condition.device()));
         }
         GaussianPath {
             states,
@@ -60,13 +61,20 @@ impl Subject<'_> {
 
     /// ℓ of each path and its log-reward.
     fn log_weights(&self, path: &GaussianPath) -> (Vec<f64>, Vec<f64>) {
-        let steps = 0..self.posterior.num_steps();
-        let q = path_sums(self.posterior.step_log_probs(path, steps.clone()));
-        let p = path_sums(self.tilt.prior.step_log_probs(path, steps));
-        let r = self
-            .tilt
-            .log_reward_of(&self.posterior.sample_of(path), &self.condition);
-        (log_weights(&q, &p, &r), r)
+        let value = |sample: &Tensor<2>, c: &Tensor<2>| self.tilt.log_reward_of(sample, c);
+        let reward = Reward {
+            value: &value,
+            temperature: 1.0,
+        };
+        let rows = (&self.condition, path);
+        let scores = score(
+            self.posterior,
+            &self.tilt.prior,
+            reward,
+            rows,
+            Known::default(),
+        );
+        (scores.log_weights(), scores.log_reward)
     }
 
     /// Var M_k for k = 0 … T − 1 from one pair of paths each, averaged over states.
@@ -80,10 +88,10 @@ impl Subject<'_> {
 
     /// [variance added by the last step at fixed x_{T−1}, the same with the best Gaussian], averaged over rows.
     fn last_step(&self, path: &GaussianPath, noise: &mut Noise) -> [f64; 2] {
-        let (k, dim) = (self.posterior.num_steps() - 1, self.posterior.dim);
-        let (mean, std) = self
-            .posterior
-            .step_moments(&path.states[k], k, &self.condition);
+        let (k, dim) = (self.posterior.num_steps() - 1, self.posterior.dim());
+        let Moments { mean, std } =
+            self.posterior
+                .step_moments(&path.states[k], k, &self.condition);
         let own = self.spread(path, (&mean, &std), noise);
         // Moments of p · r at each row, by weighted draws of q; twice, so that the second draws lie where the mass is.
         let best = self.fitted(&own, (&mean, &std));
@@ -108,11 +116,14 @@ impl Subject<'_> {
         (mean, std): (&[f64], &[f64]),
         noise: &mut Noise,
     ) -> Vec<Draw> {
-        let (k, dim) = (self.posterior.num_steps() - 1, self.posterior.dim);
-        let (prior_mean, prior_std) =
-            self.tilt
-                .prior
-                .step_moments(&path.states[k], k, &self.condition);
+        let (k, dim) = (self.posterior.num_steps() - 1, self.posterior.dim());
+        let Moments {
+            mean: prior_mean,
+            std: prior_std,
+        } = self
+            .tilt
+            .prior
+            .step_moments(&path.states[k], k, &self.condition);
         let log_density = |x: &[f32], mean: &[f64], std: &[f64]| -> f64 {
             let terms = x.iter().zip(mean).zip(std);
             terms
@@ -137,7 +148,7 @@ impl Subject<'_> {
 
     /// Weighted mean and standard deviation of the draws of each row; the deviation stays within a factor 4.
     fn fitted(&self, draws: &[Draw], (_, std): (&[f64], &[f64])) -> (Vec<f64>, Vec<f64>) {
-        let dim = self.posterior.dim;
+        let dim = self.posterior.dim();
         let (mut means, mut stds) = (Vec::new(), Vec::new());
         for row in 0..std.len() / dim {
             let top = draws.iter().map(|d| d.log_weights[row]);
@@ -186,13 +197,12 @@ pub fn residual_report(
 ) -> ResidualReport {
     let mut noise = Noise::keyed(seed, "anatomy", 0);
     let rows = noise.indices(states, data.len());
-    let width = data.observation_dim;
-    let observations = gather(&data.observations, width, &rows, paths);
-    let device = tilt.prior.net.parameters.device();
+    let device = tilt.prior.device();
+    let observations = matrix(data.observations(&rows), data.widths()[0], &device);
     let subject = Subject {
         tilt,
         posterior,
-        condition: matrix(observations, width, &device),
+        condition: observations.repeated(paths),
         paths,
     };
     let (path, _) = posterior.sample_path(&subject.condition, &mut noise);
@@ -215,7 +225,12 @@ pub fn residual_report(
         variance,
         steps,
         last_step: subject.last_step(&path, &mut noise),
-        dimensions: by_dimension(&l, &host(posterior.sample_of(&path)), posterior.dim, paths),
+        dimensions: by_dimension(
+            &l,
+            &host(posterior.sample_of(&path)),
+            posterior.dim(),
+            paths,
+        ),
         lowest_rewards: lowest(&l, &reward, paths),
         fifths,
         ess_of_fifths,

@@ -1,31 +1,19 @@
 //! The data of a run, prepared once: normalised observations, latent actions, scaled rewards.
 
-use tiltrl_policies::normalizer::{Normalizer, latent_actions};
-use tiltrl_policies::policy::Coordinates;
+use tiltrl_policies::agent::coordinates::{Coordinates, Normalizer, latent_actions};
+use tiltrl_policies::agent::transitions::{Transitions, gather};
 
-use crate::data::Dataset;
+use crate::data::{Dataset, clip_actions};
 use crate::error::Error;
 
 /// Transitions in the coordinates that networks see, row-major.
 pub struct TrainingData {
-    /// Width of an observation.
-    pub observation_dim: usize,
-    /// Width of an action.
-    pub action_dim: usize,
-    /// Normalised observations.
-    pub observations: Vec<f32>,
-    /// Normalised next observations.
-    pub next_observations: Vec<f32>,
-    /// Actions in [-1, 1].
-    pub actions: Vec<f32>,
+    /// What the critic learns from; actions are those of [`clip_actions`], which prior and critic both see.
+    pub transitions: Transitions,
+    /// Entries of the actions that the clip changed.
+    pub clipped: usize,
     /// Standardised atanh of the actions.
     pub latents: Vec<f32>,
-    /// Rewards of the standardised problem, see [`ValueUnits`].
-    pub rewards: Vec<f32>,
-    /// 1 where the episode ended for good.
-    pub terminals: Vec<f32>,
-    /// Whether the next row goes on with the same episode.
-    pub continues: Vec<bool>,
     /// Fitted normalisation.
     pub coordinates: Coordinates,
     /// Units of the critic.
@@ -47,7 +35,7 @@ impl TrainingData {
     /// Prepares a data set.
     ///
     /// # Errors
-    /// When it holds no transition.
+    /// When it holds no transition, or actions beyond [-1, 1].
     pub fn new(dataset: &Dataset, discount: f64) -> Result<Self, Error> {
         let transitions = dataset.transitions();
         if transitions.is_empty() {
@@ -61,8 +49,10 @@ impl TrainingData {
         );
         let mut observations: Vec<f32> = transitions.observations.into_iter().collect();
         let mut next_observations: Vec<f32> = transitions.next_observations.into_iter().collect();
-        let actions: Vec<f32> = transitions.actions.into_iter().collect();
-        let continues = continues(&observations, &next_observations, observation_dim);
+        let mut actions: Vec<f32> = transitions.actions.into_iter().collect();
+        check_actions(&actions, action_dim)?;
+        let clipped = clip_actions(&mut actions);
+        let continues = transitions.continues;
         let mut latents = latent_actions(&actions);
         let coordinates = Coordinates {
             observation: Normalizer::fit(&observations, observation_dim),
@@ -79,63 +69,47 @@ impl TrainingData {
             *reward = (*reward - shift * values.mean) / values.std;
         }
         Ok(Self {
-            observation_dim,
-            action_dim,
-            observations,
-            next_observations,
-            actions,
+            transitions: Transitions {
+                observation_dim,
+                action_dim,
+                observations,
+                next_observations,
+                actions,
+                rewards: rewards.iter().map(|&r| r as f32).collect(),
+                terminals,
+                continues,
+            },
+            clipped,
             latents,
-            rewards: rewards.iter().map(|&r| r as f32).collect(),
-            terminals: terminals.iter().map(|&t| f32::from(u8::from(t))).collect(),
             values,
-            continues,
             coordinates,
         })
     }
 
-    /// Returns (Σ γ^j r, row whose successor is the bootstrap, γ^steps or 0 after a terminal) of the
-    /// return over at most `steps` steps from `row`; it ends early where the episode ends.
-    pub fn multi_step(&self, row: usize, steps: usize, discount: f64) -> (f32, usize, f32) {
-        let (mut sum, mut weight, mut last) = (0.0, 1.0, row);
-        for j in 0..steps {
-            last = row + j;
-            sum += weight * f64::from(self.rewards[last]);
-            weight *= discount;
-            if self.terminals[last] > 0.0 {
-                return (sum as f32, last, 0.0);
-            }
-            if !self.continues[last] {
-                break;
-            }
-        }
-        (sum as f32, last, weight as f32)
+    /// Returns the widths of an observation and of an action.
+    pub fn widths(&self) -> [usize; 2] {
+        let transitions = &self.transitions;
+        [transitions.observation_dim, transitions.action_dim]
     }
 
-    /// Returns [`Self::multi_step`] of several rows: their sums, bootstrap rows and bootstrap weights.
-    pub fn multi_steps(
-        &self,
-        rows: &[usize],
-        steps: usize,
-        discount: f64,
-    ) -> (Vec<f32>, Vec<usize>, Vec<f32>) {
-        let (mut sums, mut last, mut weights) = (Vec::new(), Vec::new(), Vec::new());
-        for &row in rows {
-            let (sum, end, weight) = self.multi_step(row, steps, discount);
-            sums.push(sum);
-            last.push(end);
-            weights.push(weight);
-        }
-        (sums, last, weights)
+    /// Returns normalised observations of the given rows, [rows, observation_dim].
+    pub fn observations(&self, rows: &[usize]) -> Vec<f32> {
+        gather(&self.transitions.observations, self.widths()[0], rows)
+    }
+
+    /// Returns latent actions of the given rows, [rows, action_dim].
+    pub fn latents(&self, rows: &[usize]) -> Vec<f32> {
+        gather(&self.latents, self.widths()[1], rows)
     }
 
     /// Returns the number of transitions.
     pub fn len(&self) -> usize {
-        self.rewards.len()
+        self.transitions.len()
     }
 
     /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.rewards.is_empty()
+        self.transitions.is_empty()
     }
 }
 
@@ -164,75 +138,23 @@ impl ValueUnits {
     }
 }
 
-/// Tells for each row whether its successor is the next row: exact equality of the recorded observations.
-fn continues(observations: &[f32], next_observations: &[f32], width: usize) -> Vec<bool> {
-    let successors = next_observations.chunks_exact(width);
-    let mut following = observations.chunks_exact(width).skip(1);
-    successors
-        .map(|next| following.next().is_some_and(|o| o == next))
-        .collect()
-}
-
-/// Gathers rows of `width` values, each `repeat` times.
-pub fn gather(values: &[f32], width: usize, rows: &[usize], repeat: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(rows.len() * width * repeat);
-    for &row in rows {
-        for _ in 0..repeat {
-            out.extend_from_slice(&values[row * width..(row + 1) * width]);
-        }
+/// Refuses actions that are no shares of their bounds: clipped, they would be other actions.
+fn check_actions(actions: &[f32], width: usize) -> Result<(), Error> {
+    let beyond = |row: &&[f32]| row.iter().any(|action| action.abs() > 1.0);
+    let rows = actions.chunks_exact(width).filter(beyond).count();
+    if rows == 0 {
+        return Ok(());
     }
-    out
+    Err(Error::Run(format!(
+        "expected actions in [-1, 1], found {:.1} % of the rows ({rows}) beyond\n  hint: give the file the attribute \
+         action_bound with the bound of its units, or name an environment that has them; see docs/data.md",
+        100.0 * rows as f64 / (actions.len() / width) as f64
+    )))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Two episodes: three rows that end in a terminal, two that end by the clock.
-    fn training_data() -> TrainingData {
-        TrainingData {
-            observation_dim: 1,
-            action_dim: 1,
-            observations: vec![0.0, 1.0, 2.0, 10.0, 11.0],
-            next_observations: vec![1.0, 2.0, 3.0, 11.0, 12.0],
-            actions: vec![0.0; 5],
-            latents: vec![0.0; 5],
-            rewards: vec![1.0, 2.0, 4.0, 8.0, 16.0],
-            terminals: vec![0.0, 0.0, 1.0, 0.0, 0.0],
-            continues: continues(
-                &[0.0, 1.0, 2.0, 10.0, 11.0],
-                &[1.0, 2.0, 3.0, 11.0, 12.0],
-                1,
-            ),
-            coordinates: Coordinates {
-                observation: Normalizer::fit(&[0.0, 1.0], 1),
-                action: Normalizer::fit(&[0.0, 1.0], 1),
-            },
-            values: ValueUnits {
-                mean: 0.0,
-                std: 1.0,
-            },
-        }
-    }
-
-    #[test]
-    fn returns_over_several_steps_stop_at_the_end_of_the_episode() {
-        let m = training_data();
-        assert_eq!(m.continues, [true, true, false, true, false]);
-        assert_eq!(m.multi_step(0, 1, 0.5), (1.0, 0, 0.5));
-        assert_eq!(m.multi_step(0, 2, 0.5), (2.0, 1, 0.25));
-        assert_eq!(
-            m.multi_step(0, 9, 0.5),
-            (3.0, 2, 0.0),
-            "a terminal cuts the bootstrap"
-        );
-        assert_eq!(
-            m.multi_step(3, 9, 0.5),
-            (16.0, 4, 0.25),
-            "the clock does not"
-        );
-        assert_eq!(m.multi_step(2, 1, 0.5), (4.0, 2, 0.0));
-    }
 
     /// Standardised returns to go obey the Bellman equation of the standardised rewards.
     #[test]

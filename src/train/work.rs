@@ -1,6 +1,6 @@
 //! What every stage of a seed works with.
 
-use burn::tensor::Device;
+use tiltrl_policies::Compute;
 
 use super::training_data::TrainingData;
 use crate::config::Config;
@@ -19,7 +19,7 @@ pub struct Work<'a> {
     /// Its folder, whose lock is held.
     pub dir: &'a RunDir,
     /// Where networks are computed.
-    pub device: &'a Device,
+    pub compute: &'a Compute,
     /// Where progress is shown.
     pub console: Console,
 }

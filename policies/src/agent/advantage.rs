@@ -15,12 +15,11 @@ use tiltrl_tilt::host::vector;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::AdamConfig;
 
-use super::critic::{
-    Critic, CriticKind, CriticShape, Figure, Lesson, Setting, number, parse, whole,
-};
+use super::critic::{Critic, CriticKind, CriticShape, Lesson, parse};
 use super::iql::{
     Iql, IqlConfig, action_gradient, conservative_rows, cosine_decay, object, settings,
 };
+use super::setting::{Range, Setting, UPDATES};
 use super::transitions::{Transitions, gather, joined};
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
 use crate::nets::mlp::initial;
@@ -57,6 +56,7 @@ pub(super) const KIND: CriticKind = CriticKind {
     name: "advantage",
     summary: "Q − V learned apart from V, after implicit Q-learning",
     settings: own_settings,
+    growing: &["advantage_updates"],
     defaults: || object(&AdvantageConfig::default()),
     make: |settings, shape| Ok(Box::new(Advantage::new(parse(settings)?, shape))),
 };
@@ -65,15 +65,13 @@ fn own_settings() -> Vec<Setting> {
     let mut all = settings();
     all.push(Setting {
         key: "advantage_updates",
-        meaning: "updates of the advantage networks, after those of Q and V",
-        range: "1 to 1e8",
-        holds: |v: &Value| whole(v, 1..=100_000_000),
+        meaning: "Updates of the advantage networks, after those of Q and V",
+        range: Range::Count(1, UPDATES),
     });
     all.push(Setting {
         key: "caution",
-        meaning: "how far below zero actions that only the prior knows are put, in deviations",
-        range: "0 to 100",
-        holds: |v: &Value| number(v, |x| (0.0..=100.0).contains(&x)),
+        meaning: "How far below zero the advantage of actions unknown to the data is put, in deviations",
+        range: Range::Number(0.0, 1000.0),
     });
     all
 }
@@ -208,11 +206,17 @@ impl Critic for Advantage {
         self.config.iql.updates + self.config.advantage_updates
     }
 
-    fn update(&mut self, lesson: &Lesson<'_>, update: u64) -> Result<Vec<Figure>, TiltError> {
+    fn figures(&self) -> Vec<&'static str> {
+        let mut all = self.iql.figures();
+        all.push("advantage_loss");
+        all
+    }
+
+    fn update(&mut self, lesson: &Lesson<'_>, update: u64) -> Result<Vec<f64>, TiltError> {
         let first = self.config.iql.updates;
         if update < first {
             let mut figures = self.iql.update(lesson, update)?;
-            figures.push(("advantage_loss", f64::NAN));
+            figures.push(f64::NAN);
             return Ok(figures);
         }
         if self.targets.is_none() {
@@ -224,8 +228,7 @@ impl Critic for Advantage {
             what: "loss of the advantage",
             update,
         })?;
-        let settled = ["q_loss", "v_loss", "value"].map(|name| (name, f64::NAN));
-        Ok([settled.to_vec(), vec![("advantage_loss", loss)]].concat())
+        Ok(vec![f64::NAN, f64::NAN, f64::NAN, loss])
     }
 
     fn values(&self, observations: &[f32], actions: &[f32]) -> Vec<f64> {

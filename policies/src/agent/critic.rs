@@ -1,14 +1,16 @@
 //! What a posterior is tilted by: a critic of actions, and the table of those that there are.
 //!
-//! To add one, write its file and a line of [`KINDS`].
+//! To add one, write its file and a line of `KINDS`; from another crate, [`register`] it.
 
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::noise::Noise;
 
+use super::setting::Setting;
 use super::transitions::Transitions;
 use super::{advantage, iql};
 use crate::compute::Compute;
@@ -23,21 +25,19 @@ pub struct Lesson<'a> {
     pub seed: u64,
 }
 
-/// A number of an update, with its name in the log.
-pub type Figure = (&'static str, f64);
-
 /// A critic: in control, Q(s, a) up to a function of s, which cancels in the posterior.
 ///
 /// Observations are normalised, actions in [-1, 1], values in the critic's own units.
 pub trait Critic: Send + Sync {
     /// Returns how many updates its settings ask for.
     fn updates(&self) -> u64;
-    /// Does update number `update`, from 0, and returns its figures, always the same names in the same order; NaN where an
-    /// update has none.
+    /// Returns the names of the figures that an update reports.
+    fn figures(&self) -> Vec<&'static str>;
+    /// Does update number `update`, from 0, and returns its figures; NaN where an update has none.
     ///
     /// # Errors
     /// [`TiltError::NonFinite`]; nothing is changed then.
-    fn update(&mut self, lesson: &Lesson<'_>, update: u64) -> Result<Vec<Figure>, TiltError>;
+    fn update(&mut self, lesson: &Lesson<'_>, update: u64) -> Result<Vec<f64>, TiltError>;
     /// Returns the value of each row.
     ///
     /// # Shapes
@@ -66,20 +66,8 @@ pub struct CriticShape {
     pub compute: Compute,
 }
 
-/// A setting of a critic: what a configuration file says of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    /// Name of the key.
-    pub key: &'static str,
-    /// What it means.
-    pub meaning: &'static str,
-    /// Its range in words.
-    pub range: &'static str,
-    /// Whether a value lies in it.
-    pub holds: fn(&Value) -> bool,
-}
-
 /// A kind of critic that configurations name.
+#[derive(Clone, Copy)]
 pub struct CriticKind {
     /// Its name.
     pub name: &'static str,
@@ -87,28 +75,45 @@ pub struct CriticKind {
     pub summary: &'static str,
     /// Its settings, in the order of files.
     pub settings: fn() -> Vec<Setting>,
+    /// Keys whose larger value a trained critic goes on with.
+    pub growing: &'static [&'static str],
     /// Their defaults.
     pub defaults: fn() -> Map<String, Value>,
-    /// Makes an untrained critic of checked settings.
+    /// Makes an untrained critic of settings that lie in their ranges; `discount` is always one of them.
     pub make: fn(&Map<String, Value>, &CriticShape) -> Result<Box<dyn Critic>, TiltError>,
 }
 
-/// All kinds.
-pub const KINDS: [CriticKind; 2] = [iql::KIND, advantage::KIND];
+/// The kinds that are built in.
+const KINDS: [CriticKind; 2] = [iql::KIND, advantage::KIND];
 
-/// Returns the kind of that name.
-pub fn kind(name: &str) -> Option<&'static CriticKind> {
-    KINDS.iter().find(|k| k.name == name)
+/// What was registered in this process; entries are added and never changed, so a name means the same from then on.
+static REGISTERED: RwLock<Vec<CriticKind>> = RwLock::new(Vec::new());
+
+/// Makes a critic of the user's known by its name, in this process.
+///
+/// # Errors
+/// [`TiltError::Model`] when the name is taken.
+pub fn register(kind: CriticKind) -> Result<(), TiltError> {
+    if kinds().iter().any(|k| k.name == kind.name) {
+        return Err(TiltError::Model(format!(
+            "a critic is registered once, under a name that no other has; found `{}` again",
+            kind.name
+        )));
+    }
+    let mut all = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+    all.push(kind);
+    Ok(())
 }
 
-/// Returns every broken setting of a critic, as `key: what was expected, what was found`.
-pub fn check(kind: &CriticKind, settings: &Map<String, Value>) -> Vec<String> {
-    let wrong = (kind.settings)().into_iter().filter_map(|setting| {
-        let value = settings.get(setting.key).unwrap_or(&Value::Null);
-        let sentence = || format!("{}: expected {}, found {value}", setting.key, setting.range);
-        (!(setting.holds)(value)).then(sentence)
-    });
-    wrong.collect()
+/// Returns all kinds, built in and registered.
+pub fn kinds() -> Vec<CriticKind> {
+    let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+    KINDS.iter().chain(registered.iter()).copied().collect()
+}
+
+/// Returns the kind of that name.
+pub fn kind(name: &str) -> Option<CriticKind> {
+    kinds().into_iter().find(|k| k.name == name)
 }
 
 /// Returns settings read from their map.
@@ -120,20 +125,4 @@ pub(crate) fn parse<T: serde::de::DeserializeOwned>(
 ) -> Result<T, TiltError> {
     serde_json::from_value(Value::Object(settings.clone()))
         .map_err(|e| TiltError::Model(format!("critic: {e}")))
-}
-
-/// Whether a value is a number in a range.
-pub(crate) fn number(value: &Value, holds: impl Fn(f64) -> bool) -> bool {
-    value.as_f64().is_some_and(|v| v.is_finite() && holds(v))
-}
-
-/// Whether a value is a whole number in a range.
-pub(crate) fn whole(value: &Value, range: std::ops::RangeInclusive<u64>) -> bool {
-    value.as_u64().is_some_and(|v| range.contains(&v))
-}
-
-/// Whether a value is a list of hidden widths.
-pub(crate) fn widths(value: &Value) -> bool {
-    let all = value.as_array();
-    all.is_some_and(|all| !all.is_empty() && all.iter().all(|v| whole(v, 1..=4096)))
 }

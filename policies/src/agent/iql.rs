@@ -13,9 +13,8 @@ use tiltrl_tilt::host::vector;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::AdamConfig;
 
-use super::critic::{
-    Critic, CriticKind, CriticShape, Figure, Lesson, Setting, number, parse, whole, widths,
-};
+use super::critic::{Critic, CriticKind, CriticShape, Lesson, parse};
+use super::setting::{LARGEST, ROWS, Range, Setting, UPDATES};
 use super::transitions::{TransitionBatch, joined};
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
 use crate::nets::mlp::initial;
@@ -71,6 +70,7 @@ pub(super) const KIND: CriticKind = CriticKind {
     name: "iql",
     summary: "implicit Q-learning: expectile regression on the data's actions alone",
     settings,
+    growing: &["updates"],
     defaults: || object(&IqlConfig::default()),
     make: |settings, shape| Ok(Box::new(Iql::new(parse(settings)?, shape))),
 };
@@ -82,66 +82,21 @@ pub(super) fn object<T: Serialize>(settings: &T) -> Map<String, Value> {
     }
 }
 
+#[rustfmt::skip]
 pub(super) fn settings() -> Vec<Setting> {
-    let setting = |key, meaning, range, holds| Setting {
-        key,
-        meaning,
-        range,
-        holds,
-    };
+    let setting = |key, range, meaning| Setting { key, meaning, range };
     vec![
-        setting("updates", "updates of Q and V", "1 to 1e8", |v| {
-            whole(v, 1..=100_000_000)
-        }),
-        setting("batch_size", "transitions per update", "1 to 65536", |v| {
-            whole(v, 1..=65_536)
-        }),
-        setting(
-            "hidden",
-            "hidden widths of Q and V",
-            "a list of 1 to 4096",
-            widths,
-        ),
-        setting(
-            "layer_norm",
-            "layer normalisation in Q and V",
-            "true or false",
-            Value::is_boolean,
-        ),
-        setting(
-            "learning_rate",
-            "step size of Adam",
-            "above 0, at most 1",
-            |v| number(v, |x| x > 0.0 && x <= 1.0),
-        ),
-        setting(
-            "expectile",
-            "expectile of V: 0.5 is the mean, towards 1 the best action",
-            "in (0, 1)",
-            |v| number(v, |x| x > 0.0 && x < 1.0),
-        ),
-        setting("discount", "discount of a timestep", "in (0, 1)", |v| {
-            number(v, |x| x > 0.0 && x < 1.0)
-        }),
-        setting(
-            "num_steps",
-            "timesteps of reward before the bootstrap",
-            "1 to 1000",
-            |v| whole(v, 1..=1000),
-        ),
-        setting(
-            "target_rate",
-            "share of the networks that enters their slow copies per update",
-            "above 0, at most 1",
-            |v| number(v, |x| x > 0.0 && x <= 1.0),
-        ),
-        setting("ensemble", "Q networks", "2 to 64", |v| whole(v, 2..=64)),
-        setting(
-            "lcb",
-            "value = mean − lcb · deviation of the ensemble; 0 = its minimum",
-            "0 to 100",
-            |v| number(v, |x| (0.0..=100.0).contains(&x)),
-        ),
+        setting("updates", Range::Count(1, UPDATES), "Updates"),
+        setting("batch_size", Range::Count(2, ROWS), "Transitions per update"),
+        setting("hidden", Range::Counts(1, 1, 16_384), "Hidden widths of Q and V"),
+        setting("layer_norm", Range::Flag, "Layer normalisation in Q and V"),
+        setting("learning_rate", Range::Above(0.0, LARGEST), "Step size of Adam at the start; it falls along a cosine to 2 % of it"),
+        setting("expectile", Range::Between(0.0, 1.0), "Expectile τ to which V regresses; above 0.5 is optimistic"),
+        setting("discount", Range::Between(0.0, 1.0), "Discount γ"),
+        setting("num_steps", Range::Count(1, 1000), "Rewards summed before the bootstrap; 1 is plain IQL"),
+        setting("target_rate", Range::Above(0.0, 1.0), "Share of the online weights that enters the targets per update"),
+        setting("ensemble", Range::Count(2, 64), "Networks for Q"),
+        setting("lcb", Range::Number(0.0, 1000.0), "Q = mean − lcb · std over the networks; 0 = their minimum"),
     ]
 }
 
@@ -314,7 +269,11 @@ impl Critic for Iql {
         self.config.updates
     }
 
-    fn update(&mut self, lesson: &Lesson<'_>, update: u64) -> Result<Vec<Figure>, TiltError> {
+    fn figures(&self) -> Vec<&'static str> {
+        vec!["q_loss", "v_loss", "value"]
+    }
+
+    fn update(&mut self, lesson: &Lesson<'_>, update: u64) -> Result<Vec<f64>, TiltError> {
         let share = cosine_decay(update, self.config.updates);
         self.networks
             .set_learning_rate(self.config.learning_rate * share);
@@ -327,11 +286,7 @@ impl Critic for Iql {
             what: "loss",
             update,
         })?;
-        Ok(vec![
-            ("q_loss", losses.q),
-            ("v_loss", losses.v),
-            ("value", losses.value),
-        ])
+        Ok(vec![losses.q, losses.v, losses.value])
     }
 
     fn values(&self, observations: &[f32], actions: &[f32]) -> Vec<f64> {

@@ -61,8 +61,11 @@ pub(super) struct Steps {
 }
 
 /// Means and standard deviations of one step, [rows · dim] each.
-pub(crate) struct Moments {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moments {
+    /// Means.
     pub mean: Vec<f64>,
+    /// Standard deviations.
     pub std: Vec<f64>,
 }
 
@@ -137,12 +140,7 @@ impl<N: Denoiser> GaussianDiffusion<N> {
     }
 
     /// Returns means and standard deviations of one step from states [rows, dim].
-    pub(crate) fn step_moments(
-        &self,
-        x: &Tensor<2>,
-        step: usize,
-        condition: &Tensor<2>,
-    ) -> Moments {
+    pub fn step_moments(&self, x: &Tensor<2>, step: usize, condition: &Tensor<2>) -> Moments {
         let found = self.steps(x, step..step + 1, condition);
         let mean = host64(found.mean);
         let sigma = self.schedule.sigma[step];
