@@ -5,7 +5,7 @@ mod sample;
 
 use sample::{File, LENGTH, ROWS, ends, environment, lines, note};
 use tiltrl::data::{BothFlags, DataError, NoteKind, ReadOptions};
-use tiltrl::train::material::Material;
+use tiltrl::train::training_data::TrainingData;
 
 #[test]
 fn a_file_as_it_should_be_gives_no_note() {
@@ -211,15 +211,16 @@ fn successors_that_differ_in_the_last_digits_change_no_return() {
     assert_eq!(exact.transitions().continues, noisy.transitions().continues);
     let note = note(&noisy, NoteKind::Understood, "the flags decide");
     assert!(note.count > 0 && note.count <= 15, "{note}");
-    let materials = [exact, noisy].map(|data| Material::new(&data, 0.9).expect("transitions"));
-    let returns = |m: &Material| {
+    let materials = [exact, noisy].map(|data| TrainingData::new(&data, 0.9).expect("transitions"));
+    let returns = |m: &TrainingData| {
         (0..ROWS)
-            .map(|row| m.multi_step(row, 3, 0.9))
+            .map(|row| m.transitions.return_from(row, 3, 0.9))
             .collect::<Vec<_>>()
     };
     assert_eq!(returns(&materials[0]), returns(&materials[1]));
     assert_eq!(
         materials[0]
+            .transitions
             .continues
             .iter()
             .filter(|&&goes_on| !goes_on)

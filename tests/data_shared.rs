@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tiltrl::data::{DataError, Dataset, Environment, NoteKind, ReadOptions, summarize};
-use tiltrl::train::material::Material;
+use tiltrl::train::training_data::TrainingData;
 
 /// Returns the folder, or `None` with a word about it where it is absent.
 fn cases() -> Option<PathBuf> {
@@ -110,17 +110,17 @@ fn rounding_noise_changes_no_return() {
         let dataset = good(&cases, name);
         assert_eq!(counts(&dataset)[1], 8, "{name}");
         assert_eq!(dataset.episode_lengths(), [60; 8], "{name}");
-        Material::new(&dataset, 0.99).expect("transitions")
+        TrainingData::new(&dataset, 0.99).expect("transitions")
     });
-    assert_eq!(exact.continues, noisy.continues);
+    assert_eq!(exact.transitions.continues, noisy.transitions.continues);
     assert_eq!(
-        exact.continues.iter().filter(|&&goes_on| !goes_on).count(),
+        exact.transitions.continues.iter().filter(|&&goes_on| !goes_on).count(),
         8
     );
     for row in 0..480 {
         assert_eq!(
-            exact.multi_step(row, 5, 0.99),
-            noisy.multi_step(row, 5, 0.99),
+            exact.transitions.return_from(row, 5, 0.99),
+            noisy.transitions.return_from(row, 5, 0.99),
             "row {row}"
         );
     }
@@ -143,10 +143,10 @@ fn a_reset_observation_is_no_successor() {
             "{name}"
         );
         // Nothing goes on from one episode into the next.
-        let material = Material::new(&dataset, 0.99).expect("transitions");
+        let material = TrainingData::new(&dataset, 0.99).expect("transitions");
         let length = transitions / 20;
         for row in 0..transitions {
-            let (_, last, _) = material.multi_step(row, 100, 0.99);
+            let last = material.transitions.return_from(row, 100, 0.99).last;
             assert_eq!(
                 last,
                 row / length * length + length - 1,
@@ -189,7 +189,7 @@ fn torques_become_shares_of_the_environments_bounds() {
         unknown.notes
     );
     assert!(
-        Material::new(&unknown, 0.99).is_err(),
+        TrainingData::new(&unknown, 0.99).is_err(),
         "training refuses unknown units"
     );
 }

@@ -5,8 +5,8 @@ mod sample;
 use hdf5_pure::AttrValue;
 use sample::{File, ROWS, environment, lines, note};
 use tiltrl::data::{ActionBounds, DataError, Dataset, NoteKind, ReadOptions, write};
-use tiltrl::policies::normalizer::ACTION_CLIP;
-use tiltrl::train::material::Material;
+use tiltrl::policies::agent::coordinates::ACTION_CLIP;
+use tiltrl::train::training_data::TrainingData;
 
 /// Actions up to ±1.9, as Pendulum's torques in N·m.
 fn torques() -> File {
@@ -100,7 +100,7 @@ fn actions_out_of_bounds_are_an_error_with_the_share_of_rows() {
         note(&dataset, NoteKind::Warning, "50.0 % of the rows").count,
         10
     );
-    let message = Material::new(&dataset, 0.9)
+    let message = TrainingData::new(&dataset, 0.9)
         .err()
         .expect("refused")
         .to_string();
@@ -164,15 +164,15 @@ fn silent_failure_27_the_clip_is_counted_and_prior_and_critic_see_the_same_actio
         found.text.contains("3 of 20") && found.text.contains("15.00 %"),
         "{found}"
     );
-    let material = Material::new(&dataset, 0.9).expect("transitions");
-    assert_eq!(material.clipped, 3);
+    let data = TrainingData::new(&dataset, 0.9).expect("transitions");
+    assert_eq!(data.clipped, 3);
     assert_eq!(
-        (material.actions[3], material.actions[8]),
+        (data.transitions.actions[3], data.transitions.actions[8]),
         (ACTION_CLIP, -ACTION_CLIP)
     );
-    let mut latents = material.latents.clone();
-    material.coordinates.action.invert(&mut latents);
-    for (latent, action) in latents.iter().zip(&material.actions) {
+    let mut latents = data.latents.clone();
+    data.coordinates.action.invert(&mut latents);
+    for (latent, action) in latents.iter().zip(&data.transitions.actions) {
         assert!((latent.tanh() - action).abs() < 1e-5, "{latent} {action}");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::problem::Settings;
 use crate::compute::Compute;
-use crate::models::gaussian::{GaussianDiffusion, HostField, StepShape};
+use crate::models::gaussian::{GaussianDiffusion, HostField, StepShape, Units};
 use crate::models::schedule::{Prediction, Schedule};
 
 /// F1: data N(m, s²) in each of `dim` dimensions with the exact denoiser, reward exp(b x − c x²/2) on the first.
@@ -32,9 +32,37 @@ impl LinearGaussian {
         compute: &Compute,
     ) -> GaussianDiffusion {
         schedule.prediction = Prediction::Epsilon;
+        self.model(schedule, hidden, StepShape::default(), seed, compute)
+    }
+
+    /// Returns the same prior whose posterior may shrink its variances, shifts in units of σ.
+    pub fn learned_variance_prior(
+        &self,
+        mut schedule: Schedule,
+        hidden: usize,
+        seed: u64,
+        compute: &Compute,
+    ) -> GaussianDiffusion {
+        schedule.prediction = Prediction::Epsilon;
+        let step = StepShape {
+            units: Units::Sigma,
+            learned_variance: true,
+            ..StepShape::default()
+        };
+        self.model(schedule, hidden, step, seed, compute)
+    }
+
+    fn model(
+        &self,
+        schedule: Schedule,
+        hidden: usize,
+        step: StepShape,
+        seed: u64,
+        compute: &Compute,
+    ) -> GaussianDiffusion {
         let settings = Settings {
             hidden: vec![hidden],
-            step: StepShape::default(),
+            step,
             waves: 0,
             seed,
             compute: compute.clone(),
