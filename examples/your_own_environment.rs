@@ -1,15 +1,17 @@
 //! An environment of your own, registered by name and taken through the whole pipeline: data by a hand-written policy,
 //! prior, critic, posterior, evaluation, the table.
 //!
-//! `cargo run --release --example your_own_environment` trains a tiny run in a temporary folder. With arguments it is the `tiltrl`
+//! `cargo run --release --example your_own_environment` trains a tiny run in runs/cart-on-rail. With arguments it is the `tiltrl`
 //! command line, which then knows the environment too:
 //! `cargo run --release --example your_own_environment -- envs check cart-on-rail-v0`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ndarray::{Array2, ArrayView2};
 use tiltrl::commands::{self, RunRequest};
 use tiltrl::config::Source;
+use tiltrl::console::Console;
 use tiltrl::data;
 use tiltrl::envs::{self, Component, Env, EnvSpec, Rules, Step};
 use tiltrl::error::Error;
@@ -123,25 +125,33 @@ evaluations_in_training = 3
 best_of = [16]
 "#;
 
-fn train() -> Result<(), Error> {
-    let folder = std::env::temp_dir().join(format!("cart-on-rail-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+/// Records data unless they are there.
+fn collect(path: &Path) -> Result<(), Error> {
+    if path.exists() {
+        return Ok(());
+    }
     let mut recorders = Vec::new();
     rollout(&Clumsy, ID, 200, 1, Some(&mut recorders))?;
     let mut recorders = recorders.into_iter();
     let mut all = recorders.next().ok_or(Error::Run("no episode".into()))?;
     recorders.for_each(|one| all.append(one));
-    data::write(&folder.join("cart.hdf5"), &all.finish(), &[])?;
+    Ok(data::write(path, &all.finish(), &[])?)
+}
+
+fn train() -> Result<(), Error> {
+    let folder = PathBuf::from("runs/cart-on-rail");
+    std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+    collect(&folder.join("cart.hdf5"))?;
     let config = folder.join("cart.toml");
     std::fs::write(&config, CONFIG).map_err(Error::io(&config))?;
     commands::run(&RunRequest {
         source: Source::File(config),
         data_dir: folder.clone(),
         seeds: vec![1],
-        out: folder.join("run"),
+        out: folder,
+        console: Console::of_process(false),
         ..RunRequest::default()
-    })?;
-    std::fs::remove_dir_all(&folder).map_err(Error::io(&folder))
+    })
 }
 
 fn main() -> ExitCode {

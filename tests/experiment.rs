@@ -205,7 +205,20 @@ fn a_folder_is_written_by_one_process_and_tells_what_is_in_it() {
     done(inside, &[&half[..], &["--seeds", "2"]].concat());
     assert!(done(inside, &["certify", "run"]).contains("seeds [2] have no certificate"));
     done(inside, &["evaluate", "run", "--policy", "posterior"]);
+    a_picture_that_cannot_be_written_loses_no_table(inside);
     damage_is_named(inside, &seed);
+}
+
+/// A folder stands where the lock file should: as in a folder that cannot be written, also for root.
+fn a_picture_that_cannot_be_written_loses_no_table(inside: &Path) {
+    let lock = inside.join("run/lock");
+    std::fs::remove_file(&lock).expect("there");
+    std::fs::create_dir(&lock).expect("writable");
+    let words = ["ess_posterior", "the table above is complete", "--out STEM"];
+    refused(inside, &["certify", "run"], 1, &words);
+    done(inside, &["certify", "run", "--out", "elsewhere"]);
+    assert!(inside.join("elsewhere.svg").exists());
+    std::fs::remove_dir(&lock).expect("empty");
 }
 
 fn damage_is_named(inside: &Path, seed: &Path) {
@@ -279,6 +292,39 @@ fn a_run_grows_and_every_other_change_is_named() {
     let again = bytes(posterior);
     done(inside, &run_with(&critic));
     assert!(again == bytes(posterior));
+}
+
+#[test]
+fn seeds_trained_at_the_same_time_in_one_folder_share_a_table() {
+    let folder = folder();
+    let inside = folder.path();
+    let children: Vec<_> = ["1", "2", "3"]
+        .iter()
+        .map(|seed| {
+            Command::new(env!("CARGO_BIN_EXE_tiltrl"))
+                .current_dir(inside)
+                .args([
+                    "quickstart",
+                    "--config",
+                    "tiny.toml",
+                    "--out",
+                    "run",
+                    "--seeds",
+                    seed,
+                ])
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the binary runs")
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().expect("waitable");
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    let text = std::fs::read_to_string(inside.join("run/summary.json")).expect("written");
+    let summary: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(summary["seeds"], serde_json::json!([1, 2, 3]));
 }
 
 #[test]

@@ -232,16 +232,20 @@ fn roll_out(
         milliseconds_per_timestep: named()
             .map(|(name, p)| (name, p.seconds * 1e3 / p.timesteps as f64))
             .collect(),
-        costs: named()
-            .map(|(policy, p)| Cost {
-                policy,
-                milliseconds_per_action: p.acting * 1e3 / p.timesteps as f64,
-                milliseconds_alone: mean(&p.alone),
-                training_seconds: mean(&p.training),
-            })
-            .collect(),
+        costs: costs(names, &played),
         break_even: break_even(names, &played),
     })
+}
+
+/// Returns what each policy costs.
+fn costs(names: &[PolicyName], played: &[Played]) -> Vec<Cost> {
+    let cost = |(name, p): (&PolicyName, &Played)| Cost {
+        policy: name.to_string(),
+        milliseconds_per_action: p.acting * 1e3 / p.timesteps as f64,
+        milliseconds_alone: mean(&p.alone),
+        training_seconds: mean(&p.training),
+    };
+    names.iter().zip(played).map(cost).collect()
 }
 
 /// What is played for every seed.

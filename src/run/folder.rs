@@ -62,7 +62,7 @@ pub struct RunDir {
 
 impl RunDir {
     /// Opens or creates the directory of a seed, of which the caller holds the lock, and checks that what is there belongs to
-    /// the same run. More updates and more final episodes are taken over, see [`super::changes`].
+    /// the same run. More updates and more final episodes are taken over (docs/runs.md).
     ///
     /// # Errors
     /// When it holds another config, other data or another version (each key is named), or a file cannot be read or written:

@@ -33,7 +33,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => Self::held(file, folder, &path),
             Err(TryLockError::WouldBlock) => Err(busy(folder, file)),
-            Err(TryLockError::Error(source)) => Err(Error::Io { path, source }),
+            Err(TryLockError::Error(source)) => without(file, folder, path, source),
         }
     }
 
@@ -52,7 +52,7 @@ impl Lock {
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 Err(TryLockError::WouldBlock) => return Err(busy(folder, file)),
-                Err(TryLockError::Error(source)) => return Err(Error::Io { path, source }),
+                Err(TryLockError::Error(source)) => return without(file, folder, path, source),
             }
         }
     }
@@ -81,6 +81,23 @@ impl Drop for Lock {
         // An empty file says that its process ended in order; if this fails the next one merely says more than it should.
         let _ = self.file.set_len(0);
     }
+}
+
+/// Goes on where the file system knows no locks, and says so.
+fn without(
+    file: File,
+    folder: &Path,
+    path: PathBuf,
+    source: std::io::Error,
+) -> Result<Lock, Error> {
+    if source.kind() != std::io::ErrorKind::Unsupported {
+        return Err(Error::Io { path, source });
+    }
+    note(&format!(
+        "warning: {}: this file system has no locks; see that no other process writes there",
+        folder.display()
+    ));
+    Ok(Lock { file })
 }
 
 fn open(folder: &Path, path: &PathBuf) -> Result<File, Error> {

@@ -172,3 +172,54 @@ fn push(text: &mut String, phase: &str, evaluation: &Evaluation, spec: &EnvSpec)
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_return_that_is_no_number_is_refused_and_kept_out_of_tables() {
+        let episode = |episode_return: f64| Episode {
+            episode_return,
+            length: 1,
+            terminated: false,
+        };
+        let bad = [episode(1.0), episode(f64::NAN)];
+        let error = Results::evaluation(0, "prior", &bad).expect_err("NaN");
+        assert!(error.to_string().contains("prior: the return of episode 1"));
+        let good = Results::evaluation(7, "prior", &[episode(1.0 / 3.0)]).expect("finite");
+        assert_eq!(good.returns(), [0.333_333_333_333]);
+    }
+
+    #[test]
+    fn results_survive_a_file_and_later_ones_are_forgotten() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let dir = RunDir {
+            path: folder.path().to_path_buf(),
+        };
+        let spec = tiltrl_envs::spec_of("hopper-v4").expect("known");
+        let episode = |x: f64| Episode {
+            episode_return: x.exp(),
+            length: 3,
+            terminated: true,
+        };
+        let at = |update: u64, x: f64| {
+            Results::evaluation(update, "posterior", &[episode(x), episode(-x)]).expect("finite")
+        };
+        let all = Results {
+            training: vec![at(0, 0.1), at(10, 7.7), at(20, -30.3)],
+            last: vec![at(20, 1.0)],
+        };
+        all.save(&dir, &spec).expect("writable");
+        assert_eq!(Results::read(&dir).expect("readable"), all);
+        let resumed = Results::resume(&dir, 10).expect("readable");
+        assert_eq!(resumed.training, all.training[..2]);
+        assert!(resumed.last.is_empty());
+        let csv = std::fs::read_to_string(folder.path().join("eval.csv")).expect("written");
+        assert_eq!(csv.lines().count(), 9);
+        assert!(
+            csv.contains("10,training,posterior,0,2208.347992,3,true,"),
+            "{csv}"
+        );
+    }
+}
