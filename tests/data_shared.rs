@@ -114,7 +114,12 @@ fn rounding_noise_changes_no_return() {
     });
     assert_eq!(exact.transitions.continues, noisy.transitions.continues);
     assert_eq!(
-        exact.transitions.continues.iter().filter(|&&goes_on| !goes_on).count(),
+        exact
+            .transitions
+            .continues
+            .iter()
+            .filter(|&&goes_on| !goes_on)
+            .count(),
         8
     );
     for row in 0..480 {

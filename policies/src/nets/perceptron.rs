@@ -101,13 +101,12 @@ impl Perceptron {
 
     /// Embeddings [steps.len() · paths, EMBEDDING], step-major.
     fn embed(&self, query: &Query<'_>, paths: usize) -> Tensor<2> {
-        let count = query.steps.len();
-        let steps = query.steps.clone();
-        let table: Vec<f32> = steps.flat_map(|k| embedding(k, query.num_steps)).collect();
+        let mut table = Vec::with_capacity(query.steps.len() * paths * EMBEDDING);
+        for k in query.steps.clone() {
+            let of_step = embedding(k, query.num_steps);
+            (0..paths).for_each(|_| table.extend_from_slice(&of_step));
+        }
         matrix(table, EMBEDDING, &self.device())
-            .reshape([count, 1, EMBEDDING])
-            .expand([count, paths, EMBEDDING])
-            .reshape([count * paths, EMBEDDING])
     }
 
     /// sin and cos of π/2 · 2^j · x for each octave j, [rows, 2 dim waves]; octaves by doubling the angle.
@@ -150,8 +149,13 @@ impl Denoiser for Perceptron {
         num_steps: usize,
         condition: &Tensor<2>,
     ) -> Tensor<2> {
-        let table = steps.iter().flat_map(|&k| embedding(k, num_steps));
-        let times = matrix(table.collect(), EMBEDDING, &self.device());
+        // Few steps, many rows: each step's sinusoids once.
+        let of_step: Vec<_> = (0..num_steps).map(|k| embedding(k, num_steps)).collect();
+        let mut table = Vec::with_capacity(steps.len() * EMBEDDING);
+        steps
+            .iter()
+            .for_each(|&k| table.extend_from_slice(&of_step[k]));
+        let times = matrix(table, EMBEDDING, &self.device());
         self.forward(states, times, condition)
     }
 

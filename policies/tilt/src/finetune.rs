@@ -304,7 +304,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
             return Err(non_finite("loss"));
         }
         let posterior = self.backward(&tracked, &sets, &weights, noise);
-        if !crate::optimizer::norm(&posterior).is_finite() {
+        if !crate::optimizer::finite(&posterior) {
             return Err(non_finite("gradient"));
         }
         let main = sets.into_iter().next().expect("the first set is drawn");

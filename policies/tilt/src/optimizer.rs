@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
@@ -99,6 +99,18 @@ pub fn norm(gradient: &[Option<Tensor<1>>]) -> f64 {
     gradient.iter().flatten().map(square).sum::<f64>().sqrt()
 }
 
+/// Returns whether every entry of a gradient is finite.
+pub(crate) fn finite(gradient: &[Option<Tensor<1>>]) -> bool {
+    gradient.iter().flatten().all(|g| {
+        if g.device() == Device::flex() {
+            host(g.clone()).iter().all(|v| v.is_finite())
+        } else {
+            // One number comes back from the device: a NaN or an infinity survives the sum of magnitudes.
+            host(g.clone().abs().sum())[0].is_finite()
+        }
+    })
+}
+
 impl Optimizer for Adam {
     fn step(
         &mut self,
@@ -161,7 +173,7 @@ impl Optimizer for Adam {
         let device = self
             .moments
             .first()
-            .map_or_else(burn::tensor::Device::flex, |m| m[0].device());
+            .map_or_else(Device::flex, |m| m[0].device());
         let read = |i: usize, length: usize| -> Result<[Tensor<1>; 2], TiltError> {
             let first = checkpoint.tensor(path, &format!("first{suffix}.{i}"), length)?;
             let second = checkpoint.tensor(path, &format!("second{suffix}.{i}"), length)?;
@@ -176,8 +188,6 @@ impl Optimizer for Adam {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
 
     /// Three steps on two parameters against the formula in f64, with clipping and decay; one parameter without a gradient.
