@@ -68,42 +68,6 @@ fn products_of_odd_sizes_agree_with_f64_in_every_layout() {
     }
 }
 
-#[test]
-fn every_vector_unit_gives_the_same_bytes() {
-    let mut noise = Noise::keyed(3, "products", 0);
-    for [m, k, n] in [[7, 33, 150], [64, 14, 3], [13, 128, 64]] {
-        let (a, b) = (noise.normals(m * k, 1), noise.normals(k * n, 1));
-        let mut packed = Packed {
-            k,
-            n,
-            ..Packed::default()
-        };
-        packed.pack_panels((&b, Layout::Plain));
-        for layout in [Layout::Plain, Layout::Transposed] {
-            let mut all = Vec::new();
-            for right in [Right::Packed(&packed), Right::Plain(&b, [k, n])] {
-                let mut out = vec![0.5; m * n];
-                portable(&a, [m, k], layout, &right, &mut out, true);
-                all.push(out);
-                #[cfg(target_arch = "x86_64")]
-                if is_x86_feature_detected!("avx512f") {
-                    let left = Left {
-                        a: &a,
-                        m,
-                        k,
-                        layout,
-                    };
-                    let mut out = vec![0.5; m * n];
-                    // SAFETY: the CPU has AVX-512.
-                    unsafe { avx512(left, right, &mut out, true) };
-                    all.push(out);
-                }
-            }
-            assert!(all.iter().all(|out| *out == all[0]), "{m} {k} {n}");
-        }
-    }
-}
-
 /// Root mean square and largest distance to f64, relative to the root of Σ (a b)².
 fn distances(found: &[f32], [m, k, n]: [usize; 3], a: &[f32], b: &[f32]) -> [f64; 2] {
     let exact = reference([m, k, n], |i, j| a[i * k + j], |j, c| b[j * n + c]);
@@ -142,7 +106,8 @@ fn products_are_as_exact_as_in_f32_at_every_magnitude() {
             matmul(m, (&a, Layout::Plain), &packed, &mut chosen, false);
             let mut plain = vec![0.0; m * n];
             let right = Right::Plain(&b, [k, n]);
-            portable(&a, [m, k], Layout::Plain, &right, &mut plain, false);
+            let left = (&a[..], Layout::Plain);
+            matmul_with(Instructions::Portable, m, left, right, &mut plain, false);
             let [chosen, plain] = [chosen, plain].map(|out| distances(&out, [m, k, n], &a, &b));
             let unit = crate::kernels::arithmetic::arithmetic() == crate::kernels::arithmetic::AMX;
             let share = if unit && spread == 0.0 { 0.67 } else { 1.1 };
