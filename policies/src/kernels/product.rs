@@ -1,10 +1,10 @@
 //! Row-major matrix products, the right operand packed beforehand or as it lies.
 //!
-//! A packed matrix is cut into panels of 16 columns, which fit the first cache up to 256 rows (two at a time up to 256), the last
-//! one padded with zeros; a tile of a few rows times one panel or two stays in registers for the whole reduction
-//! ([`Instructions`]). Every element is one chain of multiply-adds over the reduced index, in order, whatever the number of rows (a
-//! single column read as it lies: sixteen chains): a row's bytes depend neither on the other rows nor on threads, and are the same
-//! on every instruction set with fused multiply-add.
+//! A packed matrix is cut into panels of 16 columns, the last one padded with zeros; one panel, or two, of up to 256 rows fit the
+//! first cache. A tile of a few rows times a few panels stays in registers for the whole reduction ([`Instructions`]). Every element
+//! is one chain of multiply-adds over the reduced index, in order, whatever the number of rows (a single column read as it lies:
+//! sixteen chains): a row's bytes depend neither on the other rows nor on threads, and are the same on every instruction set with
+//! fused multiply-add.
 //!
 //! Where the CPU has a matrix unit, products of at least 24 reduced indices and 16 columns run there ([`super::arithmetic`]). Their
 //! bytes do not depend on other rows or threads either, but differ from those of f32.

@@ -1,4 +1,5 @@
-//! Tiles of a matrix product in AVX-512 registers: up to fourteen rows times 32 columns, or twelve times 16.
+//! Tiles of a matrix product in AVX-512 registers: up to fourteen rows times 32 columns, twelve times 16, or
+//! three times 64.
 //!
 //! Written with intrinsics because the accumulators must stay in registers, which the compiler does not do reliably with arrays of
 //! floats. The order of operations is that of the portable tile.
@@ -12,6 +13,8 @@ use super::product::Right;
 use super::product::operand::{Columns, Left};
 
 const LANES: usize = 16;
+/// At most so many rows are multiplied by four panels at once.
+const FEW: usize = 3;
 
 /// Computes `out = a · b` or, with `accumulate`, `out += a · b`.
 ///
@@ -25,19 +28,23 @@ pub fn product(m: usize, left: Left<'_>, right: Right<'_>, out: &mut [f32], accu
     let [_, n] = right.shape();
     let mut first = 0;
     while first < n {
-        // SAFETY: asserted above.
+        // A few rows alone would not keep the multipliers busy: they take twice as many columns.
+        let panels = match (n - first) / LANES {
+            4.. if m <= FEW => 4,
+            2.. => 2,
+            _ => 1,
+        };
+        let columns = right.columns(first, panels * LANES);
         let to = (&mut out[first..], n);
+        // SAFETY: asserted above.
         unsafe {
-            if n - first >= 2 * LANES {
-                let columns = right.columns(first, 2 * LANES);
-                panel::<14, 2>(left, m, columns, to, accumulate);
-                first += 2 * LANES;
-            } else {
-                let columns = right.columns(first, LANES);
-                panel::<12, 1>(left, m, columns, to, accumulate);
-                first += LANES;
+            match panels {
+                4 => panel::<FEW, 4>(left, m, columns, to, accumulate),
+                2 => panel::<14, 2>(left, m, columns, to, accumulate),
+                _ => panel::<12, 1>(left, m, columns, to, accumulate),
             }
         }
+        first += panels * LANES;
     }
 }
 

@@ -1,19 +1,21 @@
 //! Tiles of a matrix product in 256-bit registers (AVX2 with FMA: sixteen of them) or pairs of 128-bit ones (NEON: thirty-two).
 //!
 //! A strip is eight columns: one register, or two. A tile's sums fill at most twelve strips: six rows times two strips; where at most
-//! eight columns are left, twelve rows times one; where there are at most two rows, as many rows times four. What remains holds a
+//! eight columns are left, eight rows times one; where there are at most two rows, as many rows times four. What remains holds a
 //! row of the panel and a value of the left operand. Written with intrinsics because the sums must stay in registers. The order
 //! of operations is that of the portable tile.
+
+#[cfg(target_arch = "x86_64")]
+#[path = "narrow/avx2.rs"]
+mod unit;
+#[cfg(target_arch = "aarch64")]
+#[path = "narrow/neon.rs"]
+mod unit;
 
 use std::cell::RefCell;
 
 use super::operand::{Columns, Left};
 use super::{BLOCK, Instructions, Right, packing};
-
-#[cfg(target_arch = "x86_64")]
-use avx2 as unit;
-#[cfg(target_arch = "aarch64")]
-use neon as unit;
 
 /// Columns of a strip.
 const STRIP: usize = 8;
@@ -26,112 +28,6 @@ const FEW: usize = 2;
 const LEAST_ROWS: usize = 3 * ROWS;
 /// Reduced indices between two jumps of the loop over them.
 const UNROLL: usize = 4;
-
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use std::arch::x86_64::*;
-
-    pub(super) type Strip = __m256;
-    pub(super) type Factor = __m256;
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn zero() -> Strip {
-        _mm256_setzero_ps()
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn splat(value: f32) -> Factor {
-        _mm256_set1_ps(value)
-    }
-
-    /// # Safety
-    /// Eight values can be read.
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn load(from: *const f32) -> Strip {
-        // SAFETY: the caller vouches for it.
-        unsafe { _mm256_loadu_ps(from) }
-    }
-
-    /// # Safety
-    /// Eight values can be written.
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn store(to: *mut f32, strip: Strip) {
-        // SAFETY: the caller vouches for it.
-        unsafe { _mm256_storeu_ps(to, strip) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn add(a: Strip, b: Strip) -> Strip {
-        _mm256_add_ps(a, b)
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn multiply_add(factor: Factor, strip: Strip, sum: Strip) -> Strip {
-        _mm256_fmadd_ps(factor, strip, sum)
-    }
-}
-
-#[cfg(target_arch = "aarch64")]
-mod neon {
-    use std::arch::aarch64::*;
-
-    pub(super) type Strip = [float32x4_t; 2];
-    pub(super) type Factor = float32x4_t;
-
-    #[inline]
-    #[target_feature(enable = "neon")]
-    pub(super) fn zero() -> Strip {
-        [vdupq_n_f32(0.0); 2]
-    }
-
-    #[inline]
-    #[target_feature(enable = "neon")]
-    pub(super) fn splat(value: f32) -> Factor {
-        vdupq_n_f32(value)
-    }
-
-    /// # Safety
-    /// Eight values can be read.
-    #[inline]
-    #[target_feature(enable = "neon")]
-    pub(super) unsafe fn load(from: *const f32) -> Strip {
-        // SAFETY: the caller vouches for it.
-        unsafe { [vld1q_f32(from), vld1q_f32(from.add(4))] }
-    }
-
-    /// # Safety
-    /// Eight values can be written.
-    #[inline]
-    #[target_feature(enable = "neon")]
-    pub(super) unsafe fn store(to: *mut f32, [low, high]: Strip) {
-        // SAFETY: the caller vouches for it.
-        unsafe {
-            vst1q_f32(to, low);
-            vst1q_f32(to.add(4), high);
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "neon")]
-    pub(super) fn add(a: Strip, b: Strip) -> Strip {
-        [vaddq_f32(a[0], b[0]), vaddq_f32(a[1], b[1])]
-    }
-
-    #[inline]
-    #[target_feature(enable = "neon")]
-    pub(super) fn multiply_add(factor: Factor, strip: Strip, sum: Strip) -> Strip {
-        [
-            vfmaq_f32(sum[0], factor, strip[0]),
-            vfmaq_f32(sum[1], factor, strip[1]),
-        ]
-    }
-}
 
 /// Values of the left operand that all columns are multiplied by before the next ones: half of a small second cache.
 const LEFT: usize = 1 << 15;
@@ -205,7 +101,7 @@ fn block(
         };
         let to = (&mut out[first..], n);
         match columns.valid {
-            ..=STRIP => tiles::<12, 1>(m, left, columns, to, accumulate),
+            ..=STRIP => tiles::<8, 1>(m, left, columns, to, accumulate),
             ..=BLOCK => tiles::<ROWS, 2>(m, left, columns, to, accumulate),
             _ => tiles::<FEW, 4>(m, left, columns, to, accumulate),
         }
@@ -264,7 +160,7 @@ fn tiles<const R: usize, const S: usize>(
     }
 }
 
-/// One tile of `height` ≤ R ≤ 12 rows.
+/// One tile of `height` ≤ R ≤ 8 rows.
 ///
 /// # Safety
 /// As for [`tile`].
@@ -288,7 +184,34 @@ unsafe fn tile_of<const R: usize, const S: usize, const BESIDE: bool>(
             }
         };
     }
-    heights!(1 2 3 4 5 6 7 8 9 10 11 12)
+    heights!(1 2 3 4 5 6 7 8)
+}
+
+/// Adds the products of reduced index `j` to a tile's sums.
+///
+/// A macro, and the sums' array never lent to a function: the compiler would keep it in memory.
+macro_rules! multiply {
+    ($sums:ident, ($left:ident, $left_step:ident), ($panel:ident, $step:ident, $jump:ident), $j:expr) => {{
+        let j = $j;
+        let row = $panel.wrapping_add(j * $step);
+        let mut strips = [unit::zero(); S];
+        for (s, strip) in strips.iter_mut().enumerate() {
+            // SAFETY: j < k, and the caller vouches for S strips.
+            *strip = unsafe { unit::load(row.wrapping_add(s / 2 * $jump + s % 2 * STRIP)) };
+        }
+        for (r, sums) in $sums.iter_mut().enumerate() {
+            let at = if BESIDE {
+                j * $left_step + r
+            } else {
+                r * $left_step + j
+            };
+            // SAFETY: r < R and j < k, which the caller vouches for.
+            let factor = unit::splat(unsafe { *$left.add(at) });
+            for (sum, &strip) in sums.iter_mut().zip(&strips) {
+                *sum = unit::multiply_add(factor, strip, *sum);
+            }
+        }
+    }};
 }
 
 /// One tile of R rows, given the first value of the left operand and the distance of its rows or, when they lie side by side
@@ -299,56 +222,27 @@ unsafe fn tile_of<const R: usize, const S: usize, const BESIDE: bool>(
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 unsafe fn tile<const R: usize, const S: usize, const BESIDE: bool>(
-    (left, left_step): (*const f32, usize),
+    (left, apart): (*const f32, usize),
     columns: Columns<'_>,
     (out, stride, accumulate): (*mut f32, usize, bool),
 ) {
-    let Columns {
-        k,
-        step,
-        jump,
-        valid,
-        ..
-    } = columns;
+    let (k, step, jump) = (columns.k, columns.step, columns.jump);
     let panel = columns.values.as_ptr();
     let mut sums = [[unit::zero(); S]; R];
-    macro_rules! reduce {
-        ($j:expr) => {{
-            let j = $j;
-            let row = panel.wrapping_add(j * step);
-            let mut strips = [unit::zero(); S];
-            for (s, strip) in strips.iter_mut().enumerate() {
-                // SAFETY: j < k, and the caller vouches for S strips.
-                *strip = unsafe { unit::load(row.wrapping_add(s / 2 * jump + s % 2 * STRIP)) };
-            }
-            for (r, sums) in sums.iter_mut().enumerate() {
-                let at = if BESIDE {
-                    j * left_step + r
-                } else {
-                    r * left_step + j
-                };
-                // SAFETY: r < R and j < k, which the caller vouches for.
-                let factor = unit::splat(unsafe { *left.add(at) });
-                for (sum, &strip) in sums.iter_mut().zip(&strips) {
-                    *sum = unit::multiply_add(factor, strip, *sum);
-                }
-            }
-        }};
-    }
     let whole = k - k % UNROLL;
     for j in (0..whole).step_by(UNROLL) {
-        reduce!(j);
-        reduce!(j + 1);
-        reduce!(j + 2);
-        reduce!(j + 3);
+        multiply!(sums, (left, apart), (panel, step, jump), j);
+        multiply!(sums, (left, apart), (panel, step, jump), j + 1);
+        multiply!(sums, (left, apart), (panel, step, jump), j + 2);
+        multiply!(sums, (left, apart), (panel, step, jump), j + 3);
     }
     for j in whole..k {
-        reduce!(j);
+        multiply!(sums, (left, apart), (panel, step, jump), j);
     }
     for (r, sums) in sums.iter().enumerate() {
         for (s, &sum) in sums.iter().enumerate() {
             let place = out.wrapping_add(r * stride + s * STRIP);
-            let present = valid.saturating_sub(s * STRIP).min(STRIP);
+            let present = columns.valid.saturating_sub(s * STRIP).min(STRIP);
             // SAFETY: `present` values of this strip exist in row r < R, which the caller vouches for.
             unsafe { write(place, present, sum, accumulate) };
         }
