@@ -101,8 +101,8 @@ fn block(
         };
         let to = (&mut out[first..], n);
         match columns.valid {
-            ..=STRIP => tiles::<8, 1>(m, left, columns, to, accumulate),
-            ..=BLOCK => tiles::<ROWS, 2>(m, left, columns, to, accumulate),
+            valid if valid <= STRIP => tiles::<8, 1>(m, left, columns, to, accumulate),
+            valid if valid <= BLOCK => tiles::<ROWS, 2>(m, left, columns, to, accumulate),
             _ => tiles::<FEW, 4>(m, left, columns, to, accumulate),
         }
         first += panels * BLOCK;

@@ -105,7 +105,7 @@ impl Case {
         self.start.iter().enumerate().map(element).collect()
     }
 
-    /// Root mean square of the distances to f64, relative to the root of Σ (a b)², and the largest.
+    /// Asserts that the distances to f64 stay within the bound of a chain of k roundings.
     fn check_against_f64(&self, found: &[f32], accumulate: bool) {
         let [_, k, n] = self.shape;
         for (index, &found) in found.iter().enumerate() {
@@ -171,6 +171,16 @@ fn every_height_and_width_of_a_tile_is_right() {
         for n in 0..=50 {
             let k = draws.below(7);
             check(&Case::draw(&mut draws, [m, k, n]));
+        }
+    }
+}
+
+#[test]
+fn operands_larger_than_a_cache_are_cut_without_a_trace() {
+    let mut draws = Draws(3);
+    for shape in [[205, 400, 37], [97, 1100, 20], [389, 130, 9]] {
+        for _ in 0..2 {
+            check(&Case::draw(&mut draws, shape));
         }
     }
 }
