@@ -3,25 +3,25 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use burn::tensor::Device;
 use ndarray::{Array2, ArrayView2};
 use tiltrl_envs::{spec_of, spec_with};
-use tiltrl_policies::baselines::{Method, Tilt};
-use tiltrl_policies::checkpoint::Checkpoint;
-use tiltrl_policies::gaussian::GaussianDiffusion;
-use tiltrl_policies::iql::Iql;
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::policy::{
-    Choice, Coordinates, DiffusionPolicy, Policy, SteeredPolicy, Steering,
-};
+use tiltrl_policies::Compute;
+use tiltrl_policies::agent::baselines::{Method, Tilt};
+use tiltrl_policies::agent::coordinates::Coordinates;
+use tiltrl_policies::agent::critic::Critic;
+use tiltrl_policies::agent::policy::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering};
+use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_tilt::checkpoint::Checkpoint;
+use tiltrl_tilt::noise::Noise;
 
 use crate::config::Config;
+use crate::console::Console;
 use crate::error::Error;
 pub use crate::policy_name::PolicyName;
 use crate::run::RunDir;
 use crate::train::baseline::Baseline;
-use crate::train::material::Material;
-use crate::train::{advantage, critic, finetune, prior, reward};
+use crate::train::training_data::TrainingData;
+use crate::train::{critic, finetune, prior, reward};
 
 /// The networks of one seed.
 pub struct Agent {
@@ -30,7 +30,7 @@ pub struct Agent {
     /// The prior.
     pub prior: GaussianDiffusion,
     /// The critic, if it was trained.
-    pub critic: Option<Arc<Iql>>,
+    pub critic: Option<Arc<dyn Critic>>,
     /// The last posterior and its temperature α, if it was trained.
     pub posterior: Option<(GaussianDiffusion, f64)>,
     /// The posterior of highest return in training, if there is one.
@@ -49,7 +49,12 @@ impl Agent {
     ///
     /// # Errors
     /// When the prior is missing, or a checkpoint cannot be read or does not fit the config.
-    pub fn load(dir: &RunDir, config: &Config, seed: u64, device: &Device) -> Result<Self, Error> {
+    pub fn load(
+        dir: &RunDir,
+        config: &Config,
+        seed: u64,
+        compute: &Compute,
+    ) -> Result<Self, Error> {
         // What is built in has the same widths on every engine, also where the run's engine is not installed.
         let spec = match spec_of(&config.env) {
             Ok(spec) => spec,
@@ -63,22 +68,17 @@ impl Agent {
                 path.display()
             )));
         }
-        let fresh = prior::fresh(config, dims, seed, device)?;
-        let loaded = prior::restore(&Checkpoint::load(&path, "prior")?, &path, "average", fresh)?;
+        let fresh = prior::fresh(config, dims, seed, compute)?;
+        let loaded = prior::restore(&Checkpoint::load(&path, "prior")?, &path, "average", &fresh)?;
         let path = dir.checkpoint("critic");
-        let mut critic = path
-            .exists()
-            .then(|| critic::restore(config, dims, seed, &path, device))
-            .transpose()?;
-        if let Some(trained) = &mut critic
-            && !advantage::restore(config, trained, &dir.checkpoint("advantage"), device)?
-        {
-            critic = None;
-        }
+        let critic = match path.exists() {
+            true => critic::restore(config, dims, seed, &path, compute)?,
+            false => None,
+        };
         let mut agent = Self {
             coordinates: loaded.coordinates,
             prior: loaded.model,
-            critic: critic.map(Arc::new),
+            critic,
             posterior: None,
             best: None,
             tilt: None,
@@ -92,7 +92,7 @@ impl Agent {
         if let (Some((model, alpha)), Some(critic)) = (&agent.posterior, &agent.critic) {
             let (own, coordinates) = (&agent.prior, &agent.coordinates);
             agent.tilt = Some(reward::tilt(own, coordinates, critic, *alpha));
-            agent.wide = Some(agent.prior.widened(model.kernel.clone()));
+            agent.wide = Some(agent.prior.reshaped(model.step().clone())?);
         }
         Ok(agent)
     }
@@ -122,24 +122,25 @@ impl Agent {
         })
     }
 
-    /// Reads the trained baselines among `names`; trains those that are not finished where there is `material`.
+    /// Reads the trained baselines among `names`; trains those that are not finished where there is `data`.
     ///
     /// # Errors
-    /// When one is not finished and there is no material, or cannot be read or trained.
+    /// When one is not finished and there is no data, or cannot be read or trained.
     pub fn bring_baselines(
         &mut self,
         (config, seed): (&Config, u64),
         names: &[PolicyName],
-        material: Option<&Material>,
+        data: Option<&TrainingData>,
+        console: Console,
     ) -> Result<(), Error> {
         for name in names {
             let PolicyName::Trained(method) = *name else {
                 continue;
             };
             let baseline = self.baseline(config, seed, method)?;
-            let model = match (baseline.finished()?, material) {
+            let model = match (baseline.finished()?, data) {
                 (Some(model), _) => model,
-                (None, Some(material)) => baseline.train(material)?,
+                (None, Some(data)) => baseline.train(data, console)?,
                 (None, None) => return Err(self.missing(name, "training")),
             };
             self.baselines.push((method, model));
@@ -173,7 +174,7 @@ impl Agent {
         let [alpha, start] = ["alpha", "alpha_at_start"].map(|key| number(key).unwrap_or(f64::NAN));
         let coordinates = &self.coordinates;
         let wide = finetune::widened(&self.prior, config, critic, coordinates, start);
-        let model = prior::restore(&checkpoint, path, "parameters", wide)?.model;
+        let model = prior::restore(&checkpoint, path, "posterior", &wide)?.model;
         Ok(Some((model, alpha)))
     }
 
@@ -230,7 +231,7 @@ impl AgentPolicy {
     ///
     /// # Errors
     /// When the folder holds no run of `env`, or the policy is unknown or not trained.
-    pub fn read(text: &str, env: &str) -> Result<Self, Error> {
+    pub fn read(text: &str, env: &str, compute: &Compute) -> Result<Self, Error> {
         let (folder, name) = match text.rsplit_once(':') {
             Some((folder, name)) if !name.contains('/') => (folder, name.parse()?),
             _ => (text, PolicyName::Posterior),
@@ -246,8 +247,8 @@ impl AgentPolicy {
             )));
         }
         let seed = dir.provenance()?.seed;
-        let mut agent = Agent::load(&dir, &config, seed, &Device::flex())?;
-        agent.bring_baselines((&config, seed), &[name], None)?;
+        let mut agent = Agent::load(&dir, &config, seed, compute)?;
+        agent.bring_baselines((&config, seed), &[name], None, Console::Quiet)?;
         agent.policy(name)?;
         Ok(Self { agent, name })
     }

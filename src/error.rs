@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use tiltrl_envs::EnvError;
+
 /// An error of the command line or of a run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -23,11 +25,11 @@ pub enum Error {
     #[error(transparent)]
     Data(#[from] crate::data::DataError),
     /// From an environment.
-    #[error(transparent)]
-    Env(#[from] tiltrl_envs::EnvError),
+    #[error("{}", env_text(.0))]
+    Env(#[from] EnvError),
     /// From weights or training.
     #[error(transparent)]
-    Policy(#[from] tiltrl_policies::error::PolicyError),
+    Policy(#[from] tiltrl_tilt::TiltError),
     /// From a picture.
     #[error(transparent)]
     Plot(#[from] tiltrl_plots::PlotError),
@@ -48,6 +50,32 @@ impl Error {
     }
 }
 
+/// Returns what an environment's error says, with a hint that fits what really failed.
+fn env_text(error: &EnvError) -> String {
+    let EnvError::Python { python, id, reason } = error else {
+        return error.to_string();
+    };
+    let python = python.display();
+    let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    let hint = if has(&["No module named 'gymnasium'"]) {
+        format!("`{python} -m pip install gymnasium`")
+    } else if has(&["os error 2", "os error 13", "os error 8"]) {
+        "name a Python program that can be started, as --engine gymnasium:.venv/bin/python".into()
+    } else if has(&["NotFound", "Unregistered", "DeprecatedEnv"]) {
+        format!(
+            "`{python} -c 'import gymnasium; print(*gymnasium.registry)'` lists the ids it knows"
+        )
+    } else if has(&["DependencyNotInstalled", "No module named"]) {
+        format!("Gymnasium is there, but `{id}` needs more; install what it names for {python}")
+    } else if has(&["only Box spaces", "must be bounded"]) {
+        "this engine takes environments whose actions and observations are bounded boxes of numbers"
+            .into()
+    } else {
+        "the program's own words, if it said any, stand above".into()
+    };
+    format!("cannot start `{id}` with {python}: {reason}\n  hint: {hint}")
+}
+
 /// Returns the candidate nearest to `word`, if any is near.
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
@@ -55,4 +83,46 @@ pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         .filter(|(score, _)| *score > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, c)| c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_python_that_fails_is_not_always_told_to_install_gymnasium() {
+        let text = |reason: &str| {
+            Error::from(EnvError::Python {
+                python: "python3".into(),
+                id: "Pendulum-v1".into(),
+                reason: reason.into(),
+            })
+            .to_string()
+        };
+        let module = "ModuleNotFoundError: No module named 'gymnasium'";
+        assert!(text(module).contains("python3 -m pip install gymnasium"));
+        for (reason, words) in [
+            (
+                "No such file or directory (os error 2)",
+                "name a Python program",
+            ),
+            (
+                "NameNotFound: Environment `Pendulun` doesn't exist.",
+                "gymnasium.registry",
+            ),
+            (
+                "DependencyNotInstalled: MuJoCo is not installed",
+                "needs more",
+            ),
+            (
+                "TypeError: only Box spaces are supported, not Discrete(2)",
+                "bounded boxes",
+            ),
+            ("it did not introduce itself but said ``", "own words"),
+        ] {
+            let said = text(reason);
+            assert!(said.contains(reason) && said.contains(words), "{said}");
+            assert!(!said.contains("pip install gymnasium"), "{said}");
+        }
+    }
 }

@@ -4,9 +4,11 @@ pub mod actor;
 pub mod agent;
 pub mod commands;
 pub mod config;
+pub mod console;
 pub mod data;
+pub mod device;
 pub mod error;
-pub mod evaluate;
+pub mod files;
 pub mod pictures;
 pub mod policy_name;
 pub mod quickstart;
@@ -14,6 +16,7 @@ pub mod report;
 pub mod rollout;
 pub mod run;
 pub mod scripted;
+pub mod stage;
 pub mod stats;
 pub mod train;
 pub mod video;
@@ -21,6 +24,9 @@ pub mod video;
 pub use tiltrl_envs as envs;
 pub use tiltrl_plots as plots;
 pub use tiltrl_policies as policies;
+pub use tiltrl_tilt as tilt;
+
+pub use commands::say;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

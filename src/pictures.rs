@@ -12,41 +12,21 @@ pub use certificate::certificate;
 use crate::config::Config;
 use crate::error::Error;
 use crate::report::Summary;
-use crate::run::{RunDir, read_csv};
+use crate::run::{Log, Results, RunDir};
 use crate::train::certificate::Certificate;
-
-fn column(rows: &[Vec<String>], index: usize) -> Vec<f64> {
-    let number = |row: &Vec<String>| row.get(index).and_then(|v| v.parse().ok());
-    rows.iter().map(|r| number(r).unwrap_or(f64::NAN)).collect()
-}
-
-/// Returns the mean return at each update of one seed's evaluations during training.
-///
-/// # Errors
-/// When eval.csv cannot be read.
-pub fn training_curve(seed: &Path) -> Result<BTreeMap<u64, f64>, Error> {
-    let (_, rows) = read_csv(&seed.join("eval.csv"))?;
-    let mut sums: BTreeMap<u64, (f64, f64)> = BTreeMap::new();
-    for row in rows
-        .iter()
-        .filter(|r| r.get(1).is_some_and(|p| p == "training"))
-    {
-        let entry = sums.entry(row[0].parse().unwrap_or(0)).or_default();
-        entry.0 += row[4].parse().unwrap_or(f64::NAN);
-        entry.1 += 1.0;
-    }
-    Ok(sums.into_iter().map(|(u, (s, n))| (u, s / n)).collect())
-}
 
 /// Returns the curve of a run's seeds: their mean, with a band from the lowest to the highest seed.
 ///
 /// # Errors
-/// When a seed's eval.csv cannot be read.
+/// When a seed's results cannot be read.
 pub fn return_series(label: &str, seeds: &[PathBuf]) -> Result<Series, Error> {
-    let curves: Vec<_> = seeds
+    let curves: Vec<BTreeMap<u64, f64>> = seeds
         .iter()
-        .map(|s| training_curve(s))
-        .collect::<Result<_, _>>()?;
+        .map(|path| {
+            let results = Results::read(&RunDir { path: path.clone() })?;
+            Ok(results.training_curve().into_iter().collect())
+        })
+        .collect::<Result<_, Error>>()?;
     let updates: BTreeSet<u64> = curves.iter().flat_map(|c| c.keys().copied()).collect();
     let over_seeds = |statistic: fn(&[f64]) -> f64| -> Vec<f64> {
         let at =
@@ -110,8 +90,8 @@ pub fn draw(summary: &Summary, config: &Config, folder: &Path) -> Result<Vec<Pat
                 group: summary.preset.clone(),
                 label: l.policy.clone(),
                 point: l.returns.mean,
-                low: l.returns.mean_low,
-                high: l.returns.mean_high,
+                low: l.returns.mean_low.unwrap_or(l.returns.mean),
+                high: l.returns.mean_high.unwrap_or(l.returns.mean),
             })
             .collect(),
     };
@@ -164,9 +144,9 @@ fn training_panels(
     seeds: &[PathBuf],
     folder: &Path,
 ) -> Result<Vec<PathBuf>, Error> {
-    let logs: Vec<_> = seeds
+    let logs: Vec<Log> = seeds
         .iter()
-        .map(|s| read_csv(&s.join("finetune.csv")))
+        .map(|path| Log::read(&RunDir { path: path.clone() }, "finetune"))
         .collect::<Result<_, _>>()?;
     let panel = |name: &str, title: &str, log_y: bool| Curve {
         title: title.into(),
@@ -176,11 +156,14 @@ fn training_panels(
         series: logs
             .iter()
             .zip(&summary.seeds)
-            .map(|((header, rows), seed)| Series {
-                label: format!("seed {seed}"),
-                x: column(rows, 0),
-                y: column(rows, header.iter().position(|h| h == name).unwrap_or(1)),
-                band: None,
+            .filter_map(|(log, seed)| {
+                let (x, y) = log.column(name)?;
+                Some(Series {
+                    label: format!("seed {seed}"),
+                    x,
+                    y,
+                    band: None,
+                })
             })
             .collect(),
         references: Vec::new(),

@@ -1,6 +1,6 @@
 //! Names of a run's policies, as commands take and print them.
 
-use tiltrl_policies::baselines::Method;
+use tiltrl_policies::agent::baselines::Method;
 
 use crate::error::{Error, nearest};
 

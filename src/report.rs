@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tiltrl_envs::EnvSpec;
-use tiltrl_policies::certificate::{ConditionCertificate, Verdict};
-use tiltrl_policies::checkpoint::write_atomically;
+use tiltrl_envs::{EnvSpec, spec_with};
+use tiltrl_tilt::certificate::{ConditionCertificate, Verdict};
 
+use crate::config::Config;
 use crate::error::Error;
-use crate::run::Provenance;
+use crate::files::write_atomically;
+use crate::run::{Provenance, Results, RunDir, Seeds, read_state};
 use crate::stats::{Aggregate, aggregate, quantile};
 use crate::train::certificate::Certificate;
 
@@ -136,8 +137,13 @@ pub fn lines_table(lines: &[Line]) -> String {
     for l in lines {
         let a = l.score.as_ref().unwrap_or(&l.returns);
         out += &format!(
-            "{:<16} {:>10.1} {:>10.1} {:>10.1}   [{:>8.1}, {:>8.1}]  {:>9}\n",
-            l.policy, a.mean, a.median, a.iqm, a.mean_low, a.mean_high, a.episodes
+            "{:<16} {:>10.1} {:>10.1} {:>10.1}   {}  {:>9}\n",
+            l.policy,
+            a.mean,
+            a.median,
+            a.iqm,
+            interval_text(a.mean_interval(), 8),
+            a.episodes
         );
     }
     out
@@ -164,7 +170,7 @@ pub fn markdown(summaries: &[Summary]) -> String {
                 .find(|l| l.policy == *name)
                 .map_or("-".to_string(), |l| {
                     let a = l.score.as_ref().unwrap_or(&l.returns);
-                    format!("{:.1} [{:.1}, {:.1}]", a.mean, a.mean_low, a.mean_high)
+                    format!("{:.1} {}", a.mean, interval_text(a.mean_interval(), 1))
                 })
         });
         out += &format!(
@@ -195,14 +201,82 @@ pub fn markdown(summaries: &[Summary]) -> String {
     out
 }
 
+/// Puts the seeds' results together.
+///
+/// # Errors
+/// When a seed is not finished, or one of its files cannot be read.
+pub fn summarize(
+    config: &Config,
+    out: &Path,
+    seeds: &[u64],
+    provenance: Provenance,
+    data_returns: &[f64],
+) -> Result<Summary, Error> {
+    let spec = spec_with(&config.env, &config.evaluation.options()?)?;
+    let mut lines = vec![line("data", &[data_returns.to_vec()], &spec)];
+    let mut order: Vec<String> = Vec::new();
+    let mut returns: BTreeMap<String, Vec<Vec<f64>>> = BTreeMap::new();
+    let mut seconds: BTreeMap<String, f64> = BTreeMap::new();
+    let mut certificates: Vec<Certificate> = Vec::new();
+    for seed in seeds {
+        let dir = RunDir::of_seed(out, *seed);
+        for evaluation in Results::read(&dir)?.last {
+            if !order.contains(&evaluation.policy) {
+                order.push(evaluation.policy.clone());
+            }
+            let of_policy = returns.entry(evaluation.policy.clone()).or_default();
+            of_policy.push(evaluation.returns());
+        }
+        for (stage, value) in dir.seconds()? {
+            *seconds.entry(stage).or_default() += value / seeds.len() as f64;
+        }
+        certificates.push(Certificate::read(&dir.path.join("certificate.json"))?);
+    }
+    lines.extend(order.iter().map(|name| line(name, &returns[name], &spec)));
+    let certificate = Certificate::joined(&certificates);
+    Ok(Summary {
+        preset: config.preset.clone(),
+        env: config.env.clone(),
+        seeds: seeds.to_vec(),
+        provenance,
+        lines,
+        seconds,
+        certificate: quantiles(&certificate),
+        verdict: Some(certificate.verdict),
+    })
+}
+
 /// Writes summary.json.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn save(summary: &Summary, folder: &Path) -> Result<(), Error> {
-    let text = serde_json::to_string_pretty(summary).expect("plain data");
-    Ok(write_atomically(
-        &folder.join("summary.json"),
-        text.as_bytes(),
-    )?)
+    let text = serde_json::to_string_pretty(summary).map_err(|e| Error::Run(e.to_string()))?;
+    write_atomically(&folder.join("summary.json"), text.as_bytes())
+}
+
+/// Reads the summary of a finished run.
+///
+/// # Errors
+/// When the folder holds no run, or one that is not finished; when summary.json is damaged.
+pub fn load(folder: &Path) -> Result<Summary, Error> {
+    let path = folder.join("summary.json");
+    if path.exists() {
+        return read_state(&path);
+    }
+    let seeds = Seeds::finished(folder)?;
+    Err(Error::Run(format!(
+        "{}: summary.json is missing (seeds {:?} are finished, {:?} are not)\n  hint: repeat the command that started the run; it writes the table",
+        folder.display(),
+        seeds.ready,
+        seeds.rest
+    )))
+}
+
+/// Returns an interval as text of a fixed width; a dash where there is none, as for one episode.
+pub fn interval_text(interval: Option<[f64; 2]>, width: usize) -> String {
+    match interval {
+        Some([low, high]) => format!("[{low:>width$.1}, {high:>width$.1}]"),
+        None => format!("{:>1$}", "–", 2 * width + 4),
+    }
 }

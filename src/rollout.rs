@@ -4,17 +4,19 @@
 //! batch. Episode i draws its start and its noise from (seed, i) alone.
 
 use ndarray::ArrayView2;
+use serde::{Deserialize, Serialize};
 use tiltrl_envs::{EnvBatch, EnvOptions, Step};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::policy::Policy;
+use tiltrl_policies::agent::policy::Policy;
+use tiltrl_tilt::noise::Noise;
 
 use crate::data::{Ending, NextObservations, Recorder, Row};
 use crate::error::Error;
 
 /// One finished episode.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Episode {
     /// Sum of rewards.
+    #[serde(rename = "return")]
     pub episode_return: f64,
     /// Timesteps.
     pub length: usize,

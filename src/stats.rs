@@ -18,15 +18,14 @@ const TAIL: f64 = 0.025;
 pub struct Interval {
     /// The statistic of the sample itself.
     pub point: f64,
-    /// The 2.5 % quantile of the statistic over the resamples.
-    pub low: f64,
-    /// The 97.5 % quantile.
-    pub high: f64,
+    /// The 2.5 % and the 97.5 % quantile of the statistic over the resamples; none where a seed has but one episode, which
+    /// redrawn is always the same.
+    pub ends: Option<[f64; 2]>,
 }
 
 /// Scores of several training seeds, put together.
 ///
-/// All fields are NaN where there are no episodes.
+/// Numbers are NaN, intervals none, where there are no episodes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Aggregate {
     /// Mean over all episodes of all seeds.
@@ -35,18 +34,25 @@ pub struct Aggregate {
     pub median: f64,
     /// Interquartile mean over all episodes of all seeds.
     pub iqm: f64,
-    /// Lower end of the IQM's 95 % interval.
-    pub low: f64,
+    /// Lower end of the IQM's 95 % interval; none where a seed has but one episode.
+    pub low: Option<f64>,
     /// Upper end of the IQM's 95 % interval.
-    pub high: f64,
+    pub high: Option<f64>,
     /// Lower end of the mean's 95 % interval.
-    pub mean_low: f64,
+    pub mean_low: Option<f64>,
     /// Upper end of the mean's 95 % interval.
-    pub mean_high: f64,
+    pub mean_high: Option<f64>,
     /// Number of episodes, all seeds together.
     pub episodes: usize,
     /// Number of seeds with at least one episode.
     pub seeds: usize,
+}
+
+impl Aggregate {
+    /// Returns the 95 % interval of the mean, where there is one.
+    pub fn mean_interval(&self) -> Option<[f64; 2]> {
+        self.mean_low.zip(self.mean_high).map(<[f64; 2]>::from)
+    }
 }
 
 /// Returns mean, median and IQM of all episodes, with 95 % stratified bootstrap intervals.
@@ -68,10 +74,10 @@ pub fn aggregate(scores_per_seed: &[Vec<f64>], bootstrap_seed: u64) -> Aggregate
         mean: mean_interval.point,
         median: median(&all),
         iqm: iqm_interval.point,
-        low: iqm_interval.low,
-        high: iqm_interval.high,
-        mean_low: mean_interval.low,
-        mean_high: mean_interval.high,
+        low: iqm_interval.ends.map(|[low, _]| low),
+        high: iqm_interval.ends.map(|[_, high]| high),
+        mean_low: mean_interval.ends.map(|[low, _]| low),
+        mean_high: mean_interval.ends.map(|[_, high]| high),
         episodes: all.len(),
         seeds: scores_per_seed
             .iter()
@@ -89,12 +95,9 @@ pub fn bootstrap(
 ) -> Interval {
     let mut sample = scores_per_seed.concat();
     let point = statistic(&sample);
-    if sample.is_empty() {
-        return Interval {
-            point,
-            low: f64::NAN,
-            high: f64::NAN,
-        };
+    let redrawn = |scores: &Vec<f64>| scores.len() != 1;
+    if sample.is_empty() || !scores_per_seed.iter().all(redrawn) {
+        return Interval { point, ends: None };
     }
     let mut random = ChaCha8Rng::seed_from_u64(bootstrap_seed);
     let mut statistics = Vec::with_capacity(RESAMPLES);
@@ -111,8 +114,7 @@ pub fn bootstrap(
     }
     Interval {
         point,
-        low: quantile(&statistics, TAIL),
-        high: quantile(&statistics, 1.0 - TAIL),
+        ends: Some([TAIL, 1.0 - TAIL].map(|share| quantile(&statistics, share))),
     }
 }
 
@@ -255,10 +257,11 @@ mod tests {
         assert_close(found.iqm, 38.028151267388665, 1e-9);
         assert_close(found.mean, 35.70344495335232, 1e-9);
         assert_close(found.median, 40.39839116728652, 1e-9);
-        assert_close(found.low, 31.98207647, 0.8);
-        assert_close(found.high, 43.38808901, 0.8);
-        assert_close(found.mean_low, 31.09678438, 0.65);
-        assert_close(found.mean_high, 40.42896492, 0.65);
+        let ends = [found.low, found.high, found.mean_low, found.mean_high];
+        let expected = [31.98207647, 43.38808901, 31.09678438, 40.42896492];
+        for (found, expected) in ends.into_iter().zip(expected) {
+            assert_close(found.expect("an interval"), expected, 0.8);
+        }
         assert_eq!((found.episodes, found.seeds), (60, 3));
     }
 
@@ -276,15 +279,24 @@ mod tests {
         let constant = aggregate(&[vec![0.0; 20], vec![100.0; 20]], 3);
         assert_eq!(
             (constant.mean_low, constant.mean, constant.mean_high),
-            (50.0, 50.0, 50.0)
+            (Some(50.0), 50.0, Some(50.0))
         );
     }
 
     #[test]
-    fn no_episodes_give_nan_and_one_episode_a_point() {
+    fn no_episodes_give_nan_and_one_episode_a_point_without_an_interval() {
         let nothing = aggregate(&[], 0);
-        assert!(nothing.iqm.is_nan() && nothing.low.is_nan() && nothing.median.is_nan());
+        assert!(nothing.iqm.is_nan() && nothing.low.is_none() && nothing.median.is_nan());
         let one = aggregate(&[vec![3.0], vec![]], 0);
-        assert_eq!((one.low, one.iqm, one.high, one.seeds), (3.0, 3.0, 3.0, 1));
+        assert_eq!((one.low, one.iqm, one.seeds), (None, 3.0, 1));
+        assert_eq!(one.mean_interval(), None);
+        let two = aggregate(&[vec![3.0], vec![5.0]], 0);
+        assert_eq!(
+            two.mean_interval(),
+            None,
+            "one episode of each of two seeds"
+        );
+        let four = aggregate(&[vec![3.0, 4.0], vec![5.0, 7.0]], 0);
+        assert!(four.mean_interval().is_some_and(|[low, high]| low < high));
     }
 }

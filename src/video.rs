@@ -3,8 +3,8 @@
 use ndarray::ArrayView2;
 use tiltrl_envs::render::{Frame, GifWriter, draw};
 use tiltrl_envs::{EnvOptions, make_stateful};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::policy::Policy;
+use tiltrl_policies::agent::policy::Policy;
+use tiltrl_tilt::noise::Noise;
 
 use crate::error::Error;
 use crate::rollout::{episode_noise, start_seed};
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn a_film_of_each_small_task_has_the_same_bytes_twice_and_others_for_another_seed() {
         for id in ["invertedpendulum-v4", "reacher-v4", "pointmaze-umaze-v1"] {
-            let shoot = |seed| {
+            let filmed = |seed| {
                 let policy = Scripted::of(id, 0.2).expect("written");
                 let what = Film {
                     frames: 12,
@@ -97,10 +97,10 @@ mod tests {
                 };
                 film(&policy, id, &EnvOptions::default(), what).expect("drawable")
             };
-            let first = shoot(1);
+            let first = filmed(1);
             assert_eq!(&first[..6], b"GIF89a");
-            assert_eq!(first, shoot(1), "{id}");
-            assert_ne!(first, shoot(2), "{id}");
+            assert_eq!(first, filmed(1), "{id}");
+            assert_ne!(first, filmed(2), "{id}");
         }
     }
 }

@@ -62,7 +62,7 @@ fn survives(path: &Path, bytes: &[u8], damage: &str) -> bool {
     PEAK.store(live, Ordering::Relaxed);
     let outcome = std::panic::catch_unwind(|| {
         let _ = read_attributes(path);
-        Dataset::read(&[path.to_path_buf()]).map(|dataset| dataset.transitions().len())
+        Dataset::read(&[path.to_path_buf()]).map(|dataset| assert_is_whole(&dataset))
     });
     let outcome = outcome.unwrap_or_else(|_| panic!("{damage}: a panic"));
     let peak = PEAK.load(Ordering::Relaxed) - live;
@@ -77,6 +77,29 @@ fn survives(path: &Path, bytes: &[u8], damage: &str) -> bool {
         started.elapsed()
     );
     outcome.is_ok()
+}
+
+/// Whatever was accepted has the same number of rows everywhere, and all its numbers are finite.
+fn assert_is_whole(dataset: &Dataset) {
+    let rows = dataset.len();
+    assert!(rows > 0 && dataset.observations.nrows() == rows && dataset.actions.nrows() == rows);
+    assert!(dataset.terminals.len() == rows && dataset.timeouts.len() == rows);
+    if let Some(next) = &dataset.next_observations {
+        assert_eq!(next.dim(), dataset.observations.dim());
+    }
+    assert!(
+        dataset
+            .observations
+            .iter()
+            .chain(&dataset.actions)
+            .all(|value| value.is_finite())
+    );
+    assert!(!dataset.episodes().is_empty());
+    let transitions = dataset.transitions();
+    let kept = transitions.len();
+    assert!(kept <= rows && transitions.next_observations.nrows() == kept);
+    assert!(transitions.continues.len() == kept && transitions.terminals.len() == kept);
+    assert_ne!(transitions.continues.last(), Some(&true));
 }
 
 struct Random(u64);
@@ -100,6 +123,9 @@ fn good_files(folder: &Path) -> Vec<(String, Vec<u8>)> {
         "int8.hdf5",
         "new_format.hdf5",
         "uint8.hdf5",
+        "link_soft.hdf5",
+        "link_dense.hdf5",
+        "link_dense_deep.hdf5",
     ];
     let read = |path: PathBuf| std::fs::read(path).expect("readable");
     let mut files: Vec<_> = names

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use ndarray::Array2;
 use proptest::prelude::*;
 use tiltrl::data::{
-    DataError, Dataset, Ending, NextObservations, Recorder, Row, read_attributes, summarize, write,
+    DataError, Dataset, Ending, Interruptions, NextObservations, Recorder, Row, read_attributes,
+    summarize, write,
 };
 
 /// `episodes` of the given lengths, each ended by a terminal if its length is even.
@@ -97,6 +98,9 @@ fn no_chunk_is_of_a_size_that_hdf5_2_refuses() {
             terminals: vec![true; rows],
             timeouts: vec![false; rows],
             sources: Vec::new(),
+            action_bounds: None,
+            interruptions: Interruptions::default(),
+            notes: Vec::new(),
         };
         let path = folder.path().join(format!("{rows}-{width}.hdf5"));
         write(&path, &dataset, &[]).expect("written");
@@ -196,11 +200,16 @@ fn recorders_join_in_order_and_a_cut_episode_counts_as_a_timeout() {
 }
 
 #[test]
-fn when_both_flags_are_set_the_timeout_wins() {
-    assert_eq!(Ending::of(true, true), Ending::TimedOut);
-    let mut dataset = record(&[3, 3], (1, 1), NextObservations::Stored);
-    dataset.terminals[2] = true;
-    assert!(dataset.timeouts[2] && !dataset.transitions().terminals[2]);
+fn when_both_flags_are_set_the_terminal_wins() {
+    assert_eq!(Ending::of(true, true), Ending::Terminated);
+    for next in [NextObservations::Stored, NextObservations::Omitted] {
+        let mut dataset = record(&[3, 3], (1, 1), next);
+        dataset.terminals[2] = true;
+        assert!(dataset.timeouts[2]);
+        let transitions = dataset.transitions();
+        assert!(transitions.terminals[2] && !transitions.timeouts[2]);
+        assert_eq!(transitions.rewards[2], dataset.rewards[2]);
+    }
 }
 
 #[test]

@@ -34,7 +34,10 @@ fn read(folder: &Path, name: &str) -> Vec<u8> {
     std::fs::read(folder.join("run/seed-1").join(name)).expect("written by the run")
 }
 
-const COMPARED: [&str; 8] = [
+const COMPARED: [&str; 11] = [
+    "log/results.json",
+    "log/finetune.json",
+    "final.csv",
     "eval.csv",
     "prior.csv",
     "critic.csv",
@@ -200,7 +203,7 @@ fn a_finished_run_can_be_looked_at_from_every_side(folder: &Path) {
     assert!(folder.join("both.svg").exists());
     let again = tiltrl(folder, &["plot", "run", "run", "--out", "both"]);
     assert_eq!(again.status.code(), Some(1), "a picture is not overwritten");
-    let certified = done(&["certify", "run", "--anatomy", "--json", "anatomy.json"]);
+    let certified = done(&["certify", "run", "--residuals", "--json", "residuals.json"]);
     assert!(certified.contains("share fixed by x_0"), "{certified}");
     assert!(folder.join("run/certificate.png").exists());
 }
@@ -266,7 +269,7 @@ fn bad_input_is_named_and_exit_codes_are_kept() {
             1,
             "hopper-v4",
         ),
-        (&["evaluate", "nothing"], 1, "summary.json"),
+        (&["evaluate", "nothing"], 1, "nothing: No such file"),
         (&["--nonsense"], 2, "nonsense"),
     ];
     for (arguments, code, text) in cases {

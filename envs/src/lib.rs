@@ -42,5 +42,7 @@ pub use env::{Component, Env, EnvSpec, Rules, Stateful, Step};
 pub use error::EnvError;
 pub use options::{Engine, EnvOptions};
 pub use planar::Margin;
-pub use registry::{ids, make, make_stateful, make_with, mjcf_ids, spec_of, spec_with};
+pub use registry::{
+    ids, make, make_stateful, make_with, mjcf_ids, register, registered_ids, spec_of, spec_with,
+};
 pub use scores::ReferenceScores;

@@ -11,7 +11,7 @@ use crate::mujoco::{MjcfEnv, MjcfRules, MujocoLocomotion};
 use crate::options::{Engine, EnvOptions};
 use crate::planar::Margin;
 use crate::python::PythonEnv;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// How an id is made.
 enum Kind {
@@ -117,6 +117,74 @@ const ENTRIES: &[Entry] = &[
     },
 ];
 
+/// How an environment from outside this crate is made.
+type Constructor = Arc<dyn Fn() -> Box<dyn Env> + Send + Sync>;
+
+/// What was registered in this process; entries are added and never changed, so an id means the same from then on.
+static REGISTERED: RwLock<Vec<(String, Constructor)>> = RwLock::new(Vec::new());
+
+/// Makes an environment of the user's known by the id of its spec, in this process: [`make`], [`EnvBatch::new`] and whatever
+/// takes an id find it from then on. Upper and lower case do not matter.
+///
+/// ```
+/// # use tiltrl_envs::{Env, EnvSpec, Step, make, register};
+/// # struct Mine(EnvSpec);
+/// # impl Env for Mine {
+/// #     fn spec(&self) -> &EnvSpec { &self.0 }
+/// #     fn reset(&mut self, _seed: u64, observation: &mut [f32]) { observation.fill(0.0) }
+/// #     fn step(&mut self, _action: &[f32], _observation: &mut [f32]) -> Step { Step::default() }
+/// # }
+/// # let mut spec = tiltrl_envs::spec_of("pendulum-v1")?;
+/// # spec.id = "mine-v0".into();
+/// register(move || Box::new(Mine(spec.clone())))?;
+/// assert_eq!(make("mine-v0")?.spec().id, "mine-v0");
+/// # Ok::<(), tiltrl_envs::EnvError>(())
+/// ```
+///
+/// # Errors
+/// If the id is empty or already means an environment.
+pub fn register(
+    constructor: impl Fn() -> Box<dyn Env> + Send + Sync + 'static,
+) -> Result<(), EnvError> {
+    let id = constructor().spec().id.to_lowercase();
+    let mut all = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+    let taken = ids().contains(&id.as_str())
+        || mjcf_ids().contains(&id.as_str())
+        || all.iter().any(|(known, _)| *known == id);
+    if taken || id.is_empty() {
+        let reason = "an environment is registered once, under an id that no other has";
+        return Err(unsupported(&id, "free name", reason));
+    }
+    all.push((id, Arc::new(constructor)));
+    Ok(())
+}
+
+/// The ids that were registered in this process, in order.
+pub fn registered_ids() -> Vec<String> {
+    let all = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+    all.iter().map(|(id, _)| id.clone()).collect()
+}
+
+/// The constructor of a registered environment, if the options fit: it computes its own physics.
+fn registered(id: &str, options: &EnvOptions) -> Result<Option<Constructor>, EnvError> {
+    let wanted = id.to_lowercase();
+    let all = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+    let found = all.iter().find(|(known, _)| *known == wanted);
+    let Some((_, constructor)) = found.filter(|_| !matches!(options.engine, Engine::Gymnasium(_)))
+    else {
+        return Ok(None);
+    };
+    if *options != EnvOptions::default() {
+        let option = "other engine, margin rule or model";
+        return Err(unsupported(
+            id,
+            option,
+            "it is registered and brings its own physics",
+        ));
+    }
+    Ok(Some(constructor.clone()))
+}
+
 /// The environment of this id with default options.
 ///
 /// # Errors
@@ -126,11 +194,14 @@ pub fn make(id: &str) -> Result<Box<dyn Env>, EnvError> {
 }
 
 /// The environment of this id: a built-in one, one of [`mjcf_ids`] with a model of the user's, or with
-/// [`Engine::Gymnasium`] whatever that Python's `gymnasium.make` knows.
+/// [`Engine::Gymnasium`] whatever that Python's `gymnasium.make` knows. What was given to [`register`] comes first.
 ///
 /// # Errors
 /// If no environment has the id, or if the options do not fit it.
 pub fn make_with(id: &str, options: &EnvOptions) -> Result<Box<dyn Env>, EnvError> {
+    if let Some(constructor) = registered(id, options)? {
+        return Ok(constructor());
+    }
     if let Engine::Gymnasium(python) = &options.engine {
         if options.margin.is_some() || options.model.is_some() {
             let option = "margin rule or model of its own";
@@ -181,6 +252,7 @@ pub fn make_stateful(id: &str, options: &EnvOptions) -> Result<Box<dyn Stateful>
     if matches!(options.engine, Engine::Gymnasium(_))
         || options.model.is_some()
         || MjcfRules::of(id).is_some()
+        || registered(id, options)?.is_some()
     {
         let reason = "only the built-in environments can be set and drawn";
         return Err(unsupported(
@@ -223,7 +295,8 @@ pub(crate) fn make_fleet(
     options: &EnvOptions,
     num_envs: usize,
 ) -> Result<Box<dyn Fleet>, EnvError> {
-    let embedded = matches!(options.engine, Engine::Embedded | Engine::EmbeddedF32);
+    let embedded = matches!(options.engine, Engine::Embedded | Engine::EmbeddedF32)
+        && registered(id, options)?.is_none();
     if embedded && options.model.is_none() && MjcfRules::of(id).is_none() {
         let entry = entry(id)?;
         let margin = check_options(entry, options)?;

@@ -1,30 +1,15 @@
-//! Diffusion policies, critics and relative-trajectory-balance fine-tuning.
+//! Models, networks and agents: what relative trajectory balance ([`tilt`]) works on.
 //!
-//! A prior μ(a|s) is a [`sequential::SequentialModel`]; [`finetune::Finetuner`] turns it into the posterior
-//! π(a|s) ∝ μ(a|s) exp(Q(s, a)/α) (Venkatraman et al. 2024, arXiv:2405.20971).
+//! A prior μ(a|s) is a [`models::gaussian::GaussianDiffusion`] over a network of [`nets`]; an [`agent::critic::Critic`] says what an
+//! action is worth; [`tilt::finetune::Finetuner`] turns the prior into the posterior π(a|s) ∝ μ(a|s) exp(Q(s, a)/α).
+#![forbid(unsafe_code)]
 
-pub mod acting;
-pub mod advantage;
-pub mod autoregressive;
-
-pub mod baselines;
-pub mod certificate;
-pub mod checkpoint;
-pub mod error;
-pub mod finetune;
-pub mod gaussian;
-pub mod guidance;
-pub mod iql;
-mod iql_host;
-pub mod kernels;
-pub mod masked;
+pub mod agent;
+pub mod compute;
+pub mod fast;
+pub mod models;
 pub mod nets;
-pub mod noise;
-pub mod normalizer;
-pub mod policy;
-pub mod rtb;
-pub mod schedule;
-pub mod sequential;
-pub mod solve;
-pub mod strings;
 pub mod worlds;
+
+pub use compute::Compute;
+pub use tiltrl_tilt as tilt;

@@ -6,15 +6,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use tiltrl_plots::{IntervalRow, Intervals, intervals};
-use tiltrl_policies::checkpoint::write_atomically;
 
-use super::inspect::{print, write_json};
-use super::plot::summary;
-use crate::config::preset;
+use super::output::{print, refuse_existing, write_json};
+use crate::config::Source;
+use crate::console::Console;
+use crate::device::Compute;
 use crate::error::Error;
-use crate::report::{Summary, markdown};
+use crate::files::write_atomically;
+use crate::report::{Summary, load, markdown};
+use crate::run::Lock;
 
 /// Arguments of `tiltrl benchmark`.
 #[derive(Args)]
@@ -46,26 +47,42 @@ pub struct BenchmarkArgs {
 ///
 /// # Errors
 /// When a run fails (the others go on first) or a file cannot be written.
-pub fn benchmark(args: &BenchmarkArgs, threads: usize) -> Result<(), Error> {
+pub fn benchmark(
+    args: &BenchmarkArgs,
+    threads: usize,
+    console: Console,
+    device: &str,
+) -> Result<(), Error> {
+    if let Some(path) = &args.json {
+        refuse_existing(path, "--json")?;
+    }
+    Compute::named(device)?;
     for name in &args.presets {
-        preset(name)?.with_overrides(&args.set)?;
+        Source::Preset(name.clone()).config(&args.set)?;
     }
     let seeds_first = args
         .seeds
         .iter()
         .flat_map(|seed| args.presets.iter().map(move |p| (p.clone(), vec![*seed])));
-    run_all(args, threads.max(1), &seeds_first.collect::<Vec<_>>())?;
+    let own = Own {
+        args,
+        threads: threads.max(1),
+        console,
+        device,
+    };
+    run_all(own, &seeds_first.collect::<Vec<_>>())?;
     // Every seed is finished now: this writes each preset's summary and pictures once more, over all of them.
     let together = args.presets.iter().map(|p| (p.clone(), args.seeds.clone()));
-    run_all(args, threads.max(1), &together.collect::<Vec<_>>())?;
+    run_all(own, &together.collect::<Vec<_>>())?;
     let summaries: Vec<Summary> = args
         .presets
         .iter()
-        .map(|name| summary(&args.out.join(name)))
+        .map(|name| load(&args.out.join(name)))
         .collect::<Result<_, _>>()?;
+    let _lock = Lock::wait(&args.out)?;
     let table = markdown(&summaries);
     write_atomically(&args.out.join("benchmark.md"), table.as_bytes())?;
-    let json = serde_json::to_string_pretty(&summaries).expect("plain data");
+    let json = serde_json::to_string_pretty(&summaries).map_err(|e| Error::Run(e.to_string()))?;
     write_atomically(&args.out.join("benchmark.json"), json.as_bytes())?;
     print(&table);
     for file in intervals(&figure(&summaries), &args.out.join("benchmark"))? {
@@ -74,30 +91,36 @@ pub fn benchmark(args: &BenchmarkArgs, threads: usize) -> Result<(), Error> {
     write_json(args.json.as_deref(), &summaries)
 }
 
+/// What this process was asked for.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    args: &'a BenchmarkArgs,
+    threads: usize,
+    console: Console,
+    device: &'a str,
+}
+
 /// Runs the list in its order, `jobs` at a time.
-fn run_all(args: &BenchmarkArgs, threads: usize, list: &[(String, Vec<u64>)]) -> Result<(), Error> {
-    let bar = ProgressBar::new(list.len() as u64);
-    let style =
-        ProgressStyle::with_template("{prefix:>10} [{bar:30}] {pos}/{len} runs, {elapsed} {msg}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_prefix("benchmark");
+fn run_all(own: Own<'_>, list: &[(String, Vec<u64>)]) -> Result<(), Error> {
+    let progress = own.console.progress("benchmark", list.len() as u64, 0);
+    let done = AtomicUsize::new(0);
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..args.jobs.max(1) {
+        for _ in 0..own.args.jobs.max(1) {
             scope.spawn(|| {
                 while let Some((name, seeds)) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    bar.set_message(format!("{name} {seeds:?}"));
-                    if let Err(error) = run_one(args, threads, name, seeds)
+                    if let Err(error) = run_one(own, name, seeds)
                         && let Ok(mut failed) = failed.lock()
                     {
                         failed.push(format!("{name}, seeds {seeds:?}: {error}"));
                     }
-                    bar.inc(1);
+                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                    progress.say(done as u64, &format!("{name}, seeds {seeds:?}"));
                 }
             });
         }
     });
-    bar.finish();
+    progress.finish();
     let failed = failed.into_inner().unwrap_or_default();
     if failed.is_empty() {
         return Ok(());
@@ -105,12 +128,14 @@ fn run_all(args: &BenchmarkArgs, threads: usize, list: &[(String, Vec<u64>)]) ->
     Err(Error::Run(failed.join("\n")))
 }
 
-fn run_one(args: &BenchmarkArgs, threads: usize, name: &str, seeds: &[u64]) -> Result<(), Error> {
+fn run_one(own: Own<'_>, name: &str, seeds: &[u64]) -> Result<(), Error> {
+    let args = own.args;
     let program = std::env::current_exe().map_err(|e| Error::Run(format!("own program: {e}")))?;
     let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
     let mut command = Command::new(program);
     command
-        .args(["--threads", &threads.to_string(), "run", "--preset", name])
+        .args(["--threads", &own.threads.to_string(), "--quiet"])
+        .args(["--device", own.device, "run", "--preset", name])
         .args(["--seeds", &seeds.join(",")])
         .arg("--data-dir")
         .arg(&args.data_dir)
@@ -143,8 +168,8 @@ fn figure(summaries: &[Summary]) -> Intervals {
                 group: s.preset.clone(),
                 label: l.policy.clone(),
                 point: a.mean,
-                low: a.mean_low,
-                high: a.mean_high,
+                low: a.mean_low.unwrap_or(a.mean),
+                high: a.mean_high.unwrap_or(a.mean),
             }
         })
     });

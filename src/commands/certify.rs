@@ -2,21 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use clap::Args;
 use serde::Serialize;
-use tiltrl_policies::certificate::Verdict;
+use tiltrl_tilt::certificate::Verdict;
 
-use super::inspect::{print, refuse_existing, write_json};
-use super::pipeline::material_of;
-use super::plot::summary;
+use super::output::{print, refuse_existing, write_json};
+use super::pipeline::{DataOf, data_of_run};
 use crate::agent::Agent;
+use crate::console::note;
+use crate::device::Compute;
 use crate::error::Error;
 use crate::pictures;
 use crate::report::{certificate_table, quantiles};
-use crate::run::{RunDir, seeds_in};
-use crate::train::anatomy::{Anatomy, anatomy};
+use crate::run::{Lock, RunDir, Seeds};
 use crate::train::certificate::Certificate;
+use crate::train::residual_report::{ResidualReport, residual_report};
 
 /// Arguments of `tiltrl certify`.
 #[derive(Args)]
@@ -24,14 +24,17 @@ pub struct CertifyArgs {
     /// Folder of a finished run.
     folder: PathBuf,
     /// Also take the residual apart: which states, steps and actions it comes from. Needs the run's data.
-    #[arg(long)]
-    anatomy: bool,
-    /// The run's data for --anatomy: D4RL HDF5 files; repeat to concatenate.
-    #[arg(long, requires = "anatomy")]
+    #[arg(long, alias = "anatomy")]
+    residuals: bool,
+    /// The run's data for --residuals: D4RL HDF5 files; repeat to concatenate.
+    #[arg(long, requires = "residuals")]
     data: Vec<PathBuf>,
     /// Folder of the run's data files, in place of --data.
-    #[arg(long, requires = "anatomy", conflicts_with = "data")]
+    #[arg(long, requires = "residuals", conflicts_with = "data")]
     data_dir: Option<PathBuf>,
+    /// Draw to STEM.svg, .png and .csv in place of the run's folder.
+    #[arg(long, value_name = "STEM")]
+    out: Option<PathBuf>,
     /// Also write the numbers as JSON here.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -43,16 +46,23 @@ struct Certified {
     seeds: Vec<u64>,
     verdict: Verdict,
     quantiles: std::collections::BTreeMap<String, [f64; 3]>,
-    /// Of each seed, with `--anatomy`.
-    anatomies: Vec<Anatomy>,
+    /// Of each seed, with `--residuals`.
+    residual_reports: Vec<ResidualReport>,
 }
 
-/// Returns the certificates of a run's seeds put together, and the seeds.
+/// Returns the certificates of a run's seeds put together, and the seeds; those that have none yet are named.
 ///
 /// # Errors
-/// When the folder holds no run, or a seed has no certificate yet.
+/// When the folder holds no run, or no seed of it has a certificate.
 pub fn joined(folder: &Path) -> Result<(Vec<u64>, Certificate), Error> {
-    let seeds = seeds_in(folder)?;
+    let certified = |dir: &RunDir| dir.path.join("certificate.json").exists();
+    let Seeds { ready: seeds, rest } = Seeds::with(folder, "has a certificate", certified)?;
+    if !rest.is_empty() {
+        note(&format!(
+            "note: {}: seeds {rest:?} have no certificate yet and are left out",
+            folder.display()
+        ));
+    }
     let read = |seed: &u64| {
         let path = RunDir::of_seed(folder, *seed).path;
         Certificate::read(&path.join("certificate.json"))
@@ -64,23 +74,18 @@ pub fn joined(folder: &Path) -> Result<(Vec<u64>, Certificate), Error> {
 /// `tiltrl certify`.
 ///
 /// # Errors
-/// As for [`joined`], or when a file cannot be read or written, or `--anatomy` lacks the data.
-pub fn certify(args: &CertifyArgs) -> Result<(), Error> {
+/// As for [`joined`], or when a file cannot be read or written, or `--residuals` lacks the data.
+pub fn certify(args: &CertifyArgs, device: &str) -> Result<(), Error> {
     if let Some(path) = &args.json {
         refuse_existing(path, "--json")?;
     }
+    let compute = Compute::named(device)?;
     let folder = &args.folder;
     let (seeds, certificate) = joined(folder)?;
     print(&certificate_table(&certificate));
-    let preset = summary(folder)?.preset;
-    let stem = folder.join("certificate");
-    let files = pictures::certificate(&preset, &certificate, &stem)?;
-    print(&format!(
-        "picture      {} (.png, .csv beside it)",
-        files[0].display()
-    ));
-    let anatomies = if args.anatomy {
-        take_apart(args, &seeds)?
+    draw(args, &seeds, &certificate)?;
+    let residual_reports = if args.residuals {
+        take_apart(args, &seeds, &compute.handle)?
     } else {
         Vec::new()
     };
@@ -88,36 +93,68 @@ pub fn certify(args: &CertifyArgs) -> Result<(), Error> {
         seeds,
         verdict: certificate.verdict,
         quantiles: quantiles(&certificate),
-        anatomies,
+        residual_reports,
     };
     write_json(args.json.as_deref(), &certified)
 }
 
+/// Draws the certificate into the run's folder, or where `--out` says.
+fn draw(args: &CertifyArgs, seeds: &[u64], certificate: &Certificate) -> Result<(), Error> {
+    let folder = &args.folder;
+    let preset = RunDir::of_seed(folder, seeds[0]).config()?.preset;
+    let own = folder.join("certificate");
+    let stem = args.out.as_ref().unwrap_or(&own);
+    let files = if args.out.is_some() {
+        refuse_existing(&stem.with_added_extension("svg"), "--out")?;
+        pictures::certificate(&preset, certificate, stem)?
+    } else {
+        let drawn =
+            Lock::wait(folder).and_then(|_lock| pictures::certificate(&preset, certificate, stem));
+        drawn.map_err(|e| {
+            Error::Run(format!(
+                "the table above is complete, but its picture could not be written: {e}\n  hint: `--out STEM` writes it elsewhere"
+            ))
+        })?
+    };
+    print(&format!(
+        "picture      {} (.png, .csv beside it)",
+        files[0].display()
+    ));
+    Ok(())
+}
+
 /// Prints where the residual of each seed's posterior comes from.
-fn take_apart(args: &CertifyArgs, seeds: &[u64]) -> Result<Vec<Anatomy>, Error> {
+fn take_apart(
+    args: &CertifyArgs,
+    seeds: &[u64],
+    compute: &tiltrl_policies::Compute,
+) -> Result<Vec<ResidualReport>, Error> {
     let folder = &args.folder;
     let config = RunDir::of_seed(folder, seeds[0]).config()?;
-    let data = (args.data.as_slice(), args.data_dir.as_deref());
-    let material = material_of(folder, &config, data)?.ok_or_else(|| {
-        Error::Usage("--anatomy: name the run's data with --data FILE or --data-dir DIR".into())
+    let named = DataOf {
+        files: &args.data,
+        folder: args.data_dir.as_deref(),
+    };
+    let data = data_of_run(folder, &config, named)?.ok_or_else(|| {
+        Error::Usage("--residuals: name the run's data with --data FILE or --data-dir DIR".into())
     })?;
     let one = |&seed: &u64| {
         let dir = RunDir::of_seed(folder, seed);
-        let agent = Agent::load(&dir, &config, seed, &Device::flex())?;
+        let agent = Agent::load(&dir, &config, seed, compute)?;
         let (Some(tilt), Some((posterior, _))) = (&agent.tilt, &agent.posterior) else {
             return Err(Error::Run(format!(
                 "{}: holds no posterior\n  hint: finish the run first",
                 dir.path.display()
             )));
         };
-        let found = anatomy(tilt, posterior, &material, seed, [64, 128]);
+        let found = residual_report(tilt, posterior, &data, seed, [64, 128]);
         print(&format!("\nseed {seed}\n{}", text(&found)));
         Ok(found)
     };
     seeds.iter().map(one).collect()
 }
 
-fn text(a: &Anatomy) -> String {
+fn text(a: &ResidualReport) -> String {
     let percent = |values: &[f64]| -> String {
         let parts = values.iter().map(|v| format!("{:5.0}", 100.0 * v));
         parts.collect::<Vec<_>>().join(" ")

@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use tiltrl_policies::kernels::arithmetic;
-use tiltrl_policies::kernels::parallel::build_pool;
+use tiltrl_policies::fast::build_pool;
 
 use super::environments::{self, EnvArgs};
 use super::pipeline::{RunRequest, Stage, run};
-use super::{benchmark, certify, evaluation, inspect, plot, verify};
+use super::{benchmark, certify, evaluation, inspect, output, plot, verify};
+use crate::config::{Source, preset_names};
+use crate::console::{Console, note};
+use crate::device::{Compute, devices};
 use crate::error::Error;
 
 #[derive(Parser)]
@@ -23,6 +25,12 @@ struct Cli {
     /// Threads; 0 = all cores. Results do not depend on it.
     #[arg(long, global = true, default_value_t = 0)]
     threads: usize,
+    /// Where networks are computed: cpu, wgpu, cuda:N, tch or tch:N; see `tiltrl devices`.
+    #[arg(long, global = true, default_value = "cpu", value_name = "DEVICE")]
+    device: String,
+    /// Show no progress.
+    #[arg(long, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -55,12 +63,19 @@ enum Command {
     Data(inspect::DataArgs),
     /// List environments with dimensions, engines and reference scores; show or check one.
     Envs(environments::EnvsArgs),
+    /// List the devices that networks can be computed on, and what brings those that this build lacks.
+    Devices,
     /// List presets.
     Presets,
+    /// Print a preset or a config file, resolved, with meaning and range of every key. Example: tiltrl config hopper-medium > my.toml
+    Config(ConfigArgs),
 }
 
 #[derive(Args)]
 struct QuickstartArgs {
+    /// A config file in place of the preset quickstart, see `tiltrl config`.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Seeds, comma-separated.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     seeds: Vec<u64>,
@@ -82,8 +97,11 @@ struct QuickstartArgs {
 #[derive(Args)]
 struct RunArgs {
     /// Preset, see `tiltrl presets`.
-    #[arg(long)]
-    preset: String,
+    #[arg(long, required_unless_present = "config", conflicts_with = "config")]
+    preset: Option<String>,
+    /// A config file of your own; `tiltrl config PRESET` prints one to start from.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// D4RL HDF5 file; repeat to concatenate. Without it the preset's names are looked up in --data-dir.
     #[arg(long)]
     data: Vec<PathBuf>,
@@ -127,47 +145,62 @@ struct VerifyArgs {
 }
 
 #[derive(Args)]
-struct JsonArgs {
-    /// Also write the table as JSON here.
-    #[arg(long)]
-    json: Option<PathBuf>,
+struct ConfigArgs {
+    /// A preset, or a file of the same format.
+    experiment: String,
+    /// Overrides, as finetune.temperature=0.5; may be repeated.
+    #[arg(long = "set")]
+    set: Vec<String>,
 }
 
 /// Runs the command line and returns its exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let threads = cli.threads;
-    let result = arithmetic::check()
-        .map_err(Error::Usage)
-        .and_then(|()| build_pool(threads).map_err(|e| Error::Usage(format!("--threads: {e}"))))
-        .and_then(|()| dispatch(cli.command, threads));
+    let own = Own {
+        threads: cli.threads,
+        console: Console::of_process(cli.quiet),
+        device: cli.device,
+    };
+    let result = Compute::named(&own.device)
+        .and_then(|_| build_pool(own.threads).map_err(|e| Error::Usage(format!("--threads: {e}"))))
+        .and_then(|()| dispatch(cli.command, &own));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            note(&format!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-fn dispatch(command: Command, threads: usize) -> Result<(), Error> {
+/// What is asked of every command.
+struct Own {
+    threads: usize,
+    console: Console,
+    device: String,
+}
+
+fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
+    let (device, console) = (own.device.as_str(), own.console);
     match command {
         Command::Quickstart(args) => run(&RunRequest {
-            preset: "quickstart".into(),
+            source: args.config.map_or_else(Source::default, Source::File),
             out: args.out,
             set: args.set,
             seeds: args.seeds,
             json: args.json,
             memory: args.memory,
+            device: Some(own.device.clone()),
+            console,
             ..RunRequest::default()
         }),
-        Command::Run(args) => run(&request(args, Stage::All)),
-        Command::TrainPrior(args) => run(&request(args, Stage::Prior)),
-        Command::TrainCritic(args) => run(&request(args, Stage::Critic)),
-        Command::Finetune(args) => run(&request(args, Stage::Finetune)),
-        Command::Evaluate(args) => evaluation::evaluate(&args),
-        Command::Benchmark(args) => benchmark::benchmark(&args, threads),
-        Command::Certify(args) => certify::certify(&args),
+        Command::Run(args) => run(&request(args, Stage::All, own)),
+        Command::TrainPrior(args) => run(&request(args, Stage::Prior, own)),
+        Command::TrainCritic(args) => run(&request(args, Stage::Critic, own)),
+        Command::Finetune(args) => run(&request(args, Stage::Finetune, own)),
+        Command::Evaluate(args) => evaluation::evaluate(&args, device, console),
+        Command::Benchmark(args) => benchmark::benchmark(&args, own.threads, console, device),
+        Command::Certify(args) => certify::certify(&args, device),
         Command::Plot(args) => plot::plot(&args),
         Command::Verify(args) if args.compare => verify::compare(args.json.as_deref()),
         Command::Verify(args) => verify::verify(&verify::Request {
@@ -175,22 +208,36 @@ fn dispatch(command: Command, threads: usize) -> Result<(), Error> {
             out: args.out,
             only: args.only,
         }),
-        Command::Collect(args) => inspect::collect(&args),
+        Command::Collect(args) => inspect::collect(&args, device),
         Command::Data(args) => inspect::data(&args),
         Command::Envs(args) => environments::envs(&args),
+        Command::Devices => {
+            output::print(&devices().join("\n"));
+            Ok(())
+        }
         Command::Presets => {
-            inspect::print(&crate::config::preset_names().join("\n"));
+            output::print(&preset_names().join("\n"));
+            Ok(())
+        }
+        Command::Config(args) => {
+            let text = Source::of(&args.experiment).commented(&args.set)?;
+            output::print(text.trim_end());
             Ok(())
         }
     }
 }
 
-fn request(args: RunArgs, stage: Stage) -> RunRequest {
+fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {
+    let source = match (args.preset, args.config) {
+        (Some(name), _) => Source::Preset(name),
+        (None, Some(file)) => Source::File(file),
+        (None, None) => Source::default(),
+    };
     RunRequest {
         out: args
             .out
-            .unwrap_or_else(|| PathBuf::from("runs").join(&args.preset)),
-        preset: args.preset,
+            .unwrap_or_else(|| PathBuf::from("runs").join(source.name())),
+        source,
         data: args.data,
         data_dir: args.data_dir,
         seeds: args.seeds,
@@ -198,5 +245,7 @@ fn request(args: RunArgs, stage: Stage) -> RunRequest {
         json: args.json,
         stage,
         memory: args.memory,
+        device: Some(own.device.clone()),
+        console: own.console,
     }
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use tiltrl_envs::{
-    Engine, EnvOptions, Margin, conformity, docs, ids, make_with, mjcf_ids, spec_of, spec_with,
+    Engine, EnvOptions, Margin, conformity, docs, ids, make_with, mjcf_ids, registered_ids,
+    spec_of, spec_with,
 };
-use tiltrl_policies::checkpoint::write_atomically;
 
-use super::inspect::{print, write_json};
+use super::output::{print, write_json};
 use crate::error::Error;
+use crate::files::write_atomically;
 
 /// What computes the physics.
 #[derive(Args, Clone, Debug, Default)]
@@ -154,7 +155,8 @@ fn list(json: Option<&Path>) -> Result<(), Error> {
     print(
         "id                         obs  act  horizon  engine         margin  returns of score 0, 100  ends",
     );
-    for id in ids() {
+    let own = registered_ids();
+    for id in ids().into_iter().chain(own.iter().map(String::as_str)) {
         let s = spec_of(id)?;
         let reference = s.reference.map(|r| [r.min, r.max]);
         let text = reference.map_or("-".to_string(), |[a, b]| format!("{a:.1}, {b:.1}"));

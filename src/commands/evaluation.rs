@@ -5,19 +5,21 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use tiltrl_envs::{EnvBatch, EnvOptions, EnvSpec, spec_with};
-use tiltrl_policies::checkpoint::write_atomically;
-use tiltrl_policies::policy::Policy;
+use tiltrl_policies::agent::policy::Policy;
 
 use super::environments::EnvArgs;
-use super::inspect::{self, print, refuse_existing, write_json};
-use super::of_run::of_run;
-use super::plot::summary;
+use super::evaluate_run::evaluate_run;
+use super::inspect;
+use super::output::{print, refuse_existing, write_json};
+use crate::console::Console;
+use crate::device::Compute;
 use crate::error::Error;
+use crate::files::write_atomically;
 use crate::report;
 use crate::rollout::rollout_in;
 use crate::scripted::Scripted;
 use crate::stats::mean;
-use crate::video::{Film, film};
+use crate::video::{self, Film};
 
 /// Arguments of `tiltrl evaluate`.
 #[derive(Args)]
@@ -87,7 +89,8 @@ struct Row {
 ///
 /// # Errors
 /// When the run is not finished, or environment and policy are unknown or do not fit, or a file exists.
-pub fn evaluate(args: &EvaluateArgs) -> Result<(), Error> {
+pub fn evaluate(args: &EvaluateArgs, device: &str, console: Console) -> Result<(), Error> {
+    let compute = Compute::named(device)?;
     if let Some(path) = &args.video {
         refuse_existing(path, "--video")?;
     }
@@ -103,9 +106,9 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<(), Error> {
             && args.video.is_none()
             && args.engine.is_default();
         if !only_look {
-            return of_run(args, folder);
+            return evaluate_run(args, folder, &compute, console);
         }
-        let summary = summary(folder)?;
+        let summary = report::load(folder)?;
         print(&report::table(&summary));
         return write_json(args.json.as_deref(), &summary);
     }
@@ -152,14 +155,14 @@ fn play(args: &EvaluateArgs, env: &str, policy: &dyn Policy, name: &str) -> Resu
     let played = rollout_in(&mut batch, policy, args.seed.unwrap_or(1), None);
     let returns: Vec<f64> = played.iter().map(|e| e.episode_return).collect();
     show(&spec, name, args, &returns)?;
-    shoot(args, (env, args.seed.unwrap_or(1)), &options, policy)
+    film(args, (env, args.seed.unwrap_or(1)), &options, policy)
 }
 
 /// Films episode 0 of a policy where `--video` asks for it.
 ///
 /// # Errors
 /// When the environment cannot be drawn or the file cannot be written.
-pub fn shoot(
+pub fn film(
     args: &EvaluateArgs,
     (env, seed): (&str, u64),
     options: &EnvOptions,
@@ -174,7 +177,7 @@ pub fn shoot(
         skip: args.skip,
         seed,
     };
-    let bytes = film(policy, env, options, what)?;
+    let bytes = video::film(policy, env, options, what)?;
     write_atomically(path, &bytes)?;
     print(&format!(
         "wrote {} ({} kB)",
@@ -187,11 +190,17 @@ pub fn shoot(
 fn show(spec: &EnvSpec, name: &str, args: &EvaluateArgs, returns: &[f64]) -> Result<(), Error> {
     let average = mean(returns);
     let squares: f64 = returns.iter().map(|r| (r - average).powi(2)).sum();
-    let error = (squares / (returns.len().max(2) - 1) as f64 / returns.len() as f64).sqrt();
+    let error = match returns.len() {
+        1 => "– (one episode has no standard error)".into(),
+        n => format!(
+            "{:.1} (standard error)",
+            (squares / (n - 1) as f64 / n as f64).sqrt()
+        ),
+    };
     let score = spec.normalized_score(average);
     let margin = spec.margin.map(|m| m.to_string());
     print(&format!(
-        "{} on {} {}{}\n{name}: mean return {average:.1} ± {error:.1} (standard error) of {} episodes{}",
+        "{} on {} {}{}\n{name}: mean return {average:.1} ± {error} of {} episodes{}",
         spec.id,
         spec.engine,
         spec.engine_version,

@@ -1,21 +1,21 @@
-//! The short commands: data, envs, collect, and looking at a finished run again.
+//! The short commands: data and collect.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ndarray::{Array2, ArrayView2};
-use serde::Serialize;
 use tiltrl_envs::{EnvBatch, EnvSpec, spec_of, spec_with};
 use tiltrl_plots::{Histogram, histogram};
-use tiltrl_policies::checkpoint::write_atomically;
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::policy::Policy;
+use tiltrl_policies::agent::policy::Policy;
+use tiltrl_tilt::noise::Noise;
 
 use super::environments::EnvArgs;
 use super::evaluation::scripted;
+use super::output::{print, refuse_existing, write_json};
 use crate::actor::FlatActor;
 use crate::agent::AgentPolicy;
-use crate::data::{self, Dataset, summarize};
+use crate::data::{self, BothFlags, Dataset, Environment, ReadOptions, summarize};
+use crate::device::Compute;
 use crate::error::Error;
 use crate::quickstart::{SwingUp, Uniform};
 use crate::rollout::rollout_in;
@@ -26,9 +26,15 @@ pub struct DataArgs {
     /// HDF5 files in D4RL's layout; several are concatenated.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Environment whose reference returns give the score.
+    /// Environment that the data are for: its reference returns give the score, its bounds the actions' units.
     #[arg(long)]
     env: Option<String>,
+    /// Timesteps after which the clock ended an episode, for files that do not say.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    horizon: Option<u64>,
+    /// What a row with both flags means: terminal (the task ended), or timeout (terminals = done was stored).
+    #[arg(long, default_value = "terminal")]
+    both_flags: BothFlags,
     /// Draw the histogram of episode returns to STEM.svg, .png and .csv.
     #[arg(long)]
     plot: Option<PathBuf>,
@@ -65,41 +71,6 @@ pub struct CollectArgs {
     out: PathBuf,
 }
 
-/// Prints to standard output.
-#[allow(clippy::print_stdout)]
-pub fn print(text: &str) {
-    println!("{text}");
-}
-
-/// Refuses a file that exists already, so that nothing is overwritten silently.
-///
-/// # Errors
-/// When `path` exists; the message names the option that asked for it.
-pub fn refuse_existing(path: &Path, option: &str) -> Result<(), Error> {
-    if path.exists() {
-        return Err(Error::Run(format!(
-            "{}: exists already\n  hint: name another file for {option}",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
-/// Writes `value` as JSON when a path is given; an existing file is refused.
-///
-/// # Errors
-/// When the file exists or cannot be written.
-pub fn write_json(path: Option<&Path>, value: &impl Serialize) -> Result<(), Error> {
-    let Some(path) = path else { return Ok(()) };
-    refuse_existing(path, "--json")?;
-    Ok(write_atomically(
-        path,
-        serde_json::to_string_pretty(value)
-            .expect("plain data")
-            .as_bytes(),
-    )?)
-}
-
 /// `tiltrl data`.
 ///
 /// # Errors
@@ -108,13 +79,14 @@ pub fn data(args: &DataArgs) -> Result<(), Error> {
     if let Some(stem) = &args.plot {
         refuse_existing(&stem.with_added_extension("svg"), "--plot")?;
     }
-    let dataset = Dataset::read(&args.files)?;
-    let reference = args
-        .env
-        .as_deref()
-        .map(spec_of)
-        .transpose()?
-        .and_then(|s| s.reference);
+    let spec = args.env.as_deref().map(spec_of).transpose()?;
+    let options = ReadOptions {
+        horizon: args.horizon.map(|horizon| horizon as usize),
+        environment: spec.as_ref().map(Environment::of),
+        both_flags: args.both_flags,
+    };
+    let dataset = Dataset::read_with(&args.files, &options)?;
+    let reference = spec.and_then(|s| s.reference);
     let summary = summarize(&dataset, reference.map(|r| (r.min, r.max)));
     print(&summary.to_table());
     write_json(args.json.as_deref(), &summary)?;
@@ -205,7 +177,8 @@ pub fn uniform(spec: &EnvSpec) -> Box<dyn Policy> {
 ///
 /// # Errors
 /// When environment or policy are unknown or do not fit, or the file exists.
-pub fn collect(args: &CollectArgs) -> Result<(), Error> {
+pub fn collect(args: &CollectArgs, device: &str) -> Result<(), Error> {
+    let compute = Compute::named(device)?;
     let options = args.engine.options();
     let spec = spec_with(&args.env, &options)?;
     let policy: Box<dyn Policy> = match args.policy.as_str() {
@@ -221,7 +194,7 @@ pub fn collect(args: &CollectArgs) -> Result<(), Error> {
             ));
         }
         run if Path::new(run.rsplit_once(':').map_or(run, |(f, _)| f)).is_dir() => {
-            Box::new(AgentPolicy::read(run, &args.env)?)
+            Box::new(AgentPolicy::read(run, &args.env, &compute.handle)?)
         }
         file => actor_policy(Path::new(file), &args.env, &spec, args.deterministic)?,
     };
@@ -257,19 +230,4 @@ pub fn collect(args: &CollectArgs) -> Result<(), Error> {
         crate::stats::mean(&returns)
     ));
     Ok(())
-}
-
-/// Reads a JSON file of a finished run.
-///
-/// # Errors
-/// When the run is not finished.
-pub fn load(folder: &Path, name: &str) -> Result<serde_json::Value, Error> {
-    let path = folder.join(name);
-    let text = std::fs::read_to_string(&path).map_err(|e| {
-        Error::Run(format!(
-            "{}: {e}\n  hint: finish the run first with the command that started it",
-            path.display()
-        ))
-    })?;
-    serde_json::from_str(&text).map_err(|e| Error::Run(format!("{}: {e}", path.display())))
 }

@@ -5,12 +5,14 @@ mod break_even;
 mod certify;
 mod cli;
 mod environments;
+mod evaluate_run;
 mod evaluation;
 mod inspect;
-mod of_run;
+mod output;
 mod pipeline;
 mod plot;
 mod verify;
 
 pub use cli::main;
+pub use output::print as say;
 pub use pipeline::{RunRequest, Stage, run};

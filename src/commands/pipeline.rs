@@ -1,31 +1,23 @@
 //! `tiltrl run` and `tiltrl quickstart`: data → prior → critic → posterior → evaluation → pictures.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use burn::tensor::Device;
-use tiltrl_envs::{EnvBatch, EnvSpec, spec_with};
-use tiltrl_policies::checkpoint::write_atomically;
-use tiltrl_policies::iql::Iql;
-use tiltrl_policies::kernels::arithmetic::arithmetic;
-use tiltrl_policies::policy::{Choice, DiffusionPolicy};
+use tiltrl_envs::{EnvSpec, spec_with};
 
-use super::inspect::{print, write_json};
-use crate::config::{Config, preset};
-use crate::data::{self, Dataset};
+use super::output::{print, print_notes, refuse_existing, write_json};
+use crate::config::{Config, Source};
+use crate::console::{Console, note};
+use crate::data::{self, Dataset, Environment, ReadOptions};
+use crate::device::Compute;
 use crate::error::Error;
-use crate::evaluate::{EVAL_HEADER, push_episodes};
 use crate::pictures;
 use crate::quickstart::mixed_pendulum;
-use crate::report::{self, Summary, line};
-use crate::rollout::rollout_in;
-use crate::run::{CsvLog, Provenance, RunDir, read_csv, seeds_in};
-use crate::train::certificate::Certificate;
-use crate::train::finetune::{self, Posterior};
-use crate::train::material::Material;
-use crate::train::prior::Prior;
-use crate::train::{advantage, certificate, critic, memory, prior};
+use crate::report::{self, Summary};
+use crate::run::{Lock, Provenance, RunDir, allowed_changes, seeds_in, write_state};
+use crate::train::training_data::TrainingData;
+use crate::train::work::Work;
+use crate::train::{certificate, critic, final_evaluation, finetune, memory, prior};
 
 /// Where a run stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,11 +36,11 @@ pub enum Stage {
 /// What the user asked for.
 #[derive(Clone, Debug, Default)]
 pub struct RunRequest {
-    /// Preset name.
-    pub preset: String,
-    /// Data files; empty = the preset's names in `data_dir`.
+    /// The experiment: a preset or a file.
+    pub source: Source,
+    /// Data files; empty = the config's names in `data_dir`, or what its recipe makes.
     pub data: Vec<PathBuf>,
-    /// Folder of the preset's files.
+    /// Folder of the config's files.
     pub data_dir: PathBuf,
     /// Seeds.
     pub seeds: Vec<u64>,
@@ -62,22 +54,67 @@ pub struct RunRequest {
     pub stage: Stage,
     /// Limit of fine-tuning's activations in MiB.
     pub memory: Option<usize>,
+    /// Device, as `--device` names it; none = cpu.
+    pub device: Option<String>,
+    /// Where progress is shown.
+    pub console: Console,
 }
 
-/// Does, or goes on with, a run for all its seeds.
+/// Does, or goes on with, a run for all its seeds, and prints its table.
 ///
 /// # Errors
-/// Anything that goes wrong; what was done is kept and the same command goes on from there.
+/// Anything that goes wrong; what was done is kept and the same call goes on from there.
 pub fn run(request: &RunRequest) -> Result<(), Error> {
-    let mut config = preset(&request.preset)?.with_overrides(&request.set)?;
+    if let Some(path) = &request.json {
+        refuse_existing(path, "--json")?;
+    }
+    let compute = Compute::named(request.device.as_deref().unwrap_or("cpu"))?;
+    let mut config = request.source.config(&request.set)?;
     let spec = spec_with(&config.env, &config.evaluation.options()?)?;
     if let Some(limit) = request.memory {
         let widths = [spec.observation_dim, spec.action_dim];
         config.finetune.options.chunk = memory::chunk(&config, widths, limit)?;
     }
+    if request.seeds.is_empty() {
+        return Err(Error::Usage("--seeds: expected at least one".into()));
+    }
+    others_agree(request, &config)?;
     let dataset = dataset(request, &config)?;
+    print_notes(&dataset);
     check_widths(&dataset, &spec, &config)?;
-    let provenance = |seed: u64| Provenance {
+    let returns = dataset.episode_returns();
+    check_returns(&dataset, &returns)?;
+    let data = TrainingData::new(&dataset, config.critic.discount())?;
+    for &seed in &request.seeds {
+        let path = RunDir::of_seed(&request.out, seed).path;
+        let _lock = Lock::take(&path)?;
+        let origin = provenance(&dataset, &spec, &compute, seed);
+        let dir = RunDir::open(&path, &config, &origin)?;
+        let work = Work {
+            config: &config,
+            data: &data,
+            seed,
+            dir: &dir,
+            compute: &compute.handle,
+            console: request.console,
+        };
+        run_seed(work, request.stage)?;
+    }
+    if request.stage != Stage::All {
+        return Ok(());
+    }
+    // Another process may finish another seed of the same run at this moment: whoever is last writes the table of all.
+    let _lock = Lock::wait(&request.out)?;
+    let seeds = finished_seeds(&request.out, &config)?;
+    let origin = provenance(&dataset, &spec, &compute, 0);
+    let summary = report::summarize(&config, &request.out, &seeds, origin, &returns)?;
+    report::save(&summary, &request.out)?;
+    write_json(request.json.as_deref(), &summary)?;
+    show(&summary, &config, request)
+}
+
+fn provenance(dataset: &Dataset, spec: &EnvSpec, compute: &Compute, seed: u64) -> Provenance {
+    Provenance {
         tiltrl: env!("CARGO_PKG_VERSION").into(),
         data_sha256: dataset.sha256(),
         engine: spec.engine.clone(),
@@ -86,25 +123,31 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
             .margin
             .as_ref()
             .map_or("none".into(), |m| format!("{m:?}").to_lowercase()),
-        arithmetic: arithmetic().into(),
+        arithmetic: compute.arithmetic(),
+        device: compute.name.clone(),
         seed,
-    };
-    let data_returns = dataset.episode_returns();
-    let material = Material::new(&dataset, config.critic.discount)?;
-    let device = Device::flex();
-    for &seed in &request.seeds {
-        let path = RunDir::of_seed(&request.out, seed).path;
-        let dir = RunDir::open(&path, &config, &provenance(seed))?;
-        run_seed(&config, &material, seed, &dir, request.stage, &device)?;
     }
-    if request.stage != Stage::All {
-        return Ok(());
+}
+
+/// Refuses, before anything is trained, a config that finished seeds beside the requested ones do not share.
+fn others_agree(request: &RunRequest, config: &Config) -> Result<(), Error> {
+    for seed in seeds_in(&request.out).unwrap_or_default() {
+        let dir = RunDir::of_seed(&request.out, seed);
+        if request.seeds.contains(&seed) || !dir.is_finished() {
+            continue;
+        }
+        let found = dir.config()?;
+        let grown = allowed_changes(&dir.path, &found, config)?;
+        if !grown.is_empty() {
+            let keys: Vec<&str> = grown.iter().map(|change| change.key.as_str()).collect();
+            return Err(Error::Run(format!(
+                "{}: its {} stand where they were, so one table cannot hold it and the seeds asked for\n  hint: name every seed of the run with --seeds, or use another --out",
+                dir.path.display(),
+                keys.join(", ")
+            )));
+        }
     }
-    let seeds = finished_seeds(&request.out, &config)?;
-    let summary = summarize(&config, &request.out, &seeds, provenance(0), &data_returns)?;
-    report::save(&summary, &request.out)?;
-    write_json(request.json.as_deref(), &summary)?;
-    show(&summary, &config, request)
+    Ok(())
 }
 
 fn check_widths(dataset: &Dataset, spec: &EnvSpec, config: &Config) -> Result<(), Error> {
@@ -112,16 +155,33 @@ fn check_widths(dataset: &Dataset, spec: &EnvSpec, config: &Config) -> Result<()
     if widths == [spec.observation_dim, spec.action_dim] {
         return Ok(());
     }
-    let source = dataset.sources.first();
     Err(Error::Run(format!(
         "{}: expected observations and actions of widths {} and {}, found {} and {}\n  hint: the preset `{}` is for {}",
-        source.map_or("data".into(), |s| s.path.display().to_string()),
+        first_file(dataset),
         spec.observation_dim,
         spec.action_dim,
         widths[0],
         widths[1],
         config.preset,
         config.env
+    )))
+}
+
+fn first_file(dataset: &Dataset) -> String {
+    let source = dataset.sources.first();
+    source.map_or("data".into(), |s| s.path.display().to_string())
+}
+
+/// A table whose line of the data is no number would be of no use: said before anything is trained.
+fn check_returns(dataset: &Dataset, returns: &[f64]) -> Result<(), Error> {
+    let reason = match returns.iter().position(|r| !r.is_finite()) {
+        None if !returns.is_empty() => return Ok(()),
+        None => "no episode of it ends, so it has no returns".to_string(),
+        Some(at) => format!("the return of episode {at} is {}", returns[at]),
+    };
+    Err(Error::Run(format!(
+        "{}: {reason}\n  hint: see `tiltrl data FILE`",
+        first_file(dataset)
     )))
 }
 
@@ -143,213 +203,130 @@ fn show(summary: &Summary, config: &Config, request: &RunRequest) -> Result<(), 
         "next         tiltrl certify {}",
         request.out.display()
     ));
-    if request.preset == "quickstart" {
+    if !config.recipe.is_empty() {
         print("             tiltrl run --preset hopper-medium --data YOUR.hdf5 --seeds 1,2,3");
     }
     Ok(())
 }
 
-/// The seeds of a folder whose final evaluation is there: earlier calls' seeds count too.
+/// The seeds of a folder that are finished with this config: earlier calls' seeds count too.
 fn finished_seeds(out: &Path, config: &Config) -> Result<Vec<u64>, Error> {
     let mut seeds = Vec::new();
     for seed in seeds_in(out)? {
         let dir = RunDir::of_seed(out, seed);
-        if dir.path.join("final.csv").exists() && dir.path.join("certificate.json").exists() {
-            if dir.config()? != *config {
-                return Err(Error::Run(format!(
-                    "{}: holds a run with another config than the seeds beside it\n  hint: use another --out",
-                    dir.path.display()
-                )));
-            }
+        if !dir.is_finished() {
+            continue;
+        }
+        if dir.config()? == *config {
             seeds.push(seed);
+        } else {
+            note(&format!(
+                "note: {}: left out of the table, its config is another one",
+                dir.path.display()
+            ));
         }
     }
     Ok(seeds)
 }
 
-/// Reads the data that a request names, by file or by preset.
+/// Reads the data that a request names, by file, by the config's names or by its recipe.
 ///
 /// # Errors
 /// When a file cannot be read.
 pub fn dataset(request: &RunRequest, config: &Config) -> Result<Dataset, Error> {
-    if config.preset == "quickstart" && request.data.is_empty() {
-        let path = request.out.join("data.hdf5");
-        if !path.exists() {
-            std::fs::create_dir_all(&request.out).map_err(Error::io(&request.out))?;
-            let attributes = [(
-                "recipe".to_string(),
-                "swing-up controllers of four qualities, 60 episodes each".to_string(),
-            )];
-            data::write(&path, &mixed_pendulum(20_240_531)?, &attributes)?;
-        }
-        return Ok(Dataset::read(&[path])?);
-    }
-    let paths = if request.data.is_empty() {
-        config
-            .data_files
-            .iter()
-            .map(|f| request.data_dir.join(f))
-            .collect()
-    } else {
-        request.data.clone()
+    let spec = spec_with(&config.env, &config.evaluation.options()?)?;
+    let options = ReadOptions {
+        environment: Some(Environment::of(&spec)),
+        ..ReadOptions::default()
     };
-    Ok(Dataset::read(&paths)?)
+    let own = request.out.join("data.hdf5");
+    if request.data.is_empty() && !config.recipe.is_empty() && !own.exists() {
+        make_data(&request.out, &own)?;
+    }
+    let paths = if !request.data.is_empty() {
+        request.data.clone()
+    } else if own.exists() {
+        vec![own]
+    } else {
+        let names = config.data_files.iter();
+        names.map(|f| request.data_dir.join(f)).collect()
+    };
+    if paths.is_empty() {
+        return Err(Error::Usage(
+            "the config names no data_files\n  hint: name the data with --data FILE".into(),
+        ));
+    }
+    Ok(Dataset::read_with(&paths, &options)?)
 }
 
-fn run_seed(
-    config: &Config,
-    material: &Material,
-    seed: u64,
-    dir: &RunDir,
-    stage: Stage,
-    device: &Device,
-) -> Result<(), Error> {
-    let prior = prior::train(config, material, seed, dir, device)?;
+/// Makes the data of the recipe "swing-up", unless another process just did.
+fn make_data(out: &Path, path: &Path) -> Result<(), Error> {
+    let _lock = Lock::wait(out)?;
+    if path.exists() {
+        return Ok(());
+    }
+    let attributes = [(
+        "recipe".to_string(),
+        "swing-up controllers of four qualities, 60 episodes each".to_string(),
+    )];
+    Ok(data::write(
+        path,
+        &mixed_pendulum(20_240_531)?,
+        &attributes,
+    )?)
+}
+
+fn run_seed(work: Work<'_>, stage: Stage) -> Result<(), Error> {
+    let prior = prior::train(work)?;
     if stage == Stage::Prior {
         return Ok(());
     }
-    let mut critic = critic::train(config, material, seed, dir, device)?;
-    advantage::train(config, material, &prior, &mut critic, seed, dir)?;
+    let critic = critic::train(work, &prior)?;
     if stage == Stage::Critic {
         return Ok(());
     }
-    let posterior = finetune::train(config, material, &prior, &critic, seed, dir)?;
+    let posterior = finetune::train(work, &prior, &critic)?;
     if stage == Stage::Finetune {
         return Ok(());
     }
-    let path = dir.path.join("certificate.json");
+    let path = work.dir.path.join("certificate.json");
     if !path.exists() {
         let clock = Instant::now();
-        let found = certificate::certificate(material, &prior, &critic, &posterior, seed, [64, 64]);
-        write_atomically(
-            &path,
-            serde_json::to_string_pretty(&found)
-                .expect("plain data")
-                .as_bytes(),
-        )?;
-        dir.add_seconds("certificate", clock.elapsed().as_secs_f64())?;
+        let found =
+            certificate::certificate(work.data, &prior, &*critic, &posterior, work.seed, [64, 64]);
+        write_state(&path, &found)?;
+        let seconds = clock.elapsed().as_secs_f64();
+        work.dir.add_seconds("certificate", seconds)?;
     }
-    evaluate(config, &prior, &critic, &posterior, seed, dir)
+    final_evaluation::evaluate(work, &prior, &*critic, &posterior)
 }
 
-/// Evaluates every policy at the end; a kill in here repeats this step alone.
-fn evaluate(
-    config: &Config,
-    prior: &Prior,
-    critic: &Iql,
-    posterior: &Posterior,
-    seed: u64,
-    dir: &RunDir,
-) -> Result<(), Error> {
-    let done = dir.path.join("final.csv");
-    if done.exists() {
-        return Ok(());
-    }
-    let mut log = CsvLog::resume(
-        dir.path.join("eval.csv"),
-        EVAL_HEADER,
-        config.finetune.updates,
-    );
-    let mut last = CsvLog::resume(done, EVAL_HEADER, 0);
-    let update = config.finetune.updates;
-    let mut policies = vec![("prior".to_string(), &prior.model, Choice::Sample)];
-    policies.extend(
-        config
-            .evaluation
-            .best_of
-            .iter()
-            .map(|&n| (format!("best-of-{n}"), &prior.model, Choice::BestOf(n))),
-    );
-    policies.push(("posterior".to_string(), &posterior.model, Choice::Sample));
-    for (name, model, choice) in policies {
-        let policy = DiffusionPolicy {
-            model,
-            coordinates: &prior.coordinates,
-            critic: Some(critic),
-            choice,
-        };
-        let clock = Instant::now();
-        let options = config.evaluation.options()?;
-        let mut batch = EnvBatch::new(&config.env, &options, config.evaluation.episodes)?;
-        let episodes = rollout_in(&mut batch, &policy, seed, None);
-        dir.add_seconds(&format!("evaluate {name}"), clock.elapsed().as_secs_f64())?;
-        push_episodes(&mut last, update, "final", &name, batch.spec(), &episodes);
-        push_episodes(
-            &mut log,
-            update + 1,
-            "final",
-            &name,
-            batch.spec(),
-            &episodes,
-        );
-    }
-    log.save()?;
-    last.save()
-}
-
-/// Reads the seeds' logs into a summary.
-///
-/// # Errors
-/// When a seed is not finished.
-pub fn summarize(
-    config: &Config,
-    out: &Path,
-    seeds: &[u64],
-    provenance: Provenance,
-    data_returns: &[f64],
-) -> Result<Summary, Error> {
-    let spec = spec_with(&config.env, &config.evaluation.options()?)?;
-    let mut lines = vec![line("data", &[data_returns.to_vec()], &spec)];
-    let mut order: Vec<String> = Vec::new();
-    let mut returns: BTreeMap<String, Vec<Vec<f64>>> = BTreeMap::new();
-    let mut seconds: BTreeMap<String, f64> = BTreeMap::new();
-    let mut certificates: Vec<Certificate> = Vec::new();
-    for (index, seed) in seeds.iter().enumerate() {
-        let dir = RunDir::of_seed(out, *seed);
-        for row in read_csv(&dir.path.join("final.csv"))?.1 {
-            if !order.contains(&row[2]) {
-                order.push(row[2].clone());
-            }
-            let slot = returns.entry(row[2].clone()).or_default();
-            slot.resize(index + 1, Vec::new());
-            slot[index].push(row[4].parse().unwrap_or(f64::NAN));
-        }
-        for (stage, value) in dir.seconds() {
-            *seconds.entry(stage).or_default() += value / seeds.len() as f64;
-        }
-        certificates.push(Certificate::read(&dir.path.join("certificate.json"))?);
-    }
-    lines.extend(order.iter().map(|name| line(name, &returns[name], &spec)));
-    let certificate = Certificate::joined(&certificates);
-    Ok(Summary {
-        preset: config.preset.clone(),
-        env: config.env.clone(),
-        seeds: seeds.to_vec(),
-        provenance,
-        lines,
-        seconds,
-        certificate: report::quantiles(&certificate),
-        verdict: Some(certificate.verdict),
-    })
+/// Where the data of a finished run may be found again.
+#[derive(Clone, Copy, Debug)]
+pub struct DataOf<'a> {
+    /// Files that were named.
+    pub files: &'a [PathBuf],
+    /// A folder that holds the files of the config.
+    pub folder: Option<&'a Path>,
 }
 
 /// Reads the data of a finished run again, if files or a folder are named or the run made its own.
 ///
 /// # Errors
 /// When a file cannot be read, or it is not the data that the run was made from.
-pub fn material_of(
+pub fn data_of_run(
     folder: &Path,
     config: &Config,
-    (data, data_dir): (&[PathBuf], Option<&Path>),
-) -> Result<Option<Material>, Error> {
+    named: DataOf<'_>,
+) -> Result<Option<TrainingData>, Error> {
     let own = folder.join("data.hdf5").exists();
-    if data.is_empty() && data_dir.is_none() && !own {
+    if named.files.is_empty() && named.folder.is_none() && !own {
         return Ok(None);
     }
     let request = RunRequest {
         out: folder.to_path_buf(),
-        data: data.to_vec(),
-        data_dir: data_dir.map(Path::to_path_buf).unwrap_or_default(),
+        data: named.files.to_vec(),
+        data_dir: named.folder.map(Path::to_path_buf).unwrap_or_default(),
         ..RunRequest::default()
     };
     let found = dataset(&request, config)?;
@@ -361,5 +338,5 @@ pub fn material_of(
             found.sha256()
         )));
     }
-    Material::new(&found, config.critic.discount).map(Some)
+    TrainingData::new(&found, config.critic.discount()).map(Some)
 }

@@ -1,14 +1,14 @@
 //! `tiltrl plot`: the pictures of a finished run again, or the curves of several runs in one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::inspect::{load, print, refuse_existing};
+use super::output::{print, refuse_existing};
 use crate::error::Error;
 use crate::pictures::{compare, draw};
-use crate::report::Summary;
-use crate::run::RunDir;
+use crate::report::{Summary, load};
+use crate::run::{Lock, RunDir};
 
 /// Arguments of `tiltrl plot`.
 #[derive(Args)]
@@ -29,13 +29,14 @@ pub fn plot(args: &PlotArgs) -> Result<(), Error> {
     let runs: Vec<(PathBuf, Summary)> = args
         .folders
         .iter()
-        .map(|folder| Ok((folder.clone(), summary(folder)?)))
+        .map(|folder| Ok((folder.clone(), load(folder)?)))
         .collect::<Result<_, Error>>()?;
     let files = if let [(folder, summary)] = runs.as_slice() {
         let seed = *summary.seeds.first().ok_or_else(|| {
             Error::Run(format!("{}: summary.json names no seed", folder.display()))
         })?;
         let config = RunDir::of_seed(folder, seed).config()?;
+        let _lock = Lock::wait(folder)?;
         draw(summary, &config, folder)?
     } else {
         refuse_existing(&args.out.with_added_extension("svg"), "--out")?;
@@ -45,13 +46,4 @@ pub fn plot(args: &PlotArgs) -> Result<(), Error> {
         print(&format!("wrote {}", file.display()));
     }
     Ok(())
-}
-
-/// Reads the summary of a finished run.
-///
-/// # Errors
-/// When the run is not finished.
-pub fn summary(folder: &Path) -> Result<Summary, Error> {
-    serde_json::from_value(load(folder, "summary.json")?)
-        .map_err(|e| Error::Run(format!("{}: {e}", folder.join("summary.json").display())))
 }

@@ -13,9 +13,9 @@ use std::time::Instant;
 
 use serde::Serialize;
 use tiltrl_plots::{Cloud, Clouds, clouds};
-use tiltrl_policies::solve::Measured;
+use tiltrl_policies::worlds::solve::Measured;
 
-use super::inspect::{print, write_json};
+use super::output::{print, refuse_existing, write_json};
 use crate::error::Error;
 
 pub use compare::compare;
@@ -110,6 +110,9 @@ pub struct Request<'a> {
 /// # Errors
 /// [`Error::Run`] when a row fails.
 pub fn verify(request: &Request<'_>) -> Result<(), Error> {
+    if let Some(path) = request.json {
+        refuse_existing(path, "--json")?;
+    }
     let clock = Instant::now();
     let mut tasks = suite::tasks();
     if let Some(word) = &request.only {

@@ -1,6 +1,7 @@
 //! Experience gathered in memory, one row at a time, as a [`Dataset`].
 
-use super::dataset::{Dataset, matrix};
+use super::dataset::{Dataset, Interruptions, matrix};
+use super::units::ActionBounds;
 
 /// What follows a recorded step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,11 +16,11 @@ pub enum Ending {
 
 impl Ending {
     /// Returns the ending of a step of an environment; where the task ends at the very last step of
-    /// the horizon, the timeout wins, as in D4RL's recordings.
+    /// the horizon, the task's end wins: its reward counts and nothing follows.
     pub fn of(terminated: bool, truncated: bool) -> Self {
         match (terminated, truncated) {
-            (_, true) => Self::TimedOut,
-            (true, false) => Self::Terminated,
+            (true, _) => Self::Terminated,
+            (false, true) => Self::TimedOut,
             (false, false) => Self::Continues,
         }
     }
@@ -39,7 +40,7 @@ pub enum NextObservations {
 pub struct Row<'a> {
     /// `[observation_dim]`: what was seen before acting.
     pub observation: &'a [f32],
-    /// `[action_dim]`: what was done.
+    /// `[action_dim]`: what was done, as environments take it (−1 … 1).
     pub action: &'a [f32],
     /// The reward of the step, unscaled.
     pub reward: f32,
@@ -162,7 +163,11 @@ impl Recorder {
     /// Returns the rows as a data set without sources. Nothing is copied.
     pub fn finish(self) -> Dataset {
         let (observation_dim, action_dim) = (self.observation_dim, self.action_dim);
+        let bounded = self.actions.iter().all(|action| action.abs() <= 1.0);
         Dataset {
+            action_bounds: bounded.then(|| ActionBounds::symmetric(1.0, action_dim)),
+            interruptions: Interruptions::default(),
+            notes: Vec::new(),
             observations: matrix(self.observations, observation_dim),
             actions: matrix(self.actions, action_dim),
             rewards: self.rewards,

@@ -6,12 +6,17 @@ use std::path::PathBuf;
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
+use super::ends::mark_every;
+use super::notes::Note;
+use super::units::ActionBounds;
+
 /// Where a run of rows of a [`Dataset`] came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The file as it was named.
     pub path: PathBuf,
-    /// SHA-256 of the file's bytes, in lower-case hexadecimal.
+    /// SHA-256 of the file's bytes, in lower-case hexadecimal; where links lead into other files,
+    /// the hash over its hash and theirs, each followed by a line feed.
     pub sha256: String,
     /// Number of rows the file gave.
     pub transitions: usize,
@@ -25,7 +30,7 @@ pub struct Source {
 pub struct Dataset {
     /// `[N, observation_dim]`: what was seen before acting, in the environment's units.
     pub observations: Array2<f32>,
-    /// `[N, action_dim]`: what was done, in the environment's units (locomotion: `[-1, 1]`).
+    /// `[N, action_dim]`: what was done, as shares −1 … 1 of the bounds (see `action_bounds`).
     pub actions: Array2<f32>,
     /// `[N]`: reward of the step, unscaled.
     pub rewards: Vec<f32>,
@@ -37,6 +42,22 @@ pub struct Dataset {
     pub timeouts: Vec<bool>,
     /// The files, in order; empty for data recorded in memory.
     pub sources: Vec<Source>,
+    /// What −1 … 1 of `actions` stood for in the (first) file; `None` where nothing told, and
+    /// `actions` are as they were found.
+    pub action_bounds: Option<ActionBounds>,
+    /// Where rows do not follow each other as their flags say.
+    pub interruptions: Interruptions,
+    /// What a reader guessed, repaired, clipped or dropped.
+    pub notes: Vec<Note>,
+}
+
+/// Rows (ascending) that do not follow each other as the flags and the order of rows say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interruptions {
+    /// Rows without a transition: what is recorded as their successor is not what followed.
+    pub no_transition: Vec<usize>,
+    /// Rows after which no flag is set and the episode does not go on with the next row all the same.
+    pub breaks: Vec<usize>,
 }
 
 impl Dataset {
@@ -137,17 +158,11 @@ impl Dataset {
     pub fn mark_timeouts(&mut self, horizon: usize) {
         assert!(horizon > 0, "an episode has at least one timestep");
         for source in self.source_ranges() {
-            let mut timestep = 0;
-            for row in source {
-                timestep += 1;
-                let ended = self.terminals[row] || self.timeouts[row];
-                if timestep == horizon && !ended {
-                    self.timeouts[row] = true;
-                }
-                if timestep == horizon || ended {
-                    timestep = 0;
-                }
-            }
+            mark_every(
+                horizon,
+                &self.terminals[source.clone()],
+                &mut self.timeouts[source],
+            );
         }
     }
 

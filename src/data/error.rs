@@ -151,6 +151,110 @@ pub enum DataError {
         /// A file that lacks it.
         without: PathBuf,
     },
+    /// A value is a number, but none that can be meant.
+    #[error(
+        "{}: key `{key}`, row {row}, column {column}: expected a number that can be meant, found {value:e}. \
+         Hint: is it the fill value of a row that was never written? Drop the episode this row belongs to.",
+        path.display()
+    )]
+    Absurd {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Row, counted from 0.
+        row: usize,
+        /// Column, counted from 0 (0 for rewards).
+        column: usize,
+        /// The value.
+        value: f32,
+    },
+    /// A key is a link that could not be followed.
+    #[error(
+        "{}: key `{key}`: it is a link to {target}, which could not be followed: {reason}. \
+         Hint: with h5py, file.copy(file[{key:?}], other_file) puts the array itself into a file.",
+        path.display()
+    )]
+    Link {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Where the link leads.
+        target: String,
+        /// Why it could not be followed.
+        reason: String,
+    },
+    /// No row of the file ends an episode.
+    #[error(
+        "{}: expected rows that end an episode, found none in {rows} rows with the keys [{}]{}. \
+         Hint: --horizon N sets an end after every N timesteps; or store `timeouts` (see docs/data.md).",
+        path.display(), keys.join(", "), tried_horizon(*horizon)
+    )]
+    NoEnds {
+        /// The file.
+        path: PathBuf,
+        /// The names at the top of the file.
+        keys: Vec<String>,
+        /// Its rows.
+        rows: usize,
+        /// The horizon that was known: the file is shorter.
+        horizon: Option<usize>,
+    },
+    /// What a key says about the ends of episodes cannot be understood.
+    #[error(
+        "{}: key `{key}`: expected the ends of episodes in a way that is understood, found: {reason}. \
+         Hint: store `terminals` (the task ended) and `timeouts` (the clock ended); \
+         where episodes have a fixed length, --horizon N or --env ID may tell the two apart.", path.display()
+    )]
+    EndsUnclear {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Actions lie beyond the bounds that the file or its environment has.
+    #[error(
+        "{}: key `actions`: expected actions within {bounds} (the bounds of {source_of_bounds}), \
+         found {share:.1} % of the rows ({rows}) beyond them, row {row} with {value}. \
+         Hint: are they in other units? The file's attribute action_bound (or action_low, action_high) says which.",
+        path.display()
+    )]
+    OutOfBounds {
+        /// The file.
+        path: PathBuf,
+        /// The bounds.
+        bounds: String,
+        /// Who says so.
+        source_of_bounds: String,
+        /// Share of the rows beyond them in per cent.
+        share: f64,
+        /// Number of rows beyond them.
+        rows: usize,
+        /// The first of them, counted from 0.
+        row: usize,
+        /// Its largest entry.
+        value: f32,
+    },
+    /// Observations or actions have other widths than the environment's.
+    #[error(
+        "{}: expected observations and actions of widths {} and {} ({environment}), found {} and {}.{}",
+        path.display(), expected[0], expected[1], found[0], found[1], sibling_hint(sibling)
+    )]
+    OtherEnvironment {
+        /// The file.
+        path: PathBuf,
+        /// The environment's id.
+        environment: String,
+        /// Its widths.
+        expected: [usize; 2],
+        /// The file's widths.
+        found: [usize; 2],
+        /// Another version of the environment that has the file's widths.
+        sibling: Option<String>,
+    },
     /// The list of files is empty, or a file holds no rows.
     #[error("{}: expected at least one transition, found none.", path.display())]
     Empty {
@@ -252,6 +356,19 @@ fn nearest_hint(nearest: &Option<String>) -> String {
     match nearest {
         Some(name) => format!(" Hint: is it the one called `{name}`? Then rename that."),
         None => " Hint: docs/data.md shows the layout.".to_string(),
+    }
+}
+
+fn tried_horizon(horizon: Option<usize>) -> String {
+    horizon.map_or(String::new(), |horizon| {
+        format!(", and a horizon of {horizon} timesteps ends none either")
+    })
+}
+
+fn sibling_hint(sibling: &Option<String>) -> String {
+    match sibling {
+        Some(id) => format!(" Hint: those are the widths of {id}."),
+        None => " Hint: is it another environment's file?".to_string(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::dataset::Dataset;
+use super::notes::Note;
 use crate::stats;
 
 /// An action entry counts as saturated beyond this absolute value.
@@ -51,6 +52,8 @@ pub struct Summary {
     pub action_saturation: Vec<f64>,
     /// NaN and infinite values; 0 for data that came through [`Dataset::read`].
     pub not_finite: usize,
+    /// What the reader guessed, repaired, clipped or dropped.
+    pub notes: Vec<Note>,
     /// How the returns are distributed.
     pub histogram: Histogram,
 }
@@ -140,6 +143,7 @@ pub fn summarize(dataset: &Dataset, score: Option<(f64, f64)>) -> Summary {
             .map(|column| column.iter().filter(saturated).count() as f64 / column.len() as f64)
             .collect(),
         not_finite: not_finite(dataset),
+        notes: dataset.notes.clone(),
         histogram: Histogram::of(&returns, BINS),
     }
 }

@@ -51,7 +51,13 @@ impl Summary {
                 "\nWARNING: no row ends an episode; is `timeouts` missing?"
             )?;
         }
-        self.write_histogram(out)
+        self.write_histogram(out)?;
+        if !self.notes.is_empty() {
+            writeln!(out, "\nWhat the reader did, and what looks wrong:")?;
+        }
+        self.notes
+            .iter()
+            .try_for_each(|note| writeln!(out, "- {note}"))
     }
 
     fn write_counts(&self, out: &mut String) -> fmt::Result {

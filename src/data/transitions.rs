@@ -6,13 +6,15 @@ use super::dataset::{Dataset, matrix};
 
 /// What a critic learns from; every row has a successor that really followed, or none that counts.
 ///
-/// The rules are those of D4RL's `qlearning_dataset`:
-/// - A terminal cuts the bootstrap, a timeout does not. Where a row carries both flags the timeout
-///   wins: many recorders set `terminals = done`, which includes the clock.
+/// - A terminal cuts the bootstrap, a timeout does not. Where a row carries both flags the terminal
+///   wins (Gymnasium passes both through): its reward counts and nothing follows.
 /// - Without `next_observations` the successor is the following row. The last row of a file and a
-///   row with a timeout have no known successor and are dropped. A terminal row is kept; its
-///   successor is the next episode's first observation and never used.
-/// - With `next_observations` every row is kept: its successor is on record.
+///   row with a timeout alone have no known successor and are dropped. A terminal row is kept; its
+///   successor is never used.
+/// - With `next_observations` every row is kept whose recorded successor is what followed
+///   ([`Interruptions`](super::Interruptions)).
+///
+/// But for rows with both flags these are the rules of D4RL's `qlearning_dataset`.
 #[derive(Debug, Clone)]
 pub struct Transitions {
     /// `[M, observation_dim]`
@@ -25,6 +27,10 @@ pub struct Transitions {
     pub next_observations: Array2<f32>,
     /// `[M]`: no bootstrap from `next_observations` where set.
     pub terminals: Vec<bool>,
+    /// `[M]`: the clock ended the episode here, and the task did not.
+    pub timeouts: Vec<bool>,
+    /// `[M]`: the same episode goes on with the next transition.
+    pub continues: Vec<bool>,
 }
 
 impl Transitions {
@@ -42,65 +48,88 @@ impl Transitions {
 impl Dataset {
     /// Returns the transitions, copied; see [`Transitions`] for the rules.
     pub fn transitions(&self) -> Transitions {
-        if let Some(next_observations) = &self.next_observations {
-            return Transitions {
-                observations: self.observations.clone(),
-                actions: self.actions.clone(),
-                rewards: self.rewards.clone(),
-                next_observations: next_observations.clone(),
-                terminals: self.cutting_terminals(),
-            };
-        }
-        let kept = self.rows_with_successor();
-        let successors: Vec<usize> = kept.iter().map(|row| row + 1).collect();
-        Transitions {
-            observations: gather(&self.observations, &kept),
-            actions: gather(&self.actions, &kept),
-            rewards: kept.iter().map(|&row| self.rewards[row]).collect(),
-            next_observations: gather(&self.observations, &successors),
-            terminals: kept.iter().map(|&row| self.terminals[row]).collect(),
+        self.clone_columns().into_transitions()
+    }
+
+    /// A copy without sources' names and notes' texts, which transitions do not need.
+    fn clone_columns(&self) -> Self {
+        Self {
+            notes: Vec::new(),
+            ..self.clone()
         }
     }
 
     /// Returns the same as [`transitions`](Self::transitions), reusing this data set's memory:
-    /// nothing is copied where `next_observations` are on record, and one array otherwise.
+    /// nothing is copied where all `next_observations` are on record, and one array otherwise.
     pub fn into_transitions(self) -> Transitions {
-        let terminals = self.cutting_terminals();
-        if let Some(next_observations) = self.next_observations {
-            return Transitions {
-                observations: self.observations,
-                actions: self.actions,
-                rewards: self.rewards,
-                next_observations,
-                terminals,
-            };
-        }
         let kept = self.rows_with_successor();
-        let successors: Vec<usize> = kept.iter().map(|row| row + 1).collect();
+        let pick = |flags: &[bool]| kept.iter().map(|&row| flags[row]).collect::<Vec<bool>>();
+        let (terminals, continues) = (pick(&self.terminals), self.continues(&kept));
+        let timeouts = kept
+            .iter()
+            .map(|&row| self.timeouts[row] && !self.terminals[row])
+            .collect();
+        let rewards = kept.iter().map(|&row| self.rewards[row]).collect();
+        let next_observations = match self.next_observations {
+            Some(next_observations) => compact(next_observations, &kept),
+            None => {
+                // A terminal in the last row has no following row; its successor is never used.
+                let last = self.rewards.len() - 1;
+                let following: Vec<usize> = kept.iter().map(|row| (row + 1).min(last)).collect();
+                gather(&self.observations, &following)
+            }
+        };
         Transitions {
-            next_observations: gather(&self.observations, &successors),
+            next_observations,
             observations: compact(self.observations, &kept),
             actions: compact(self.actions, &kept),
-            rewards: kept.iter().map(|&row| self.rewards[row]).collect(),
-            terminals: kept.iter().map(|&row| self.terminals[row]).collect(),
+            rewards,
+            terminals,
+            timeouts,
+            continues,
         }
     }
 
-    fn cutting_terminals(&self) -> Vec<bool> {
-        self.terminals
+    /// Rows that give a transition.
+    fn rows_with_successor(&self) -> Vec<usize> {
+        let mut lost = vec![false; self.len()];
+        self.interruptions
+            .no_transition
             .iter()
-            .zip(&self.timeouts)
-            .map(|(&terminal, &timeout)| terminal && !timeout)
-            .collect()
+            .for_each(|&row| lost[row] = true);
+        if self.next_observations.is_none() {
+            for source in self.source_ranges() {
+                let last = source.end.wrapping_sub(1);
+                for row in source {
+                    let unknown = self.timeouts[row] || row == last;
+                    lost[row] |= unknown && !self.terminals[row];
+                }
+            }
+        }
+        (0..self.len()).filter(|&row| !lost[row]).collect()
     }
 
-    fn rows_with_successor(&self) -> Vec<usize> {
-        let not_last =
-            |rows: std::ops::Range<usize>| rows.start..rows.end.saturating_sub(1).max(rows.start);
-        self.source_ranges()
-            .into_iter()
-            .flat_map(not_last)
-            .filter(|&row| !self.timeouts[row])
+    /// Tells for each of the rows `kept` whether its episode goes on with the next of them.
+    fn continues(&self, kept: &[usize]) -> Vec<bool> {
+        let mut ends: Vec<bool> = self
+            .terminals
+            .iter()
+            .zip(&self.timeouts)
+            .map(|(&terminal, &timeout)| terminal || timeout)
+            .collect();
+        for source in self.source_ranges() {
+            if let Some(last) = source.last() {
+                ends[last] = true;
+            }
+        }
+        self.interruptions
+            .breaks
+            .iter()
+            .for_each(|&row| ends[row] = true);
+        let following = kept.iter().skip(1).map(Some).chain([None]);
+        kept.iter()
+            .zip(following)
+            .map(|(&row, next)| !ends[row] && next == Some(&(row + 1)))
             .collect()
     }
 }
@@ -116,6 +145,9 @@ fn gather(array: &Array2<f32>, rows: &[usize]) -> Array2<f32> {
 
 /// Moves the rows at `rows` (ascending) to the front and gives back the rest of the memory.
 fn compact(array: Array2<f32>, rows: &[usize]) -> Array2<f32> {
+    if rows.len() == array.nrows() {
+        return array;
+    }
     if !array.is_standard_layout() {
         return gather(&array, rows);
     }

@@ -19,7 +19,8 @@ const COMPRESSION_LEVEL: u32 = 4;
 const VALUES_PER_CHUNK: usize = (1 << 16) - 1;
 
 /// Writes `dataset` to a new file at `path`, in D4RL's layout: f32 numbers, h5py's bool flags,
-/// everything chunked, shuffled and gzipped; `attributes` become text attributes of the file.
+/// everything chunked, shuffled and gzipped; `attributes` become text attributes of the file, and where
+/// the actions' bounds are known the attribute `action_bound` = 1 says that −1 … 1 are shares of them.
 ///
 /// The bytes go to a temporary file in the same folder, reach the disk (fsync), and only then get
 /// their name; after an error neither file is left. The same data set gives the same bytes.
@@ -130,6 +131,9 @@ fn build(
     let mut builder = FileBuilder::new();
     for (name, value) in attributes {
         builder.set_attr(name, AttrValue::VarLenString(value.clone()));
+    }
+    if dataset.action_bounds.is_some() {
+        builder.set_attr("action_bound", AttrValue::F64(1.0));
     }
     add_matrix(&mut builder, "observations", &dataset.observations);
     add_matrix(&mut builder, "actions", &dataset.actions);

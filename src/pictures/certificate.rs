@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tiltrl_plots::{Curve, Panels, Series, panels};
-use tiltrl_policies::certificate::{ConditionCertificate, ResidualCounts};
+use tiltrl_tilt::certificate::{ConditionCertificate, ResidualCounts};
 
 use crate::error::Error;
 use crate::train::certificate::Certificate;

@@ -1,26 +1,25 @@
 //! Trained baselines of a run: the same prior, reward, states and paths per update as its RTB fine-tuning.
 //!
-//! Each lives in `seed-N/baselines/NAME`: `policy.safetensors` (resumed from), `log.csv`, `timing.json`.
+//! Each lives in `seed-N/baselines/NAME`: `policy.safetensors` (resumed from), `training.csv`, `timing.json`.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use sha2::{Digest, Sha256};
-use tiltrl_policies::baselines::{Learner, Method, Tilt};
-use tiltrl_policies::checkpoint::Checkpoint;
-use tiltrl_policies::gaussian::GaussianDiffusion;
-use tiltrl_policies::kernels::adam::AdamConfig;
-use tiltrl_policies::nets::{host, matrix};
-use tiltrl_policies::noise::Noise;
+use tiltrl_policies::agent::baselines::{Learner, Method, Tilt};
+use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_tilt::checkpoint::Checkpoint;
+use tiltrl_tilt::host::{host, matrix};
+use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::optimizer::AdamConfig;
+use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::weights;
 
-use super::material::{Material, gather};
-use super::progress::{bar, cosine_decay};
+use super::training_data::TrainingData;
 use crate::config::Config;
+use crate::console::Console;
 use crate::error::Error;
-use crate::run::{CsvLog, RunDir};
-
-/// Checkpoints, and rows of the log, per training.
-const SEGMENTS: u64 = 20;
+use crate::run::{Lock, RunDir};
+use crate::stage::{Stage, cosine_decay};
 
 /// One baseline of one seed.
 pub struct Baseline<'a> {
@@ -52,16 +51,21 @@ impl Baseline<'_> {
     }
 
     /// Seconds of training so far.
-    pub fn seconds(&self) -> f64 {
-        self.dir().seconds().get("training").copied().unwrap_or(0.0)
+    ///
+    /// # Errors
+    /// When timing.json cannot be read.
+    pub fn seconds(&self) -> Result<f64, Error> {
+        let seconds = self.dir().seconds()?;
+        Ok(seconds.get("training").copied().unwrap_or(0.0))
     }
 
     /// What the training depends on; a checkpoint of anything else is not continued.
     fn identity(&self) -> String {
         let mut hasher = Sha256::new();
-        let tensors = [host(self.tilt.prior.net.parameters.clone())];
-        for value in tensors.iter().flatten() {
-            hasher.update(value.to_le_bytes());
+        for tensor in weights::tensors(self.tilt.prior.weights()) {
+            for value in host(tensor) {
+                hasher.update(value.to_le_bytes());
+            }
         }
         let prior: String = hasher.finalize()[..8]
             .iter()
@@ -83,9 +87,8 @@ impl Baseline<'_> {
     fn resume(&self) -> Result<Learner, Error> {
         let settings = &self.config.finetune;
         let adam = AdamConfig {
-            learning_rate: settings.learning_rate,
-            weight_decay: 0.0,
             max_gradient_norm: settings.max_gradient_norm,
+            ..AdamConfig::plain(settings.learning_rate)
         };
         let start = (self.method, self.wide);
         let mut learner = Learner::new(self.tilt.clone(), start, adam, settings.paths.total());
@@ -113,54 +116,53 @@ impl Baseline<'_> {
     /// When the folder holds a baseline of another prior, reward or training.
     pub fn finished(&self) -> Result<Option<GaussianDiffusion>, Error> {
         let learner = self.resume()?;
-        let done = learner.optimizer.count >= self.config.finetune.updates;
+        let done = learner.count() >= self.config.finetune.updates;
         Ok(done.then_some(learner.model))
     }
 
     /// Trains, or goes on from the checkpoint, and returns the model.
     ///
     /// # Errors
-    /// When a file cannot be written, the checkpoint is of another training, or a gradient is not finite.
-    pub fn train(&self, material: &Material) -> Result<GaussianDiffusion, Error> {
+    /// When another process trains it, a file cannot be read or written, the checkpoint is of another training, or a gradient is
+    /// not finite.
+    pub fn train(&self, data: &TrainingData, console: Console) -> Result<GaussianDiffusion, Error> {
         let dir = self.dir();
-        std::fs::create_dir_all(&dir.path).map_err(Error::io(&dir.path))?;
+        let _lock = Lock::take(&dir.path)?;
         let mut learner = self.resume()?;
-        let updates = self.config.finetune.updates;
-        let segment = (updates / SEGMENTS).max(1);
-        let done = learner.optimizer.count;
-        let mut log = CsvLog::resume(dir.path.join("log.csv"), "update,gradient_norm", done);
-        let progress = bar(self.method.name(), updates, done);
-        let (mut clock, mut norm) = (Instant::now(), 0.0);
-        for update in done..updates {
-            norm += self.step(&mut learner, material, update)? / segment as f64;
-            progress.inc(1);
-            if (update + 1) % segment == 0 || update + 1 == updates {
-                log.push(update + 1, &format!("{norm:.6}"));
-                norm = 0.0;
-                log.save()?;
-                dir.add_seconds("training", clock.elapsed().as_secs_f64())?;
-                let mut checkpoint = Checkpoint::new("baseline", update + 1);
+        let stage = Stage {
+            name: "training",
+            clock: "training",
+            total: self.config.finetune.updates,
+            done: learner.count(),
+            checkpoints: 20,
+            columns: vec!["gradient_norm"],
+            dir: &dir,
+            console,
+        };
+        stage.train(
+            &mut learner,
+            |learner, update| Ok(vec![self.step(learner, data, update)?]),
+            |_, _| Ok(()),
+            |learner, done| {
+                let mut checkpoint = Checkpoint::new("baseline", done);
                 let identity = self.identity().into();
                 checkpoint.settings.insert("identity".into(), identity);
                 learner.put(&mut checkpoint);
-                checkpoint.save(&self.checkpoint())?;
-                clock = Instant::now();
-            }
-        }
-        progress.finish();
+                Ok(checkpoint.save(&self.checkpoint())?)
+            },
+        )?;
         Ok(learner.model)
     }
 
-    fn step(&self, learner: &mut Learner, material: &Material, update: u64) -> Result<f64, Error> {
+    fn step(&self, learner: &mut Learner, data: &TrainingData, update: u64) -> Result<f64, Error> {
         let settings = &self.config.finetune;
         let mut noise = Noise::keyed(self.seed, self.method.name(), update);
-        let rows = noise.indices(settings.states, material.len());
-        let width = material.observation_dim;
-        let observations = gather(&material.observations, width, &rows, learner.paths);
-        let device = self.tilt.prior.net.parameters.device();
-        let condition = matrix(observations, width, &device);
-        learner.optimizer.config.learning_rate =
-            settings.learning_rate * cosine_decay(update, settings.updates);
+        let rows = noise.indices(settings.states, data.len());
+        let device = self.tilt.prior.device();
+        let states = matrix(data.observations(&rows), data.widths()[0], &device);
+        let condition = states.repeated(learner.paths);
+        let share = cosine_decay(update, settings.updates);
+        learner.set_learning_rate(settings.learning_rate * share);
         Ok(learner.update(&condition, &mut noise)?)
     }
 }

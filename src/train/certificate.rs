@@ -2,22 +2,20 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use tiltrl_policies::certificate::{
-    ConditionCertificate, PathScores, ResidualCounts, Thresholds, Verdict, certify,
+use tiltrl_policies::agent::critic::Critic;
+use tiltrl_tilt::certificate::{
+    Certified, ConditionCertificate, ResidualCounts, Thresholds, Verdict, certify_conditions,
 };
-use tiltrl_policies::finetune::path_sums;
-use tiltrl_policies::gaussian::GaussianDiffusion;
-use tiltrl_policies::iql::Iql;
-use tiltrl_policies::nets::{host, matrix};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::sequential::SequentialModel;
+use tiltrl_tilt::host::{host, matrix};
+use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::reward::Reward;
 
 use super::finetune::Posterior;
-use super::material::{Material, gather};
 use super::prior::Prior;
 use super::reward::values;
+use super::training_data::TrainingData;
 use crate::error::Error;
 
 /// Contents of certificate.json: one seed's posterior at states of its data.
@@ -78,56 +76,37 @@ impl Certificate {
 
 /// Returns the certificate of `states` states of the data, from `paths` paths each way.
 pub fn certificate(
-    material: &Material,
+    data: &TrainingData,
     prior: &Prior,
-    critic: &Iql,
+    critic: &dyn Critic,
     posterior: &Posterior,
     seed: u64,
     [states, paths]: [usize; 2],
 ) -> Certificate {
-    let device: Device = prior.model.net.parameters.device();
     let mut noise = Noise::keyed(seed, "certificate", 0);
-    let rows = noise.indices(states, material.len());
-    let steps = prior.model.num_steps();
-    let mut all = Vec::with_capacity(states);
-    let mut residuals = ResidualCounts::default();
+    let rows = noise.indices(states, data.len());
+    let value = |latent: &Tensor<2>, observations: &Tensor<2>| -> Vec<f64> {
+        let observations = host(observations.clone());
+        values(
+            critic,
+            &prior.coordinates,
+            &observations,
+            host(latent.clone()),
+        )
+    };
+    let reward = Reward {
+        value: &value,
+        temperature: posterior.alpha,
+    };
+    let mut all = Certified::default();
     for chunk in rows.chunks(16) {
-        let observations = gather(
-            &material.observations,
-            material.observation_dim,
-            chunk,
-            paths,
-        );
-        let condition = matrix(observations.clone(), material.observation_dim, &device);
-        let mut score = |model: &GaussianDiffusion| {
-            let (path, _) = model.sample_path(&condition, &mut noise);
-            let q = path_sums(posterior.model.step_log_probs(&path, 0..steps));
-            let p = path_sums(prior.model.step_log_probs(&path, 0..steps));
-            let latent = host(model.sample_of(&path));
-            let r: Vec<f64> = values(critic, &prior.coordinates, &observations, latent)
-                .iter()
-                .map(|v| v / posterior.alpha)
-                .collect();
-            [q, p, r]
-        };
-        let (from_q, from_p) = (score(&posterior.model), score(&prior.model));
-        for i in 0..chunk.len() {
-            let part = |s: &'_ [Vec<f64>; 3]| -> [Vec<f64>; 3] {
-                std::array::from_fn(|j| s[j][i * paths..(i + 1) * paths].to_vec())
-            };
-            let (q, p) = (part(&from_q), part(&from_p));
-            let (of_posterior, of_prior) = (scores(&q), scores(&p));
-            all.push(certify(&of_posterior, &of_prior));
-            residuals.add(&of_posterior);
-        }
+        let states = data.observations(chunk);
+        let conditions = matrix(states, data.widths()[0], &prior.model.device());
+        let asked = (&conditions, paths);
+        let models = (&posterior.model, &prior.model);
+        all.append(certify_conditions(
+            models.0, models.1, reward, asked, &mut noise,
+        ));
     }
-    Certificate::new(all, Some(residuals))
-}
-
-fn scores([posterior, prior, reward]: &[Vec<f64>; 3]) -> PathScores<'_> {
-    PathScores {
-        log_posterior: posterior,
-        log_prior: prior,
-        log_reward: reward,
-    }
+    Certificate::new(all.conditions, Some(all.residuals))
 }

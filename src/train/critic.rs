@@ -1,155 +1,100 @@
-//! Training of the IQL critic on the data.
+//! Training of the critic that the config names, after the prior, whose samples some critics look at.
 
-use burn::tensor::Device;
-use tiltrl_policies::checkpoint::Checkpoint;
-use tiltrl_policies::iql::{Iql, IqlReport, Transitions};
-use tiltrl_policies::nets::{Mlp, host, vector};
-use tiltrl_policies::noise::Noise;
+use std::path::Path;
+use std::sync::Arc;
 
-use super::material::{Material, gather};
-use super::progress::{bar, cosine_decay};
+use tiltrl_policies::Compute;
+use tiltrl_policies::agent::critic::{Critic, CriticShape, Lesson};
+use tiltrl_tilt::checkpoint::Checkpoint;
+use tiltrl_tilt::host::{host, matrix};
+use tiltrl_tilt::noise::Noise;
+
+use super::prior::Prior;
+use super::work::Work;
 use crate::config::Config;
 use crate::error::Error;
-use crate::run::{CsvLog, RunDir};
+use crate::stage::Stage;
 
-fn networks(critic: &mut Iql) -> Vec<(String, &mut Mlp)> {
-    let online = critic
-        .q
-        .iter_mut()
-        .enumerate()
-        .map(|(i, n)| (format!("q{i}"), n));
-    let target = critic
-        .target
-        .iter_mut()
-        .enumerate()
-        .map(|(i, n)| (format!("target{i}"), n));
-    online
-        .chain(target)
-        .chain([("v".to_string(), &mut critic.v)])
-        .collect()
+/// Returns an untrained critic of the configured kind.
+fn fresh(
+    config: &Config,
+    [observation_dim, action_dim]: [usize; 2],
+    seed: u64,
+    compute: &Compute,
+) -> Result<Box<dyn Critic>, Error> {
+    let shape = CriticShape {
+        observation_dim,
+        action_dim,
+        seed,
+        compute: compute.clone(),
+    };
+    Ok((config.critic.kind()?.make)(
+        &config.critic.values(),
+        &shape,
+    )?)
 }
 
-fn save(critic: &mut Iql, update: u64, path: &std::path::Path) -> Result<(), Error> {
-    let mut checkpoint = Checkpoint::new("critic", update);
-    for (i, optimizer) in critic.optimizers.iter().enumerate() {
-        checkpoint.put_optimizer(&i.to_string(), optimizer);
-    }
-    for (name, net) in networks(critic) {
-        checkpoint
-            .tensors
-            .insert(name, host(net.parameters.clone()));
-    }
-    Ok(checkpoint.save(path)?)
-}
-
-fn load(critic: &mut Iql, path: &std::path::Path) -> Result<u64, Error> {
-    let checkpoint = Checkpoint::load(path, "critic")?;
-    for (name, net) in networks(critic) {
-        let device = net.parameters.device();
-        net.parameters = vector(
-            checkpoint.tensor(path, &name, net.spec.num_parameters())?,
-            &device,
-        );
-    }
-    for (i, optimizer) in critic.optimizers.iter_mut().enumerate() {
-        checkpoint.get_optimizer(path, &i.to_string(), optimizer)?;
-    }
-    Ok(checkpoint.update)
-}
-
-/// Reads a critic from its checkpoint.
+/// Reads a critic from its checkpoint; none while its training is not finished.
 ///
 /// # Errors
 /// When it cannot be read or does not fit.
 pub fn restore(
     config: &Config,
-    [observation_dim, action_dim]: [usize; 2],
+    widths: [usize; 2],
     seed: u64,
-    path: &std::path::Path,
-    device: &Device,
-) -> Result<Iql, Error> {
-    let settings = config.critic.clone();
-    let mut critic = Iql::new(settings, observation_dim, action_dim, seed, device);
-    load(&mut critic, path)?;
-    Ok(critic)
+    path: &Path,
+    compute: &Compute,
+) -> Result<Option<Arc<dyn Critic>>, Error> {
+    let mut critic = fresh(config, widths, seed, compute)?;
+    let checkpoint = Checkpoint::load(path, "critic")?;
+    critic.load(&checkpoint, path)?;
+    let finished = checkpoint.update >= critic.updates();
+    Ok(finished.then(|| Arc::from(critic)))
 }
 
 /// Trains the critic, or goes on from its checkpoint, and returns it.
 ///
 /// # Errors
-/// When a file cannot be written, a checkpoint does not fit, or a loss is not finite.
-pub fn train(
-    config: &Config,
-    material: &Material,
-    seed: u64,
-    dir: &RunDir,
-    device: &Device,
-) -> Result<Iql, Error> {
-    let path = dir.checkpoint("critic");
-    let mut critic = Iql::new(
-        config.critic.clone(),
-        material.observation_dim,
-        material.action_dim,
-        seed,
-        device,
-    );
-    let total = config.critic.updates;
-    let mut update = if path.exists() {
-        load(&mut critic, &path)?
-    } else {
-        0
+/// When a file cannot be read or written, a checkpoint does not fit, or a loss is not finite.
+pub fn train(work: Work<'_>, prior: &Prior) -> Result<Arc<dyn Critic>, Error> {
+    let path = work.dir.checkpoint("critic");
+    let widths = work.data.widths();
+    let mut critic = fresh(work.config, widths, work.seed, work.compute)?;
+    let mut done = 0;
+    if path.exists() {
+        let checkpoint = Checkpoint::load(&path, "critic")?;
+        critic.load(&checkpoint, &path)?;
+        done = checkpoint.update;
+    }
+    let draw = |observations: &[f32], noise: &mut Noise| -> Vec<f32> {
+        let condition = matrix(observations.to_vec(), widths[0], &prior.model.device());
+        let latent = host(prior.model.sample(&condition, noise));
+        prior.coordinates.actions(latent)
     };
-    if update >= total {
-        return Ok(critic);
-    }
-    let mut log = CsvLog::resume(
-        dir.path.join("critic.csv"),
-        "update,q_loss,v_loss,value",
-        update,
-    );
-    let segment = (total / 20).max(1);
-    let logged = (segment / 5).max(1);
-    let progress = bar("critic", total, update);
-    let mut clock = std::time::Instant::now();
-    while update < total {
-        let rate = config.critic.learning_rate * cosine_decay(update, total);
-        for optimizer in &mut critic.optimizers {
-            optimizer.config.learning_rate = rate;
-        }
-        let report = step(&mut critic, material, seed, update)?;
-        update += 1;
-        progress.inc(1);
-        let ends = update % segment == 0 || update == total;
-        if ends || (update % segment).is_multiple_of(logged) {
-            progress.set_message(format!("Bellman error {:.4}", report.q_loss));
-            log.push(update, &columns(&report));
-        }
-        if ends {
-            log.save()?;
-            save(&mut critic, update, &path)?;
-            dir.add_seconds("critic", clock.elapsed().as_secs_f64())?;
-            clock = std::time::Instant::now();
-        }
-    }
-    progress.finish();
-    Ok(critic)
-}
-
-/// A row of critic.csv after its update.
-fn columns(r: &IqlReport) -> String {
-    format!("{:.6},{:.6},{:.6}", r.q_loss, r.v_loss, r.value)
-}
-
-fn step(critic: &mut Iql, material: &Material, seed: u64, update: u64) -> Result<IqlReport, Error> {
-    let mut noise = Noise::keyed(seed, "critic-update", update);
-    let rows = noise.indices(critic.config.batch_size, material.len());
-    let (width, config) = (material.observation_dim, critic.config.clone());
-    let (rewards, last, discounts) = material.multi_steps(&rows, config.num_steps, config.discount);
-    Ok(critic.update(&Transitions {
-        observations: &gather(&material.observations, width, &rows, 1),
-        actions: &gather(&material.actions, material.action_dim, &rows, 1),
-        rewards: &rewards,
-        next_observations: &gather(&material.next_observations, width, &last, 1),
-        discounts: &discounts,
-    })?)
+    let lesson = Lesson {
+        transitions: &work.data.transitions,
+        prior: &draw,
+        seed: work.seed,
+    };
+    let stage = Stage {
+        name: "critic",
+        clock: "critic",
+        total: critic.updates(),
+        done,
+        checkpoints: 20,
+        columns: critic.figures(),
+        dir: work.dir,
+        console: work.console,
+    };
+    stage.train(
+        &mut critic,
+        |critic, update| Ok(critic.update(&lesson, update)?),
+        |_, _| Ok(()),
+        |critic, done| {
+            let mut checkpoint = Checkpoint::new("critic", done);
+            critic.save(&mut checkpoint);
+            Ok(checkpoint.save(&path)?)
+        },
+    )?;
+    Ok(Arc::from(critic))
 }

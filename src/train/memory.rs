@@ -1,7 +1,7 @@
 //! How many steps of fine-tuning's paths fit a memory limit.
 
-use tiltrl_policies::acting::tape::bytes_per_row;
-use tiltrl_policies::gaussian::GaussianDiffusion;
+use tiltrl_policies::fast::bytes_per_row;
+use tiltrl_policies::nets::perceptron::PerceptronShape;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -21,15 +21,20 @@ pub fn chunk(
     mebibytes: usize,
 ) -> Result<usize, Error> {
     let (settings, prior) = (&config.finetune, &config.prior);
-    let inputs = GaussianDiffusion::net_inputs(action_dim, observation_dim);
     let variances = action_dim * usize::from(settings.learned_variance);
-    let outputs = action_dim + variances + usize::from(settings.guidance);
-    let sizes = [vec![inputs], prior.hidden.clone(), vec![outputs]].concat();
+    let shape = PerceptronShape {
+        dim: action_dim,
+        condition_dim: observation_dim,
+        outputs: action_dim + variances + usize::from(settings.guidance),
+        hidden: prior.hidden.clone(),
+        activation: prior.activation,
+        waves: 0,
+    };
     let options = &settings.options;
     let per_state = settings.paths.total() + options.exploration.paths;
     let replayed = options.replay.groups * options.replay.paths;
     let paths = settings.states * per_state + replayed;
-    let per_step = paths * bytes_per_row(&sizes);
+    let per_step = paths * bytes_per_row(&shape.sizes());
     let limit = mebibytes.saturating_mul(MEBIBYTE);
     if per_step * prior.num_steps <= limit {
         return Ok(0);

@@ -1,13 +1,13 @@
 //! The stages of a run: prior, critic, fine-tuning. Each resumes from its last checkpoint.
 
-pub mod advantage;
-pub mod anatomy;
 pub mod baseline;
 pub mod certificate;
 pub mod critic;
+pub mod final_evaluation;
 pub mod finetune;
-pub mod material;
 pub mod memory;
 pub mod prior;
-pub mod progress;
+pub mod residual_report;
 pub mod reward;
+pub mod training_data;
+pub mod work;

@@ -1,26 +1,26 @@
 //! Training of the diffusion prior by denoising, with averaged weights and fitted step variances.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use burn::tensor::Device;
-use tiltrl_policies::checkpoint::Checkpoint;
-use tiltrl_policies::error::PolicyError;
-use tiltrl_policies::gaussian::{GaussianDiffusion, Kernel};
-use tiltrl_policies::kernels::adam::{Adam, AdamConfig};
-use tiltrl_policies::kernels::host::HostVector;
-use tiltrl_policies::kernels::mlp::MlpSpec;
-use tiltrl_policies::nets::{Mlp, host, matrix, vector};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::normalizer::Normalizer;
-use tiltrl_policies::policy::Coordinates;
-use tiltrl_policies::schedule::Schedule;
+use tiltrl_policies::Compute;
+use tiltrl_policies::agent::coordinates::{Coordinates, Normalizer};
+use tiltrl_policies::fast::HostAdam;
+use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_policies::models::schedule::Schedule;
+use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_tilt::TiltError;
+use tiltrl_tilt::checkpoint::Checkpoint;
+use tiltrl_tilt::host::{host, matrix, vector};
+use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::optimizer::{AdamConfig, Optimizer};
+use tiltrl_tilt::sequential::SequentialModel;
+use tiltrl_tilt::weights;
 
-use super::material::{Material, gather};
-use super::progress::bar;
+use super::training_data::TrainingData;
+use super::work::Work;
 use crate::config::{Config, PriorConfig};
 use crate::error::Error;
-use crate::run::{CsvLog, RunDir};
+use crate::stage::Stage;
 
 /// A trained prior and the coordinates it works in.
 pub struct Prior {
@@ -36,74 +36,57 @@ pub struct Prior {
 /// When the schedule is not memoryless.
 pub fn fresh(
     config: &Config,
-    dims: [usize; 2],
+    [observation_dim, action_dim]: [usize; 2],
     seed: u64,
-    device: &Device,
+    compute: &Compute,
 ) -> Result<GaussianDiffusion, Error> {
-    let [observation_dim, action_dim] = dims;
-    let schedule = Schedule::new(
-        config.prior.schedule,
-        config.prior.num_steps,
-        config.prior.prediction,
-    )?;
-    let inputs = GaussianDiffusion::net_inputs(action_dim, observation_dim);
-    let spec = MlpSpec {
-        sizes: [vec![inputs], config.prior.hidden.clone(), vec![action_dim]].concat(),
-        activation: config.prior.activation,
-        layer_norm: false,
-    };
-    let net = Mlp::new(spec, 0.1, &mut Noise::keyed(seed, "prior-init", 0), device);
-    Ok(GaussianDiffusion {
-        net,
-        schedule: Arc::new(schedule),
+    let shape = PerceptronShape {
         dim: action_dim,
         condition_dim: observation_dim,
-        exact: None,
-        kernel: Kernel::default(),
-    })
+        outputs: action_dim,
+        hidden: config.prior.hidden.clone(),
+        activation: config.prior.activation,
+        waves: 0,
+    };
+    let mut noise = Noise::keyed(seed, "prior-init", 0);
+    let net = Perceptron::new(&shape, 0.1, &mut noise, compute);
+    let schedule = config.prior.schedule()?;
+    Ok(GaussianDiffusion::new(
+        net,
+        schedule,
+        [action_dim, observation_dim],
+    )?)
 }
 
 /// Stores schedule and coordinates beside a model's weights.
 pub fn describe(checkpoint: &mut Checkpoint, model: &GaussianDiffusion, coordinates: &Coordinates) {
-    let json = |value: &dyn erased::Json| value.json();
-    checkpoint
-        .settings
-        .insert("schedule".into(), json(&*model.schedule));
-    checkpoint
-        .settings
-        .insert("observation".into(), json(&coordinates.observation));
-    checkpoint
-        .settings
-        .insert("action".into(), json(&coordinates.action));
-    checkpoint
-        .settings
-        .insert("sizes".into(), json(&model.net.spec.sizes));
-}
-
-mod erased {
-    /// Anything that serialises to JSON.
-    pub trait Json {
-        fn json(&self) -> serde_json::Value;
-    }
-    impl<T: serde::Serialize> Json for T {
-        fn json(&self) -> serde_json::Value {
-            serde_json::to_value(self).expect("plain data")
-        }
+    let sizes = &model.denoiser().net().spec().sizes;
+    for (key, value) in [
+        ("schedule", serde_json::to_value(model.schedule())),
+        (
+            "observation",
+            serde_json::to_value(&coordinates.observation),
+        ),
+        ("action", serde_json::to_value(&coordinates.action)),
+        ("sizes", serde_json::to_value(sizes)),
+    ] {
+        let value = value.expect("plain data");
+        checkpoint.settings.insert(key.into(), value);
     }
 }
 
-/// Restores a model and its coordinates from tensor `name` of a checkpoint.
+/// Restores a model and its coordinates from the weights `prefix` of a checkpoint.
 ///
 /// # Errors
 /// When sizes differ from the config's.
 pub fn restore(
     checkpoint: &Checkpoint,
     path: &Path,
-    name: &str,
-    mut model: GaussianDiffusion,
+    prefix: &str,
+    model: &GaussianDiffusion,
 ) -> Result<Prior, Error> {
     let setting = |key: &str| checkpoint.settings.get(key).cloned().unwrap_or_default();
-    let bad = |what: &str| PolicyError::Checkpoint {
+    let bad = |what: &str| TiltError::Checkpoint {
         path: path.to_path_buf(),
         reason: format!("`{what}` is missing or cannot be read"),
         hint: "delete the file to redo its stage".into(),
@@ -114,12 +97,9 @@ pub fn restore(
         serde_json::from_value(setting("observation")).map_err(|_| bad("observation"))?;
     let action: Normalizer =
         serde_json::from_value(setting("action")).map_err(|_| bad("action"))?;
-    let device = model.net.parameters.device();
-    let values = checkpoint.tensor(path, name, model.net.spec.num_parameters())?;
-    model.net.parameters = vector(values, &device);
-    model.schedule = Arc::new(schedule);
+    let restored = weights::get(checkpoint, path, prefix, model.weights().clone())?;
     Ok(Prior {
-        model,
+        model: model.with_weights(restored).with_schedule(schedule),
         coordinates: Coordinates {
             observation,
             action,
@@ -128,76 +108,68 @@ pub fn restore(
 }
 
 /// What training goes on from.
-struct Training {
+struct State {
     model: GaussianDiffusion,
-    optimizer: Adam,
-    average: Vec<f32>,
+    optimizer: HostAdam,
+    /// Moving average of each parameter.
+    average: Vec<Vec<f32>>,
     update: u64,
 }
 
-impl Training {
+impl State {
     fn resume(model: GaussianDiffusion, config: &Config, path: &Path) -> Result<Self, Error> {
         let adam = AdamConfig {
-            learning_rate: config.prior.learning_rate,
-            weight_decay: 0.0,
             max_gradient_norm: 1.0,
+            ..AdamConfig::plain(config.prior.learning_rate)
         };
-        let count = model.net.spec.num_parameters();
-        let mut training = Self {
-            optimizer: Adam::new(adam, count),
-            average: host(model.net.parameters.clone()),
+        let parameters = weights::tensors(model.weights());
+        let lengths: Vec<usize> = parameters.iter().map(|p| p.dims()[0]).collect();
+        let mut state = Self {
+            optimizer: HostAdam::new(adam),
+            average: parameters.into_iter().map(host).collect(),
             model,
             update: 0,
         };
         if path.exists() {
             let checkpoint = Checkpoint::load(path, "prior")?;
-            let device = training.model.net.parameters.device();
-            let parameters = checkpoint.tensor(path, "parameters", count)?;
-            training.model.net.parameters = vector(parameters, &device);
-            training.average = checkpoint.tensor(path, "average", count)?;
-            checkpoint.get_optimizer(path, "", &mut training.optimizer)?;
-            training.update = checkpoint.update;
+            let read = |prefix: &str| {
+                let shape = state.model.weights().clone();
+                weights::get(&checkpoint, path, prefix, shape)
+            };
+            let (trained, average) = (read("trained")?, read("average")?);
+            state.average = weights::tensors(&average).into_iter().map(host).collect();
+            state.optimizer.get(&checkpoint, path, "", &lengths)?;
+            state.update = checkpoint.update;
+            state.model = state.model.with_weights(trained);
         }
-        Ok(training)
+        Ok(state)
     }
 
-    /// An optimizer step, and the moving average that follows it.
-    fn descend(&mut self, gradient: &[f32], decay: f32) {
-        let parameters = &mut self.model.net.parameters;
-        let average = Some((&mut self.average[..], decay));
-        if parameters.device() != Device::flex() {
-            let device = parameters.device();
-            let mut values = host(parameters.clone());
-            self.optimizer.step_averaged(&mut values, gradient, average);
-            *parameters = vector(values, &device);
-            return;
-        }
-        let mut values = HostVector::take(parameters);
-        self.optimizer
-            .step_averaged(values.values_mut(), gradient, average);
-        *parameters = values.into_tensor();
+    /// The model with averaged weights.
+    fn averaged(&self) -> GaussianDiffusion {
+        let device = self.model.device();
+        let average = self.average.iter().map(|a| vector(a.clone(), &device));
+        let shape = self.model.weights().clone();
+        self.model
+            .with_weights(weights::with_tensors(shape, average.collect()))
     }
 
     /// Writes the checkpoint; with the last update the step variances are fitted to the averaged weights.
     fn save(
         &self,
-        material: &Material,
+        data: &TrainingData,
         (seed, updates): (u64, u64),
         path: &Path,
     ) -> Result<(), Error> {
-        let device = self.model.net.parameters.device();
-        let mut averaged = self.model.clone();
-        averaged.net.parameters = vector(self.average.clone(), &device);
+        let mut averaged = self.averaged();
         if self.update == updates {
-            fit_variance(&mut averaged, material, seed, &device);
+            averaged = fit_variance(&averaged, data, seed);
         }
         let mut checkpoint = Checkpoint::new("prior", self.update);
-        describe(&mut checkpoint, &averaged, &material.coordinates);
-        let parameters = host(self.model.net.parameters.clone());
-        checkpoint.tensors.insert("parameters".into(), parameters);
-        let average = self.average.clone();
-        checkpoint.tensors.insert("average".into(), average);
-        checkpoint.put_optimizer("", &self.optimizer);
+        describe(&mut checkpoint, &averaged, &data.coordinates);
+        weights::put(&mut checkpoint, "trained", self.model.weights());
+        weights::put(&mut checkpoint, "average", averaged.weights());
+        self.optimizer.put(&mut checkpoint, "");
         Ok(checkpoint.save(path)?)
     }
 }
@@ -205,98 +177,75 @@ impl Training {
 /// Trains the prior, or goes on from its checkpoint, and returns it.
 ///
 /// # Errors
-/// When a file cannot be written, a checkpoint does not fit, or a loss is not finite.
-pub fn train(
-    config: &Config,
-    material: &Material,
-    seed: u64,
-    dir: &RunDir,
-    device: &Device,
-) -> Result<Prior, Error> {
-    let path = dir.checkpoint("prior");
+/// When a file cannot be read or written, a checkpoint does not fit, or a loss is not finite.
+pub fn train(work: Work<'_>) -> Result<Prior, Error> {
+    let Work {
+        config, data, seed, ..
+    } = work;
+    let path = work.dir.checkpoint("prior");
     let updates = config.prior.updates;
-    let dims = [material.observation_dim, material.action_dim];
-    let mut training = Training::resume(fresh(config, dims, seed, device)?, config, &path)?;
-    let mut log = CsvLog::resume(dir.path.join("prior.csv"), "update,loss", training.update);
-    let segment = (updates / 20).max(1);
-    let logged = (segment / 5).max(1);
-    let progress = bar("prior", updates, training.update);
-    let mut clock = std::time::Instant::now();
-    let (mut running, mut counted) = (0.0, 0u32);
-    while training.update < updates {
-        running += step(&mut training, material, &config.prior, seed)?;
-        counted += 1;
-        training.update += 1;
-        progress.inc(1);
-        let ends = training.update % segment == 0 || training.update == updates;
-        if ends || (training.update % segment).is_multiple_of(logged) {
-            let mean = running / f64::from(counted);
-            progress.set_message(format!("loss {mean:.4}"));
-            log.push(training.update, &format!("{mean:.6}"));
-            (running, counted) = (0.0, 0);
-        }
-        if ends {
-            log.save()?;
-            training.save(material, (seed, updates), &path)?;
-            dir.add_seconds("prior", clock.elapsed().as_secs_f64())?;
-            clock = std::time::Instant::now();
-        }
-    }
-    progress.finish();
-    restore(
-        &Checkpoint::load(&path, "prior")?,
-        &path,
-        "average",
-        training.model,
-    )
+    let model = fresh(config, data.widths(), seed, work.compute)?;
+    let mut state = State::resume(model, config, &path)?;
+    let stage = Stage {
+        name: "prior",
+        clock: "prior",
+        total: updates,
+        done: state.update,
+        checkpoints: 20,
+        columns: vec!["loss"],
+        dir: work.dir,
+        console: work.console,
+    };
+    stage.train(
+        &mut state,
+        |state, _| {
+            let loss = step(state, data, &config.prior, seed)?;
+            state.update += 1;
+            Ok(vec![loss])
+        },
+        |_, _| Ok(()),
+        |state, _| state.save(data, (seed, updates), &path),
+    )?;
+    let checkpoint = Checkpoint::load(&path, "prior")?;
+    restore(&checkpoint, &path, "average", &state.model)
 }
 
 fn step(
-    training: &mut Training,
-    material: &Material,
+    state: &mut State,
+    data: &TrainingData,
     config: &PriorConfig,
     seed: u64,
 ) -> Result<f64, Error> {
-    let (model, update) = (&mut training.model, training.update);
-    let device = model.net.parameters.device();
+    let (model, update) = (&state.model, state.update);
     let mut noise = Noise::keyed(seed, "prior-update", update);
-    let rows = noise.indices(config.batch_size, material.len());
-    let sample = gather(&material.latents, material.action_dim, &rows, 1);
-    let condition = gather(&material.observations, material.observation_dim, &rows, 1);
-    let tracked = GaussianDiffusion {
-        net: model.net.tracked(),
-        ..model.clone()
-    };
-    let loss = tracked.denoising_loss(
-        &sample,
-        matrix(condition, material.observation_dim, &device),
-        &mut noise,
-    );
+    let rows = noise.indices(config.batch_size, data.len());
+    let condition = matrix(data.observations(&rows), data.widths()[0], &model.device());
+    let tracked = model.tracked();
+    let loss = tracked.denoising_loss(&data.latents(&rows), &condition, &mut noise);
     let value = f64::from(host(loss.clone())[0]);
     if !value.is_finite() {
-        return Err(PolicyError::NonFinite {
+        return Err(TiltError::NonFinite {
             stage: "prior",
             what: "loss",
             update,
         }
         .into());
     }
-    let gradient = tracked.net.parameters.grad(&loss.backward());
-    let gradient = host(gradient.expect("tracked"));
-    // Nothing else may hold the parameters while they are written in place.
-    drop(tracked);
-    training.descend(&gradient, config.ema_decay);
+    let gradient = weights::gradient(tracked.weights(), &loss.backward());
+    let parameters = weights::tensors(model.weights());
+    let average = &mut state.average;
+    let decay = config.ema_decay;
+    let (stepped, _) = state
+        .optimizer
+        .step_averaged(parameters, gradient, average, decay);
+    let shape = model.weights().clone();
+    state.model = model.with_weights(weights::with_tensors(shape, stepped));
     Ok(value)
 }
 
-fn fit_variance(model: &mut GaussianDiffusion, material: &Material, seed: u64, device: &Device) {
+fn fit_variance(model: &GaussianDiffusion, data: &TrainingData, seed: u64) -> GaussianDiffusion {
     let mut noise = Noise::keyed(seed, "prior-variance", 0);
-    let rows = noise.indices(4096, material.len());
-    let sample = gather(&material.latents, material.action_dim, &rows, 1);
-    let condition = gather(&material.observations, material.observation_dim, &rows, 1);
-    model.fit_variance(
-        &sample,
-        &matrix(condition, material.observation_dim, device),
-        &mut noise,
-    );
+    let rows = noise.indices(4096, data.len());
+    let condition = matrix(data.observations(&rows), data.widths()[0], &model.device());
+    model.with_fitted_variance(&data.latents(&rows), &condition, &mut noise)
 }

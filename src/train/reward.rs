@@ -4,36 +4,36 @@
 
 use std::sync::Arc;
 
-use tiltrl_policies::baselines::Tilt;
-use tiltrl_policies::gaussian::GaussianDiffusion;
-use tiltrl_policies::guidance::critic_gradient;
-use tiltrl_policies::iql::Iql;
-use tiltrl_policies::policy::Coordinates;
+use tiltrl_policies::agent::baselines::Tilt;
+use tiltrl_policies::agent::coordinates::Coordinates;
+use tiltrl_policies::agent::critic::Critic;
+use tiltrl_policies::agent::guidance::critic_gradient;
+use tiltrl_policies::models::gaussian::GaussianDiffusion;
 
 /// Returns log r times α of latent samples [rows · action_dim] at normalised observations [rows · observation_dim].
 pub fn values(
-    critic: &Iql,
+    critic: &dyn Critic,
     coordinates: &Coordinates,
     observations: &[f32],
     latent: Vec<f32>,
 ) -> Vec<f64> {
-    critic.advantage_of(observations, &coordinates.actions(latent))
+    critic.values(observations, &coordinates.actions(latent))
 }
 
 /// Returns a run's prior with its reward at temperature α: what the baselines tilt.
 pub fn tilt(
     prior: &GaussianDiffusion,
     coordinates: &Coordinates,
-    critic: &Arc<Iql>,
+    critic: &Arc<dyn Critic>,
     alpha: f64,
 ) -> Tilt {
     let gradient = critic_gradient(critic, coordinates, alpha);
-    let dim = prior.dim;
+    let dim = prior.dim();
     let (critic, coordinates) = (critic.clone(), coordinates.clone());
     Tilt {
         prior: prior.clone(),
         log_reward: Arc::new(move |samples: &[f32], observations: &[f32]| {
-            let found = values(&critic, &coordinates, observations, samples.to_vec());
+            let found = values(&*critic, &coordinates, observations, samples.to_vec());
             found.iter().map(|v| v / alpha).collect()
         }),
         gradient: Arc::new(move |samples: &[f32], observations: &[f32]| {
@@ -44,21 +44,24 @@ pub fn tilt(
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Tensor};
-    use tiltrl_policies::normalizer::Normalizer;
+    use tiltrl_policies::Compute;
+    use tiltrl_policies::agent::coordinates::Normalizer;
+    use tiltrl_policies::agent::critic::CriticShape;
+    use tiltrl_policies::agent::iql::{Iql, IqlConfig};
 
     use super::*;
-    use crate::config::preset;
 
     /// With Q ≡ const the reward is the same for u = 0 and for a saturated u: the posterior is then the prior.
     #[test]
     fn silent_failure_06_a_constant_critic_gives_a_constant_reward() {
-        let config = preset("quickstart").expect("known").critic;
-        let mut critic = Iql::new(config, 3, 2, 1, &Device::flex());
-        for net in critic.target.iter_mut().chain([&mut critic.v]) {
-            let count = net.parameters.dims()[0];
-            net.parameters = Tensor::zeros([count], &Device::flex());
-        }
+        let shape = CriticShape {
+            observation_dim: 3,
+            action_dim: 2,
+            seed: 1,
+            compute: Compute::cpu(),
+        };
+        let mut critic = Iql::new(IqlConfig::default(), &shape);
+        critic.fill(0.0);
         let unit = |width: usize| Normalizer {
             mean: vec![0.0; width],
             std: vec![1.0; width],

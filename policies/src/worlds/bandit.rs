@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Device;
-
 use super::grid::Marginal;
 use super::mixture::{GaussianMixture, GaussianReward};
 use super::model::exact_model;
 use super::problem::{Problem, Settings, nearest};
-use crate::gaussian::ExactDenoiser;
-use crate::schedule::Schedule;
+use crate::models::gaussian::HostField;
+use crate::models::schedule::Schedule;
 
 /// Q(s, u) = height(s) − ½ curvature (u − best(s))², μ(u|s) = Σ w_k N(centre_k + slope_k s, std²), s in [-1, 1].
 #[derive(Clone, Debug)]
@@ -80,7 +78,7 @@ pub fn bandit(
         samplers.push(posterior.sampler());
     }
     let (of_denoiser, levels) = (world.clone(), schedule.alpha_bar.clone());
-    let exact: Arc<ExactDenoiser> = Arc::new(move |x: &[f32], steps: &[usize], s: &[f32]| {
+    let exact: Arc<HostField> = Arc::new(move |x: &[f32], steps: &[usize], s: &[f32]| {
         let rows = x.iter().zip(steps).zip(s);
         rows.map(|((&x, &k), &s)| {
             let level = levels[levels.len() - 1 - k];
@@ -92,14 +90,7 @@ pub fn bandit(
     let (of_reward, of_slope) = (world.clone(), world.clone());
     Problem {
         name: name.into(),
-        prior: exact_model(
-            [1, 1],
-            schedule,
-            exact,
-            &settings.hidden,
-            settings.kernel,
-            (settings.seed, &Device::flex()),
-        ),
+        prior: exact_model([1, 1], schedule, exact, &settings),
         width: 1,
         draw: Arc::new(|rows, noise| {
             (0..rows)

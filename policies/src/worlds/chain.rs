@@ -2,18 +2,24 @@
 
 use std::ops::Range;
 
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use tiltrl_tilt::host::{host, matrix, vector};
+use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::sequential::{ConditionFeatures, Explore, SequentialModel, StateFeatures};
 
-use crate::nets::{host, vector};
-use crate::noise::Noise;
-use crate::sequential::SequentialModel;
-use crate::strings::{Strings, draw_token, softmax};
+use crate::models::strings::{Strings, pick, softmax};
+
+/// Logits [steps, states, states], flat.
+#[derive(Module, Debug)]
+pub struct ChainLogits {
+    values: Param<Tensor<1>>,
+}
 
 /// Starts in state 0; step k goes from i to j with probability softmax(logits[k, i, ·])_j. A sample is the last state.
 #[derive(Clone)]
 pub struct CategoricalChain {
-    /// Logits [steps, states, states], flat.
-    pub logits: Tensor<1>,
+    logits: ChainLogits,
     /// Number of states.
     pub states: usize,
     /// Number of steps.
@@ -34,17 +40,24 @@ impl CategoricalChain {
         let values = Noise::keyed(seed, "chain", 0).normals(count, 1);
         let logits = values.iter().map(|v| v * scale).collect();
         Self {
-            logits: vector(logits, &Device::flex()),
+            logits: ChainLogits {
+                values: Param::from_tensor(vector(logits, &Device::flex())),
+            },
             states,
             steps,
         }
+    }
+
+    /// Returns the logits [steps, states, states], flat.
+    pub fn logits(&self) -> Tensor<1> {
+        self.logits.values.val()
     }
 
     /// Returns every path.
     pub fn all_paths(&self) -> ChainPath {
         let tails = Strings::all(self.states, self.steps);
         let rows = tails.tokens.chunks_exact(self.steps);
-        let tokens = rows.flat_map(|tail| [&[0u8], tail].concat()).collect();
+        let tokens = rows.flat_map(|tail| [&[0u32], tail].concat()).collect();
         ChainPath {
             visited: Strings {
                 tokens,
@@ -55,7 +68,7 @@ impl CategoricalChain {
 
     /// Returns the exact probability of every sample, in f64, by the forward recursion.
     pub fn enumerate(&self) -> Vec<f64> {
-        let logits = host(self.logits.clone());
+        let logits = host(self.logits());
         let n = self.states;
         let mut mass = vec![0.0; n];
         mass[0] = 1.0;
@@ -75,15 +88,16 @@ impl CategoricalChain {
 }
 
 impl SequentialModel for CategoricalChain {
+    type Weights = ChainLogits;
     type Condition = Tensor<2>;
     type Sample = Strings;
     type Path = ChainPath;
 
-    fn parameters(&self) -> Tensor<1> {
-        self.logits.clone()
+    fn weights(&self) -> &ChainLogits {
+        &self.logits
     }
 
-    fn with_parameters(&self, logits: Tensor<1>) -> Self {
+    fn with_weights(&self, logits: ChainLogits) -> Self {
         Self {
             logits,
             ..self.clone()
@@ -100,34 +114,12 @@ impl SequentialModel for CategoricalChain {
         (path, scores)
     }
 
-    fn explore(&self, condition: &Tensor<2>, scale: f64, noise: &mut Noise) -> ChainPath {
-        let (rows, n) = (condition.dims()[0], self.states);
-        let logits = host(self.logits.clone());
-        let uniforms = noise.uniform_rows(rows, self.steps);
-        let mut tokens = Vec::with_capacity(rows * (self.steps + 1));
-        for draws in uniforms.chunks_exact(self.steps) {
-            let mut state = 0u8;
-            tokens.push(state);
-            for (k, &uniform) in draws.iter().enumerate() {
-                let at = (k * n + usize::from(state)) * n;
-                state = draw_token(&logits[at..at + n], scale, uniform);
-                tokens.push(state);
-            }
-        }
-        ChainPath {
-            visited: Strings {
-                tokens,
-                length: self.steps + 1,
-            },
-        }
-    }
-
     /// States between the first and the last are uniform.
     fn path_to(&self, _: &Tensor<2>, sample: &Strings, noise: &mut Noise) -> ChainPath {
         let uniforms = noise.uniform_rows(sample.tokens.len(), self.steps);
         let rows = sample.tokens.iter().zip(uniforms.chunks_exact(self.steps));
-        let row = |(&last, draws): (&u8, &[f64])| {
-            let between = draws[1..].iter().map(|u| (u * self.states as f64) as u8);
+        let row = |(&last, draws): (&u32, &[f64])| {
+            let between = draws[1..].iter().map(|u| (u * self.states as f64) as u32);
             [vec![0], between.collect(), vec![last]].concat()
         };
         ChainPath {
@@ -148,28 +140,60 @@ impl SequentialModel for CategoricalChain {
 
     fn step_log_probs(&self, path: &ChainPath, steps: Range<usize>) -> Tensor<2> {
         let n = self.states;
-        let table = self.logits.clone().reshape([self.steps * n, n]);
+        let table = self.logits().reshape([self.steps * n, n]);
         let flat = activation::log_softmax(table, 1).reshape([self.steps * n * n]);
         let rows = path.visited.tokens.chunks_exact(self.steps + 1);
         let paths = rows.len();
         let picked: Vec<i64> = rows
             .flat_map(|row| {
-                let cell = |k: usize| (k * n + usize::from(row[k])) * n + usize::from(row[k + 1]);
+                let cell = |k: usize| (k * n + row[k] as usize) * n + row[k + 1] as usize;
                 steps.clone().map(move |k| cell(k) as i64)
             })
             .collect();
         let count = picked.len();
-        let device = self.logits.device().inner();
+        let device = self.logits().device().inner();
         let picked = Tensor::<1, Int>::from_data(TensorData::new(picked, [count]), &device);
         flat.select(0, picked).reshape([paths, steps.len()])
     }
+}
 
-    fn feature_widths(&self) -> [usize; 2] {
-        [1, self.steps * self.states]
+impl Explore for CategoricalChain {
+    fn explore(&self, condition: &Tensor<2>, scale: f64, noise: &mut Noise) -> ChainPath {
+        let (rows, n) = (condition.dims()[0], self.states);
+        let logits = host(self.logits());
+        let uniforms = noise.uniform_rows(rows, self.steps);
+        let mut tokens = Vec::with_capacity(rows * (self.steps + 1));
+        for draws in uniforms.chunks_exact(self.steps) {
+            let mut state = 0u32;
+            tokens.push(state);
+            for (k, &uniform) in draws.iter().enumerate() {
+                let at = (k * n + state as usize) * n;
+                state = pick(&softmax(&logits[at..at + n], scale), uniform) as u32;
+                tokens.push(state);
+            }
+        }
+        ChainPath {
+            visited: Strings {
+                tokens,
+                length: self.steps + 1,
+            },
+        }
+    }
+}
+
+impl ConditionFeatures for CategoricalChain {
+    fn condition_width(&self) -> usize {
+        1
     }
 
     fn condition_features(&self, condition: &Tensor<2>) -> Tensor<2> {
-        Tensor::zeros([condition.dims()[0], 1], &self.logits.device().inner())
+        Tensor::zeros([condition.dims()[0], 1], &self.logits().device().inner())
+    }
+}
+
+impl StateFeatures for CategoricalChain {
+    fn state_width(&self) -> usize {
+        self.steps * self.states
     }
 
     fn state_features(&self, path: &ChainPath, step: usize) -> Tensor<2> {
@@ -177,8 +201,8 @@ impl SequentialModel for CategoricalChain {
         let rows = path.visited.tokens.chunks_exact(self.steps + 1);
         let mut hot = vec![0.0; rows.len() * width];
         for (i, row) in rows.enumerate() {
-            hot[i * width + step * self.states + usize::from(row[step])] = 1.0;
+            hot[i * width + step * self.states + row[step] as usize] = 1.0;
         }
-        crate::nets::matrix(hot, width, &self.logits.device().inner())
+        matrix(hot, width, &self.logits().device().inner())
     }
 }

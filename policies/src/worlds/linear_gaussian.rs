@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Device;
-
-use crate::gaussian::{ExactDenoiser, GaussianDiffusion, Kernel};
-use crate::schedule::{Prediction, Schedule};
+use super::problem::Settings;
+use crate::compute::Compute;
+use crate::models::gaussian::{GaussianDiffusion, HostField, StepShape, Units};
+use crate::models::schedule::{Prediction, Schedule};
 
 /// F1: data N(m, s²) in each of `dim` dimensions with the exact denoiser, reward exp(b x − c x²/2) on the first.
 #[derive(Clone, Copy, Debug)]
@@ -29,23 +29,51 @@ impl LinearGaussian {
         mut schedule: Schedule,
         hidden: usize,
         seed: u64,
-        device: &Device,
+        compute: &Compute,
     ) -> GaussianDiffusion {
         schedule.prediction = Prediction::Epsilon;
+        self.model(schedule, hidden, StepShape::default(), seed, compute)
+    }
+
+    /// Returns the same prior whose posterior may shrink its variances, shifts in units of σ.
+    pub fn learned_variance_prior(
+        &self,
+        mut schedule: Schedule,
+        hidden: usize,
+        seed: u64,
+        compute: &Compute,
+    ) -> GaussianDiffusion {
+        schedule.prediction = Prediction::Epsilon;
+        let step = StepShape {
+            units: Units::Sigma,
+            learned_variance: true,
+            ..StepShape::default()
+        };
+        self.model(schedule, hidden, step, seed, compute)
+    }
+
+    fn model(
+        &self,
+        schedule: Schedule,
+        hidden: usize,
+        step: StepShape,
+        seed: u64,
+        compute: &Compute,
+    ) -> GaussianDiffusion {
+        let settings = Settings {
+            hidden: vec![hidden],
+            step,
+            waves: 0,
+            seed,
+            compute: compute.clone(),
+            schedule: schedule.clone(),
+        };
         let exact = self.denoiser(&schedule);
-        let dim = self.dim;
-        super::exact_model(
-            [dim, 0],
-            schedule,
-            exact,
-            &[hidden],
-            Kernel::default(),
-            (seed, device),
-        )
+        super::exact_model([self.dim, 0], schedule, exact, &settings)
     }
 
     /// Returns the exact denoiser of rows.
-    pub fn denoiser(&self, schedule: &Schedule) -> Arc<ExactDenoiser> {
+    pub fn denoiser(&self, schedule: &Schedule) -> Arc<HostField> {
         let (mean, variance, dim) = (self.mean, self.std * self.std, self.dim);
         let levels = schedule.alpha_bar.clone();
         Arc::new(move |x: &[f32], steps: &[usize], _: &[f32]| {

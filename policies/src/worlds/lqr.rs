@@ -6,14 +6,12 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Device;
-
 use super::LinearGaussian;
 use super::linear_gaussian::epsilon_of_gaussian;
 use super::model::exact_model;
 use super::problem::{Problem, Settings};
-use crate::gaussian::ExactDenoiser;
-use crate::schedule::Schedule;
+use crate::models::gaussian::HostField;
+use crate::models::schedule::Schedule;
 
 /// Two states, one action.
 #[derive(Clone, Debug)]
@@ -186,7 +184,7 @@ impl Lqr {
         let (policy, value) = (self.posterior(behaviour, alpha), self.value(behaviour));
         let (world, levels) = (self.clone(), schedule.alpha_bar.clone());
         let of_row = |s: &[f32]| [f64::from(s[0]), f64::from(s[1])];
-        let exact: Arc<ExactDenoiser> = Arc::new(move |x: &[f32], steps: &[usize], s: &[f32]| {
+        let exact: Arc<HostField> = Arc::new(move |x: &[f32], steps: &[usize], s: &[f32]| {
             let rows = x.iter().zip(steps).zip(s.chunks_exact(2));
             rows.map(|((&x, &k), s)| {
                 let level = levels[levels.len() - 1 - k];
@@ -202,14 +200,7 @@ impl Lqr {
             .collect();
         Problem {
             name: name.into(),
-            prior: exact_model(
-                [1, 2],
-                schedule,
-                exact,
-                &settings.hidden,
-                settings.kernel,
-                (settings.seed, &Device::flex()),
-            ),
+            prior: exact_model([1, 2], schedule, exact, &settings),
             width: 2,
             draw: Arc::new(|rows, noise| noise.normals(rows, 2)),
             conditions: states.iter().flatten().map(|&v| v as f32).collect(),
@@ -249,8 +240,8 @@ impl Lqr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::noise::Noise;
-    use crate::schedule::{Prediction, ScheduleKind};
+    use crate::models::schedule::{Prediction, ScheduleKind};
+    use tiltrl_tilt::noise::Noise;
 
     fn world() -> Lqr {
         Lqr {

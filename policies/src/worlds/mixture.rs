@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Device;
-
 use super::grid::Marginal;
 use super::model::exact_model;
 use super::problem::{Problem, Settings, nearest};
-use crate::gaussian::ExactDenoiser;
-use crate::noise::Noise;
-use crate::rtb::log_mean_exp;
-use crate::schedule::Schedule;
+use crate::models::gaussian::HostField;
+use crate::models::schedule::Schedule;
+use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::rtb::log_mean_exp;
 
 /// Σ w_k N(μ_k, s² I).
 #[derive(Clone, Debug, PartialEq)]
@@ -162,7 +160,7 @@ impl GaussianMixture {
     }
 
     /// Returns the exact denoiser of rows.
-    pub fn denoiser(&self, schedule: &Schedule) -> Arc<ExactDenoiser> {
+    pub fn denoiser(&self, schedule: &Schedule) -> Arc<HostField> {
         let (mixture, levels) = (self.clone(), schedule.alpha_bar.clone());
         let dim = mixture.means[0].len();
         Arc::new(move |x: &[f32], steps: &[usize], _: &[f32]| {
@@ -210,9 +208,7 @@ pub fn line(
         [1, 0],
         schedule.clone(),
         mixture.denoiser(&schedule),
-        &settings.hidden,
-        settings.kernel,
-        (settings.seed, &Device::flex()),
+        &settings,
     );
     let (r, g) = (reward.clone(), reward.clone());
     Problem {
@@ -269,7 +265,7 @@ pub fn square(
         masses[nearest(target.means.iter().map(Vec::as_slice), &x)] += share;
     }
     let line = axis.denoiser(&schedule);
-    let exact: Arc<ExactDenoiser> = Arc::new(move |x: &[f32], steps: &[usize], c: &[f32]| {
+    let exact: Arc<HostField> = Arc::new(move |x: &[f32], steps: &[usize], c: &[f32]| {
         let twice: Vec<usize> = steps.iter().flat_map(|&k| [k, k]).collect();
         line(x, &twice, c)
     });
@@ -283,14 +279,7 @@ pub fn square(
     };
     Problem {
         name: name.into(),
-        prior: exact_model(
-            [2, 0],
-            schedule,
-            exact,
-            &settings.hidden,
-            settings.kernel,
-            (settings.seed, &Device::flex()),
-        ),
+        prior: exact_model([2, 0], schedule, exact, &settings),
         width: 1,
         draw: Arc::new(|rows, _| vec![0.0; rows]),
         conditions: vec![0.0],

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Device;
+use tiltrl_tilt::noise::Noise;
 
-use crate::gaussian::{ExactDenoiser, GaussianDiffusion, Kernel};
-use crate::kernels::math::Activation;
-use crate::kernels::mlp::MlpSpec;
-use crate::nets::Mlp;
-use crate::noise::Noise;
-use crate::schedule::Schedule;
+use super::problem::Settings;
+use crate::fast::Activation;
+use crate::models::gaussian::{GaussianDiffusion, HostField};
+use crate::models::schedule::Schedule;
+use crate::nets::perceptron::{Perceptron, PerceptronShape};
 
 /// Returns the model of an exact denoiser beside a perceptron that starts at zero.
 ///
@@ -17,24 +16,20 @@ use crate::schedule::Schedule;
 pub fn exact_model(
     [dim, condition_dim]: [usize; 2],
     schedule: Schedule,
-    exact: Arc<ExactDenoiser>,
-    hidden: &[usize],
-    kernel: Kernel,
-    (seed, device): (u64, &Device),
+    exact: Arc<HostField>,
+    settings: &Settings,
 ) -> GaussianDiffusion {
-    let inputs = GaussianDiffusion::net_inputs(dim, condition_dim) + kernel.extra_inputs(dim);
-    let spec = MlpSpec {
-        sizes: [vec![inputs], hidden.to_vec(), vec![kernel.outputs(dim)]].concat(),
-        activation: Activation::Silu,
-        layer_norm: false,
-    };
-    let net = Mlp::new(spec, 0.0, &mut Noise::keyed(seed, "world", 0), device);
-    GaussianDiffusion {
-        net,
-        schedule: Arc::new(schedule),
+    let shape = PerceptronShape {
         dim,
         condition_dim,
-        exact: Some(exact),
-        kernel,
-    }
+        outputs: settings.step.outputs(dim),
+        hidden: settings.hidden.clone(),
+        activation: Activation::Silu,
+        waves: settings.waves,
+    };
+    let mut noise = Noise::keyed(settings.seed, "world", 0);
+    let net = Perceptron::new(&shape, 0.0, &mut noise, &settings.compute);
+    GaussianDiffusion::with_parts(net, schedule, [dim, condition_dim], settings.step.clone())
+        .expect("the network has the outputs of its step")
+        .with_exact(exact)
 }

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
-use crate::gaussian::{GaussianDiffusion, Kernel};
-use crate::nets::{host, matrix};
-use crate::noise::Noise;
-use crate::schedule::{Prediction, Schedule, ScheduleKind};
+use crate::agent::baselines::{LogReward, RewardGradient};
+use crate::compute::Compute;
+use crate::models::gaussian::{GaussianDiffusion, StepShape, Units};
+use crate::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_tilt::host::{host, matrix};
+use tiltrl_tilt::noise::Noise;
 
-/// log r of samples [rows, dim] under conditions [rows, width].
-pub type LogReward = dyn Fn(&[f32], &[f32]) -> Vec<f64> + Send + Sync;
-/// ∇ log r of samples [rows, dim] under conditions [rows, width], [rows, dim].
-pub type RewardGradient = dyn Fn(&[f32], &[f32]) -> Vec<f32> + Send + Sync;
 /// Exact posterior samples: (evaluation condition, count, noise) → [count, dim].
 pub type ExactSamples = dyn Fn(usize, usize, &mut Noise) -> Vec<f64> + Send + Sync;
 /// Draws conditions of training, [rows, width].
@@ -51,9 +49,13 @@ pub struct Settings {
     /// Hidden layers of the perceptron.
     pub hidden: Vec<usize>,
     /// How it enters a step.
-    pub kernel: Kernel,
+    pub step: StepShape,
+    /// Octaves of the state that it sees.
+    pub waves: usize,
     /// Seed of its weights.
     pub seed: u64,
+    /// Where it computes.
+    pub compute: Compute,
 }
 
 impl Settings {
@@ -66,12 +68,14 @@ impl Settings {
             schedule: Schedule::new(ScheduleKind::Cosine, num_steps, Prediction::Epsilon)
                 .expect("a cosine schedule is memoryless"),
             hidden: hidden.to_vec(),
-            kernel: Kernel {
-                units: crate::gaussian::Units::Sigma,
+            step: StepShape {
+                units: Units::Sigma,
                 learned_variance: true,
-                ..Kernel::default()
+                ..StepShape::default()
             },
+            waves: 0,
             seed: 1,
+            compute: Compute::cpu(),
         }
     }
 }
@@ -85,7 +89,7 @@ impl Problem {
     /// Returns evaluation condition `index`, repeated for `paths` paths.
     pub fn condition(&self, index: usize, paths: usize) -> Tensor<2> {
         let row = &self.conditions[index * self.width..(index + 1) * self.width];
-        matrix(row.repeat(paths), self.width, &Device::flex())
+        matrix(row.repeat(paths), self.width, &self.prior.device())
     }
 
     /// Returns the log-reward of samples under conditions, one row per path each.
@@ -100,7 +104,7 @@ impl Problem {
         if modes.is_empty() {
             return counts;
         }
-        let rows = samples.chunks_exact(self.prior.dim);
+        let rows = samples.chunks_exact(self.prior.dim());
         let share = 1.0 / rows.len() as f64;
         for x in rows {
             counts[nearest(modes.iter().map(|(centre, _)| centre.as_slice()), x)] += share;
@@ -132,4 +136,15 @@ pub fn nearest<'a>(centres: impl Iterator<Item = &'a [f64]>, x: &[f64]) -> usize
             },
         )
         .0
+}
+
+impl Problem {
+    /// Returns the world's prior and reward alone, without the answer.
+    pub fn tilt(&self) -> crate::agent::baselines::Tilt {
+        crate::agent::baselines::Tilt {
+            prior: self.prior.clone(),
+            log_reward: self.log_reward.clone(),
+            gradient: self.gradient.clone(),
+        }
+    }
 }

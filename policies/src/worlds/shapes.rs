@@ -6,13 +6,11 @@
 use std::f64::consts::PI;
 use std::sync::Arc;
 
-use burn::tensor::Device;
-
 use super::LinearGaussian;
 use super::mixture::GaussianMixture;
 use super::model::exact_model;
 use super::problem::{Problem, Settings};
-use crate::gaussian::ExactDenoiser;
+use crate::models::gaussian::HostField;
 
 /// Returns two interleaved half circles of radius `radius`, each of `count` Gaussians.
 pub fn moons(radius: f64, std: f64, count: usize) -> GaussianMixture {
@@ -78,17 +76,10 @@ pub fn shape(
         let t = of_slope.score(&x);
         std::array::from_fn(|i| (t[i] + (x[i] - mean) / variance) as f32)
     };
-    let exact: Arc<ExactDenoiser> = world.denoiser(&schedule);
+    let exact: Arc<HostField> = world.denoiser(&schedule);
     Problem {
         name: name.into(),
-        prior: exact_model(
-            [2, 0],
-            schedule,
-            exact,
-            &settings.hidden,
-            settings.kernel,
-            (settings.seed, &Device::flex()),
-        ),
+        prior: exact_model([2, 0], schedule, exact, &settings),
         width: 1,
         draw: Arc::new(|rows, _| vec![0.0; rows]),
         conditions: vec![0.0],

@@ -6,17 +6,17 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
-use tiltrl_policies::baselines::{
-    Method, best_of, guided, resample, systematic, train, twisted_smc,
+use tiltrl_policies::agent::baselines::{
+    Method, best_of, guided, resample, systematic, twisted_smc,
 };
-use tiltrl_policies::gaussian::GaussianDiffusion;
-use tiltrl_policies::nets::host;
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::solve::{Recipe, distances, solve};
+use tiltrl_policies::models::gaussian::GaussianDiffusion;
 use tiltrl_policies::worlds::Problem;
+use tiltrl_policies::worlds::solve::{Recipe, distances, solve, train_baseline};
+use tiltrl_tilt::host::host;
+use tiltrl_tilt::noise::Noise;
 
 use super::suite;
-use crate::commands::inspect::{print, write_json};
+use crate::commands::output::{print, refuse_existing, write_json};
 use crate::error::Error;
 
 /// Samples per method.
@@ -39,6 +39,9 @@ struct Row {
 /// # Errors
 /// When a training is not finite or the JSON cannot be written.
 pub fn compare(json: Option<&Path>) -> Result<(), Error> {
+    if let Some(path) = json {
+        refuse_existing(path, "--json")?;
+    }
     print(&format!(
         "{:<22} {:<24} {:>8} {:>8} {:>7} {:>9} {:>11}",
         "world", "method", "energy", "floor", "modes", "training", "ms/sample"
@@ -65,9 +68,11 @@ fn world(name: &str, problem: &Problem, recipe: &Recipe, rows: &mut Vec<Row>) ->
         rows.push(measured(name, method, problem, training, &draw));
         Ok::<(), Error>(())
     };
-    trained("RTB", &|| Ok(solve(problem, recipe)?.posterior))?;
+    trained("RTB", &|| Ok(solve(problem, recipe)?.into_posterior()))?;
     for method in Method::ALL {
-        trained(method.name(), &|| Ok(train(problem, recipe, method)?))?;
+        trained(method.name(), &|| {
+            Ok(train_baseline(problem, recipe, method)?)
+        })?;
     }
     let tilt = problem.tilt();
     type Draw<'a> = &'a dyn Fn(&mut Noise) -> Vec<f64>;
@@ -85,7 +90,7 @@ fn world(name: &str, problem: &Problem, recipe: &Recipe, rows: &mut Vec<Row>) ->
         ("twisted SMC", &|n| {
             let found = twisted_smc(&tilt, &problem.condition(0, COUNT), COUNT, n);
             let rows = systematic(&found.log_weights, COUNT, n.uniform());
-            picked(&found.samples, problem.prior.dim, &rows)
+            picked(&found.samples, problem.prior.dim(), &rows)
         }),
         ("guidance", &|n| {
             wide(&guided(&tilt, &problem.condition(0, COUNT), 1.0, n))
@@ -117,7 +122,7 @@ fn chosen(
     let sample = problem.prior.sample(&condition, noise);
     let rewards = problem.log_reward_of(&sample, &condition);
     let rows = choose(&rewards, noise);
-    picked(&host(sample), problem.prior.dim, &rows)
+    picked(&host(sample), problem.prior.dim(), &rows)
 }
 
 fn sampled(model: &GaussianDiffusion, problem: &Problem, noise: &mut Noise) -> Vec<f64> {

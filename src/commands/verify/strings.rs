@@ -3,15 +3,21 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
-use tiltrl_policies::autoregressive::Autoregressive;
-use tiltrl_policies::finetune::{Finetuner, Mixture, path_sums};
-use tiltrl_policies::kernels::adam::AdamConfig;
-use tiltrl_policies::masked::MaskedDiffusion;
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::rtb::{Shaping, effective_share, log_mean_exp, log_weights};
-use tiltrl_policies::sequential::SequentialModel;
-use tiltrl_policies::solve::{Measured, decay};
-use tiltrl_policies::strings::{Strings, enumerated_posterior, total_variation};
+use tiltrl_policies::Compute;
+use tiltrl_policies::agent::iql::cosine_decay;
+use tiltrl_policies::fast::HostAdam;
+use tiltrl_policies::models::autoregressive::Autoregressive;
+use tiltrl_policies::models::masked::MaskedDiffusion;
+use tiltrl_policies::models::strings::{Strings, enumerated_posterior, total_variation};
+use tiltrl_policies::nets::string_perceptron::{CausalPerceptron, MaskedPerceptron, StringShape};
+use tiltrl_policies::worlds::solve::Measured;
+use tiltrl_tilt::finetune::{Batch, Finetuner, Mixture};
+use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::optimizer::AdamConfig;
+use tiltrl_tilt::reward::Reward;
+use tiltrl_tilt::rtb::{effective_share, log_mean_exp};
+use tiltrl_tilt::score::{Known, score};
+use tiltrl_tilt::sequential::SequentialModel;
 
 use super::{Requirement, Row};
 use crate::error::Error;
@@ -27,71 +33,102 @@ fn log_reward(strings: &Strings) -> Vec<f64> {
     .collect()
 }
 
-fn none(paths: usize) -> Tensor<2> {
-    Tensor::zeros([paths, 1], &Device::flex())
+fn none(paths: usize, device: &Device) -> Tensor<2> {
+    Tensor::zeros([paths, 1], device)
+}
+
+fn shape(vocabulary: usize, hidden: &[usize]) -> StringShape {
+    StringShape {
+        vocabulary,
+        length: 4,
+        condition_dim: 0,
+        hidden: hidden.to_vec(),
+    }
 }
 
 /// Trains and measures a masked diffusion over 81 strings.
 pub fn masked(name: &str) -> Result<Row, Error> {
-    let mut noise = Noise::keyed(5, "masked", 0);
-    let model = MaskedDiffusion::new([3, 4, 0], &[64, 64], 3.0, &mut noise, &Device::flex());
-    let enumerate = |m: &MaskedDiffusion| m.enumerate(&none(1));
-    row(name, model, &Strings::all(3, 4), &enumerate)
+    let (compute, mut noise) = (Compute::cpu(), Noise::keyed(5, "masked", 0));
+    let net = MaskedPerceptron::new(&shape(3, &[64, 64]), 3.0, &mut noise, &compute);
+    let enumerate = |m: &MaskedDiffusion<_>| m.enumerate(&none(1, &compute.device));
+    let world = World {
+        name,
+        prior: MaskedDiffusion::new(net, 0),
+        all: Strings::all(3, 4),
+        enumerate: &enumerate,
+        device: compute.device.clone(),
+    };
+    row(&world)
 }
 
 /// Trains and measures an autoregressive model of strings of up to four of three letters.
 pub fn autoregressive(name: &str) -> Result<Row, Error> {
-    let mut noise = Noise::keyed(6, "autoregressive", 0);
-    let model = Autoregressive::new([4, 4, 0], &[64], 3.0, &mut noise, &Device::flex());
-    let enumerate = |m: &Autoregressive| m.enumerate(&none(1));
-    row(name, model, &Strings::all(4, 4), &enumerate)
+    let (compute, mut noise) = (Compute::cpu(), Noise::keyed(6, "autoregressive", 0));
+    let net = CausalPerceptron::new(&shape(4, &[64]), 3.0, &mut noise, &compute);
+    let enumerate = |m: &Autoregressive<_>| m.enumerate(&none(1, &compute.device));
+    let world = World {
+        name,
+        prior: Autoregressive::new(net, 0),
+        all: Strings::all(4, 4),
+        enumerate: &enumerate,
+        device: compute.device.clone(),
+    };
+    row(&world)
 }
 
-fn row<M: SequentialModel<Condition = Tensor<2>, Sample = Strings>>(
-    name: &str,
+struct World<'a, M> {
+    name: &'a str,
     prior: M,
-    all: &Strings,
-    enumerate: &dyn Fn(&M) -> Vec<f64>,
-) -> Result<Row, Error> {
+    all: Strings,
+    enumerate: &'a dyn Fn(&M) -> Vec<f64>,
+    device: Device,
+}
+
+const UPDATES: u64 = 2000;
+const PATHS: usize = 20_000;
+
+fn row<M>(world: &World<'_, M>) -> Result<Row, Error>
+where
+    M: SequentialModel<Condition = Tensor<2>, Sample = Strings>,
+{
     let clock = Instant::now();
-    let (log_z, posterior) = enumerated_posterior(&enumerate(&prior), &log_reward(all));
-    let adam = AdamConfig {
-        learning_rate: 1e-2,
-        weight_decay: 0.0,
-        max_gradient_norm: 0.0,
-    };
-    let mixture = Mixture {
-        on_policy: 256,
-        prior: 0,
-        data: 0,
-    };
-    let mut tuner = Finetuner::new(prior, adam, mixture, Shaping::default());
-    let unused = |_: usize| -> Strings { unreachable!("the mixture holds no data") };
-    let updates = 2000;
-    for update in 0..updates {
-        tuner.optimizer.config.learning_rate = 1e-2 * decay(update, updates);
+    let (prior, none) = (&world.prior, |paths| none(paths, &world.device));
+    let exact = enumerated_posterior(&(world.enumerate)(prior), &log_reward(&world.all));
+    let adam = HostAdam::new(AdamConfig::plain(1e-2));
+    let mixture = Mixture::on_policy(256);
+    let mut tuner = Finetuner::new(prior.clone(), prior.clone(), adam, mixture, &none(8))?;
+    let value = |s: &Strings, _: &Tensor<2>| log_reward(s);
+    for update in 0..UPDATES {
+        tuner.set_learning_rate(1e-2 * cosine_decay(update, UPDATES));
         let mut noise = Noise::keyed(1, "strings", update);
-        tuner.update(&none, &unused, &|s, _| log_reward(s), &mut noise)?;
+        tuner.update(&Batch::new(none(1)), &value, &mut noise)?;
     }
-    let steps = tuner.prior.num_steps();
+    let posterior = tuner.posterior();
     let mut noise = Noise::keyed(2, "strings", 0);
-    let (path, scores) = tuner.posterior.sample_path(&none(20_000), &mut noise);
-    let p = path_sums(tuner.prior.step_log_probs(&path, 0..steps));
-    let r = log_reward(&tuner.prior.sample_of(&path));
-    let q = path_sums(scores);
-    let l = log_weights(&q, &p, &r);
-    let kl = q.iter().zip(&p).map(|(q, p)| q - p).sum::<f64>() / 20_000.0;
+    let conditions = none(PATHS);
+    let (path, scores) = posterior.sample_path(&conditions, &mut noise);
+    let known = Known {
+        posterior: Some(scores),
+        prior: None,
+    };
+    let reward = Reward {
+        value: &value,
+        temperature: 1.0,
+    };
+    let scores = score(posterior, prior, reward, (&conditions, &path), known);
+    let l = scores.log_weights();
     let measured = Measured {
-        log_z_error: (log_mean_exp(&l) - log_z).abs(),
+        log_z_error: (log_mean_exp(&l) - exact.log_z).abs(),
         ess: effective_share(&l),
-        path_kl: kl,
+        path_kl: scores.path_kl(),
         ..Measured::default()
     };
+    let found = (world.enumerate)(posterior);
     Ok(Row {
-        world: name.into(),
+        world: world.name.into(),
         requirement: Requirement::Strings,
         measured,
-        total_variation: Some(total_variation(&enumerate(&tuner.posterior), &posterior)),
+        total_variation: Some(total_variation(&found, &exact.probabilities)),
         shift: None,
         seconds: clock.elapsed().as_secs_f64(),
         passed: false,

@@ -2,17 +2,16 @@
 
 use std::time::Instant;
 
-use burn::tensor::Device;
-use tiltrl_policies::finetune::LogZ;
-use tiltrl_policies::gaussian::Kernel;
-use tiltrl_policies::nets::host;
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::schedule::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::solve::{Recipe, measure, solve};
+use tiltrl_policies::Compute;
+use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::worlds::solve::{Recipe, measure, solve};
 use tiltrl_policies::worlds::{
     Bandit, GaussianMixture, GaussianReward, LinearGaussian, Lqr, Problem, Settings, bandit, line,
     moons, rings, shape, square,
 };
+use tiltrl_tilt::finetune::LogZ;
+use tiltrl_tilt::host::host;
+use tiltrl_tilt::noise::Noise;
 
 use super::{Requirement, Row, strings};
 use crate::error::Error;
@@ -82,7 +81,7 @@ fn planar(updates: u64) -> Recipe {
 /// Sharp shapes in the plane: Gaussian steps reach ESS/N 0.89 at best with T = 40 and 0.96 with T = 80 on the grid.
 fn sharp() -> Settings {
     let mut settings = Settings::new(80, &[64, 64, 64]);
-    settings.kernel.waves = 4;
+    settings.waves = 4;
     settings
 }
 
@@ -200,9 +199,9 @@ fn diffusion(
     requirement: Requirement,
 ) -> Result<Row, Error> {
     let clock = Instant::now();
-    let model = solve(problem, recipe)?.posterior;
+    let model = solve(problem, recipe)?.into_posterior();
     let measured = measure(problem, &model, 20_000, 2);
-    let pictures = (problem.prior.dim == 2).then(|| {
+    let pictures = (problem.prior.dim() == 2).then(|| {
         let mut noise = Noise::keyed(3, "pictures", 0);
         let samples = host(model.sample(&problem.condition(0, 1000), &mut noise));
         let exact = (problem.exact)(0, 1000, &mut noise);
@@ -238,8 +237,7 @@ fn control(name: &str) -> Result<Row, Error> {
     let schedule = Schedule::unchecked(ScheduleKind::UnscaledLinear, 75, Prediction::Epsilon);
     let [m, v, _] = world.marginal(&schedule);
     let [log_z, mean, variance] = world.posterior(&schedule);
-    let prior = world.prior(schedule, 32, 1, &Device::flex());
-    assert!(prior.kernel.units == Kernel::default().units);
+    let prior = world.prior(schedule, 32, 1, &Compute::cpu());
     let problem = Problem {
         name: name.into(),
         prior,
@@ -262,7 +260,7 @@ fn control(name: &str) -> Result<Row, Error> {
     let mut recipe = Recipe::new(400, 128);
     recipe.max_gradient_norm = 0.0;
     recipe.shaping.huber = 0.0;
-    let model = solve(&problem, &recipe)?.posterior;
+    let model = solve(&problem, &recipe)?.into_posterior();
     let measured = measure(&problem, &model, 20_000, 2);
     let mut noise = Noise::keyed(3, "control", 0);
     let samples = host(model.sample(&problem.condition(0, 20_000), &mut noise));

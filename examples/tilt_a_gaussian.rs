@@ -1,0 +1,56 @@
+//! Tilts N(0, 1) by exp(2 x − x²) and prints what was found beside the exact answer.
+
+use tiltrl::policies::fast::HostAdam;
+use tiltrl::policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl::policies::worlds::LinearGaussian;
+use tiltrl::tilt::finetune::{Batch, Finetuner, Mixture};
+use tiltrl::tilt::host::{host64, matrix};
+use tiltrl::tilt::optimizer::AdamConfig;
+use tiltrl::tilt::{Noise, TiltError};
+
+fn main() -> Result<(), TiltError> {
+    let compute = tiltrl::policies::Compute::cpu();
+    // log r(x) = b x − c x²/2: the posterior is a Gaussian again.
+    let (mean, std, b, c, dim) = (0.0, 1.0, 2.0, 2.0, 1);
+    let world = LinearGaussian {
+        mean,
+        std,
+        b,
+        c,
+        dim,
+    };
+    let schedule = Schedule::new(ScheduleKind::Cosine, 20, Prediction::Epsilon)?;
+    let prior = world.learned_variance_prior(schedule.clone(), 32, 1, &compute);
+    let rows = |count: usize| matrix(vec![0.0; count], 1, &compute.device);
+    let adam = HostAdam::new(AdamConfig::plain(1e-2));
+    let mixture = Mixture::on_policy(128);
+    let mut tuner = Finetuner::new(prior.clone(), prior, adam, mixture, &rows(8))?;
+    for update in 0..800 {
+        tuner.set_learning_rate(1e-2 * (1.0 - update as f32 / 800.0) + 2e-4);
+        let reward = |x: &_, _: &_| {
+            host64::<2>(Clone::clone(x))
+                .iter()
+                .map(|&x| world.log_reward(x))
+                .collect()
+        };
+        tuner.update(
+            &Batch::new(rows(1)),
+            &reward,
+            &mut Noise::keyed(1, "update", update),
+        )?;
+    }
+    let samples = host64(
+        tuner
+            .posterior()
+            .sample(&rows(50_000), &mut Noise::keyed(1, "samples", 0)),
+    );
+    let found = samples.iter().sum::<f64>() / samples.len() as f64;
+    let spread = samples.iter().map(|x| (x - found).powi(2)).sum::<f64>() / samples.len() as f64;
+    let [_, exact, variance] = world.posterior(&schedule);
+    tiltrl::say(&format!("mean      exact {exact:.3}   found {found:.3}"));
+    tiltrl::say(&format!(
+        "variance  exact {variance:.3}   found {spread:.3}"
+    ));
+    assert!((found - exact).abs() < 0.02 && (spread - variance).abs() < 0.02);
+    Ok(())
+}

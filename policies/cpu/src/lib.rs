@@ -1,0 +1,37 @@
+//! The CPU engine: what burn's portable backend leaves on the table for small networks.
+//!
+//! Models see it through one door, this file: fused perceptrons ([`mlp_forward`]), compiled paths of diffusion policies
+//! ([`PathSampler`]), sets of perceptrons trained together ([`Networks`]) and an optimizer that steps parameters where they lie
+//! ([`HostAdam`]). Everything takes an [`Engine`], whose arithmetic and buffers are values: nothing here is global.
+
+mod adam;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod amx;
+mod arithmetic;
+mod engine;
+mod fused;
+mod host;
+mod math;
+mod mlp;
+mod networks;
+mod parallel;
+mod pass;
+mod paths;
+#[allow(unsafe_code)]
+mod product;
+mod rows;
+mod train;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod wide;
+
+pub use adam::{Average, HostAdam};
+pub use arithmetic::Arithmetic;
+pub use engine::Engine;
+pub use fused::{mlp_forward, mlp_portable};
+pub use math::Activation;
+pub use mlp::{LayerOffsets, MlpSpec};
+pub use networks::{NetworkPass, Networks};
+pub use parallel::{build_pool, for_each};
+pub use paths::{Diffusion, DiffusionStep, Guidance, Keep, PathSampler, bytes_per_row};

@@ -1,0 +1,445 @@
+//! Sets of perceptrons that are trained together: the networks of a critic, with the copies that follow them slowly.
+//!
+//! A caller says which networks see which input, and turns their outputs into gradients of its loss; what lies between is here.
+//! On the CPU parameters stay where they lie and buffers outlive the update: all forward passes are one set of jobs, all backward
+//! passes another, and all optimizer steps a third. On other devices the same is done by plain tensor operations.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use tiltrl_tilt::TiltError;
+use tiltrl_tilt::checkpoint::Checkpoint;
+use tiltrl_tilt::host::{host, matrix, vector};
+use tiltrl_tilt::optimizer::AdamConfig;
+
+use crate::adam::{Average, FlatAdam};
+use crate::engine::Engine;
+use crate::fused::mlp_forward;
+use crate::host::HostVector;
+use crate::mlp::MlpSpec;
+use crate::parallel::inside;
+use crate::train::{self, Descent, Packing, Pass, Task};
+
+/// One network, its optimizer, and its slow copy.
+struct Member {
+    spec: Arc<MlpSpec>,
+    parameters: Tensor<1>,
+    target: Option<Tensor<1>>,
+    optimizer: FlatAdam,
+    packings: [Packing; 2],
+}
+
+/// Perceptrons that are trained together.
+pub struct Networks {
+    engine: Engine,
+    members: Vec<Member>,
+    passes: Vec<Pass>,
+}
+
+/// One network on one input.
+#[derive(Clone, Copy)]
+pub struct NetworkPass<'a> {
+    /// Which network.
+    pub network: usize,
+    /// Its slow copy instead.
+    pub target: bool,
+    /// Whether the pass gets a gradient; at most one pass of a network does.
+    pub train: bool,
+    /// Input [rows, inputs], row-major.
+    pub input: &'a [f32],
+}
+
+impl Networks {
+    /// Returns an empty set.
+    pub fn new(engine: &Engine) -> Self {
+        Self {
+            engine: engine.clone(),
+            members: Vec::new(),
+            passes: Vec::new(),
+        }
+    }
+
+    /// Adds a network with these initial parameters and returns its index; with `followed`, a slow copy goes with it.
+    pub fn push(
+        &mut self,
+        spec: MlpSpec,
+        parameters: Tensor<1>,
+        config: AdamConfig,
+        followed: bool,
+    ) -> usize {
+        let packing = || Packing::new(self.engine.arithmetic(), &spec);
+        self.members.push(Member {
+            packings: [packing(), packing()],
+            optimizer: FlatAdam::new(config, spec.num_parameters()),
+            target: followed.then(|| parameters.clone()),
+            parameters,
+            spec: Arc::new(spec),
+        });
+        self.members.len() - 1
+    }
+
+    /// Returns how many networks there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Returns whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Returns the width of a network's input.
+    pub fn inputs(&self, network: usize) -> usize {
+        self.members[network].spec.inputs()
+    }
+
+    /// Sets the step size of every network.
+    pub fn set_learning_rate(&mut self, rate: f32) {
+        for member in &mut self.members {
+            member.optimizer.config.learning_rate = rate;
+        }
+    }
+
+    /// Sets every parameter to this value: for tests of what a constant network does.
+    pub fn fill(&mut self, value: f32) {
+        for member in &mut self.members {
+            let device = member.parameters.device();
+            let values = vec![value; member.spec.num_parameters()];
+            member.parameters = vector(values.clone(), &device);
+            if let Some(target) = &mut member.target {
+                *target = vector(values, &device);
+            }
+        }
+    }
+
+    fn on_host(&self) -> bool {
+        let devices = self.members.iter().map(|m| m.parameters.device());
+        devices.into_iter().all(|d| d == Device::flex())
+    }
+
+    /// Returns the outputs of passes, each [rows · outputs]; nothing is trained.
+    pub fn evaluate(&self, passes: &[NetworkPass<'_>]) -> Vec<Vec<f32>> {
+        if !self.on_host() {
+            return passes.iter().map(|p| host(self.forward(p))).collect();
+        }
+        let stored: Vec<HostVector> = passes.iter().map(|p| self.shared(p)).collect();
+        let mut packings: Vec<Packing> = passes.iter().map(|p| self.packing(p.network)).collect();
+        let mut buffers: Vec<Pass> = passes.iter().map(|_| Pass::default()).collect();
+        inside(|| {
+            let jobs = packings.iter_mut().zip(&stored);
+            train::pack_all(jobs.map(|(p, net)| (p, net.values(), false)).collect());
+            let jobs = packings.iter().zip(&stored).zip(passes).zip(&mut buffers);
+            let tasks = jobs.map(|(((packing, net), pass), buffer)| Task {
+                net: packing.net(net.values()),
+                input: pass.input,
+                keep: false,
+                pass: buffer,
+            });
+            train::forward(tasks.collect());
+        });
+        buffers.iter().map(|b| b.output().to_vec()).collect()
+    }
+
+    /// Does one step of every network that is trained, then moves the slow copies by `1 − decay` towards them.
+    ///
+    /// `loss(outputs, gradients)` gets the outputs of all passes in order and fills the gradients of its loss with respect to the
+    /// outputs of those with `train`, in order. Returns what `loss` returns; `None` from it leaves everything as it was.
+    pub fn learn<R>(
+        &mut self,
+        passes: &[NetworkPass<'_>],
+        decay: f32,
+        loss: impl FnOnce(&[&[f32]], &mut [&mut [f32]]) -> Option<R> + Send,
+    ) -> Option<R>
+    where
+        R: Send,
+    {
+        if !self.on_host() {
+            return self.learn_by_tensors(passes, decay, loss);
+        }
+        let mut buffers = std::mem::take(&mut self.passes);
+        buffers.resize_with(passes.len(), Pass::default);
+        let mut stored: Vec<Stored> = self.members.iter_mut().map(Stored::take).collect();
+        let members = &mut self.members;
+        let result = inside(|| run(members, &mut stored, (passes, &mut buffers), decay, loss));
+        for (member, stored) in self.members.iter_mut().zip(stored) {
+            stored.put_back(member);
+        }
+        self.passes = buffers;
+        result
+    }
+
+    /// Returns the gradient of Σ weights · output of each pass with respect to its input, [rows · inputs] each.
+    ///
+    /// `weights(outputs)` gives one weight per output of each pass.
+    pub fn input_gradients(
+        &self,
+        passes: &[NetworkPass<'_>],
+        weights: impl FnOnce(&[Vec<f32>]) -> Vec<Vec<f32>>,
+    ) -> Vec<Vec<f32>> {
+        let inputs: Vec<Tensor<2>> = passes
+            .iter()
+            .map(|p| self.input(p).autodiff().require_grad())
+            .collect();
+        let outputs: Vec<Tensor<2>> = passes
+            .iter()
+            .zip(&inputs)
+            .map(|(p, x)| self.forward_of(p, x.clone()))
+            .collect();
+        let values: Vec<Vec<f32>> = outputs.iter().map(|o| host(o.clone())).collect();
+        let all = outputs.into_iter().zip(weights(&values)).zip(inputs);
+        all.map(|((output, weights), input)| {
+            let columns = output.dims()[1];
+            let device = output.device().inner();
+            let surrogate = (output * matrix(weights, columns, &device)).sum();
+            host(
+                input
+                    .grad(&surrogate.backward())
+                    .expect("the input is tracked"),
+            )
+        })
+        .collect()
+    }
+
+    /// Stores parameters, slow copies and optimizers.
+    pub fn put(&self, checkpoint: &mut Checkpoint, prefix: &str) {
+        for (i, member) in self.members.iter().enumerate() {
+            let mut insert = |name: &str, tensor: &Tensor<1>| {
+                let name = format!("{prefix}{i}.{name}");
+                checkpoint.tensors.insert(name, host(tensor.clone()));
+            };
+            insert("parameters", &member.parameters);
+            if let Some(target) = &member.target {
+                insert("target", target);
+            }
+            member.optimizer.put(checkpoint, &format!("_{prefix}{i}"));
+        }
+    }
+
+    /// Restores what [`Self::put`] stored.
+    ///
+    /// # Errors
+    /// [`TiltError::Checkpoint`] when something is missing or has another length.
+    pub fn get(
+        &mut self,
+        checkpoint: &Checkpoint,
+        path: &Path,
+        prefix: &str,
+    ) -> Result<(), TiltError> {
+        for (i, member) in self.members.iter_mut().enumerate() {
+            let (count, device) = (member.spec.num_parameters(), member.parameters.device());
+            let read = |name: &str| -> Result<Tensor<1>, TiltError> {
+                let name = format!("{prefix}{i}.{name}");
+                Ok(vector(checkpoint.tensor(path, &name, count)?, &device))
+            };
+            member.parameters = read("parameters")?;
+            if member.target.is_some() {
+                member.target = Some(read("target")?);
+            }
+            let suffix = format!("_{prefix}{i}");
+            member.optimizer.get(checkpoint, path, &suffix)?;
+        }
+        Ok(())
+    }
+
+    fn parameters(&self, pass: &NetworkPass<'_>) -> &Tensor<1> {
+        let member = &self.members[pass.network];
+        match &member.target {
+            Some(target) if pass.target => target,
+            _ => &member.parameters,
+        }
+    }
+
+    fn shared(&self, pass: &NetworkPass<'_>) -> HostVector {
+        HostVector::share(self.parameters(pass)).expect("asked for on the CPU backend")
+    }
+
+    fn packing(&self, network: usize) -> Packing {
+        Packing::new(self.engine.arithmetic(), &self.members[network].spec)
+    }
+
+    fn input(&self, pass: &NetworkPass<'_>) -> Tensor<2> {
+        let member = &self.members[pass.network];
+        let device = member.parameters.device();
+        matrix(pass.input.to_vec(), member.spec.inputs(), &device)
+    }
+
+    fn forward_of(&self, pass: &NetworkPass<'_>, input: Tensor<2>) -> Tensor<2> {
+        let spec = &self.members[pass.network].spec;
+        mlp_forward(&self.engine, spec, self.parameters(pass), input)
+    }
+
+    fn forward(&self, pass: &NetworkPass<'_>) -> Tensor<2> {
+        self.forward_of(pass, self.input(pass))
+    }
+
+    fn learn_by_tensors<R>(
+        &mut self,
+        passes: &[NetworkPass<'_>],
+        decay: f32,
+        loss: impl FnOnce(&[&[f32]], &mut [&mut [f32]]) -> Option<R>,
+    ) -> Option<R> {
+        let tracked: Vec<Tensor<1>> = passes
+            .iter()
+            .map(|p| self.parameters(p).clone().autodiff().require_grad())
+            .collect();
+        let outputs: Vec<Tensor<2>> = passes
+            .iter()
+            .zip(&tracked)
+            .map(|(p, parameters)| {
+                let spec = &self.members[p.network].spec;
+                mlp_forward(&self.engine, spec, parameters, self.input(p))
+            })
+            .collect();
+        let values: Vec<Vec<f32>> = outputs.iter().map(|o| host(o.clone())).collect();
+        let trained: Vec<usize> = (0..passes.len()).filter(|&i| passes[i].train).collect();
+        let mut gradients: Vec<Vec<f32>> = trained
+            .iter()
+            .map(|&i| vec![0.0; values[i].len()])
+            .collect();
+        let views: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+        let mut places: Vec<&mut [f32]> = gradients.iter_mut().map(Vec::as_mut_slice).collect();
+        let result = loss(&views, &mut places)?;
+        for (&i, gradient) in trained.iter().zip(gradients) {
+            let columns = outputs[i].dims()[1];
+            let device = self.members[passes[i].network].parameters.device();
+            let surrogate = (outputs[i].clone() * matrix(gradient, columns, &device)).sum();
+            let gradient = tracked[i].grad(&surrogate.backward()).expect("tracked");
+            let member = &mut self.members[passes[i].network];
+            let mut parameters = host(member.parameters.clone());
+            let mut target = member.target.clone().map(host);
+            let average = target.as_mut().map(|values| Average { values, decay });
+            member
+                .optimizer
+                .step(&mut parameters, &host(gradient), average);
+            member.parameters = vector(parameters, &device);
+            member.target = target.map(|t| vector(t, &device));
+        }
+        Some(result)
+    }
+}
+
+/// A network's parameters and slow copy, taken out for writing.
+struct Stored {
+    parameters: HostVector,
+    target: Option<HostVector>,
+}
+
+impl Stored {
+    fn take(member: &mut Member) -> Self {
+        Self {
+            parameters: HostVector::take(&mut member.parameters),
+            target: member.target.as_mut().map(HostVector::take),
+        }
+    }
+
+    fn put_back(self, member: &mut Member) {
+        member.parameters = self.parameters.into_tensor();
+        member.target = self.target.map(HostVector::into_tensor);
+    }
+
+    fn values(&self, target: bool) -> &[f32] {
+        match &self.target {
+            Some(copy) if target => copy.values(),
+            _ => self.parameters.values(),
+        }
+    }
+}
+
+/// The tasks of these passes.
+fn tasks<'a>(
+    members: &'a [Member],
+    stored: &'a [Stored],
+    (passes, buffers): (&[NetworkPass<'a>], &'a mut [Pass]),
+) -> Vec<Task<'a>> {
+    let each = passes.iter().zip(buffers).map(|(pass, buffer)| {
+        let packing = &members[pass.network].packings[usize::from(pass.target)];
+        Task {
+            net: packing.net(stored[pass.network].values(pass.target)),
+            input: pass.input,
+            keep: pass.train,
+            pass: buffer,
+        }
+    });
+    each.collect()
+}
+
+/// Packs the weights that the passes use, each once.
+fn pack(members: &mut [Member], stored: &[Stored], passes: &[NetworkPass<'_>]) {
+    let mut jobs = Vec::new();
+    for (network, (member, stored)) in members.iter_mut().zip(stored).enumerate() {
+        for (packing, target) in member.packings.iter_mut().zip([false, true]) {
+            let own = passes
+                .iter()
+                .filter(|p| p.network == network && p.target == target);
+            let (mut used, mut trained) = (false, false);
+            own.for_each(|p| (used, trained) = (true, trained || p.train));
+            if used {
+                jobs.push((packing, stored.values(target), trained));
+            }
+        }
+    }
+    train::pack_all(jobs);
+}
+
+fn run<'a, R>(
+    members: &mut [Member],
+    stored: &mut [Stored],
+    (passes, buffers): (&[NetworkPass<'a>], &mut [Pass]),
+    decay: f32,
+    loss: impl FnOnce(&[&[f32]], &mut [&mut [f32]]) -> Option<R>,
+) -> Option<R> {
+    pack(members, stored, passes);
+    train::forward(tasks(members, stored, (passes, buffers)));
+    let mut outputs: Vec<&[f32]> = Vec::new();
+    let mut gradients: Vec<&mut [f32]> = Vec::new();
+    for (pass, buffer) in passes.iter().zip(&mut *buffers) {
+        let (output, gradient) = buffer.loss();
+        outputs.push(output);
+        if pass.train {
+            gradients.push(gradient);
+        }
+    }
+    let result = loss(&outputs, &mut gradients)?;
+    let mut trained: Vec<(NetworkPass<'a>, &mut Pass)> = passes
+        .iter()
+        .copied()
+        .zip(buffers)
+        .filter(|(pass, _)| pass.train)
+        .collect();
+    let jobs = trained.iter_mut().map(|(pass, buffer)| Task {
+        net: members[pass.network].packings[0].net(stored[pass.network].values(false)),
+        input: pass.input,
+        keep: true,
+        pass: buffer,
+    });
+    train::backward(jobs.collect());
+    descend(members, stored, trained, decay);
+    Some(result)
+}
+
+/// Optimizer steps, and the moves of the slow copies.
+fn descend(
+    members: &mut [Member],
+    stored: &mut [Stored],
+    trained: Vec<(NetworkPass<'_>, &mut Pass)>,
+    decay: f32,
+) {
+    let mut places: Vec<Option<(&mut Member, &mut Stored)>> =
+        members.iter_mut().zip(stored).map(Some).collect();
+    let steps = trained.into_iter().map(|(pass, buffer)| {
+        let place = places[pass.network].take();
+        let (member, stored) = place.expect("a network is trained by one pass");
+        let average = stored.target.as_mut().map(|target| Average {
+            values: target.values_mut(),
+            decay,
+        });
+        Descent {
+            parameters: stored.parameters.values_mut(),
+            optimizer: &mut member.optimizer,
+            pass: buffer,
+            average,
+        }
+    });
+    train::descend(steps.collect());
+}

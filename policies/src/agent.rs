@@ -1,0 +1,11 @@
+//! What acts: critics, policies, the coordinates they work in, and other ways to the same posterior.
+
+pub mod advantage;
+pub mod baselines;
+pub mod coordinates;
+pub mod critic;
+pub mod guidance;
+pub mod iql;
+pub mod policy;
+pub mod setting;
+pub mod transitions;

@@ -1,0 +1,128 @@
+//! What a posterior is tilted by: a critic of actions, and the table of those that there are.
+//!
+//! To add one, write its file and a line of `KINDS`; from another crate, [`register`] it.
+
+use std::path::Path;
+use std::sync::{PoisonError, RwLock};
+
+use serde_json::{Map, Value};
+use tiltrl_tilt::TiltError;
+use tiltrl_tilt::checkpoint::Checkpoint;
+use tiltrl_tilt::noise::Noise;
+
+use super::setting::Setting;
+use super::transitions::Transitions;
+use super::{advantage, iql};
+use crate::compute::Compute;
+
+/// What a critic learns from.
+pub struct Lesson<'a> {
+    /// The data.
+    pub transitions: &'a Transitions,
+    /// Draws actions of the prior in [-1, 1] for normalised observations [rows · observation_dim].
+    pub prior: &'a (dyn Fn(&[f32], &mut Noise) -> Vec<f32> + Sync),
+    /// Seed of the batches.
+    pub seed: u64,
+}
+
+/// A critic: in control, Q(s, a) up to a function of s, which cancels in the posterior.
+///
+/// Observations are normalised, actions in [-1, 1], values in the critic's own units.
+pub trait Critic: Send + Sync {
+    /// Returns how many updates its settings ask for.
+    fn updates(&self) -> u64;
+    /// Returns the names of the figures that an update reports.
+    fn figures(&self) -> Vec<&'static str>;
+    /// Does update number `update`, from 0, and returns its figures; NaN where an update has none.
+    ///
+    /// # Errors
+    /// [`TiltError::NonFinite`]; nothing is changed then.
+    fn update(&mut self, lesson: &Lesson<'_>, update: u64) -> Result<Vec<f64>, TiltError>;
+    /// Returns the value of each row.
+    ///
+    /// # Shapes
+    /// `observations` [rows, observation_dim], `actions` [rows, action_dim] → `[rows]`.
+    fn values(&self, observations: &[f32], actions: &[f32]) -> Vec<f64>;
+    /// Returns the gradient of the value with respect to the action, [rows, action_dim].
+    fn gradient(&self, observations: &[f32], actions: &[f32]) -> Vec<f32>;
+    /// Stores everything that a resumed training needs.
+    fn save(&self, checkpoint: &mut Checkpoint);
+    /// Restores what [`Self::save`] stored.
+    ///
+    /// # Errors
+    /// [`TiltError::Checkpoint`] when something is missing or has another length.
+    fn load(&mut self, checkpoint: &Checkpoint, path: &Path) -> Result<(), TiltError>;
+}
+
+/// What a critic is made for.
+pub struct CriticShape {
+    /// Width of an observation.
+    pub observation_dim: usize,
+    /// Width of an action.
+    pub action_dim: usize,
+    /// Seed of the initial weights.
+    pub seed: u64,
+    /// Where it computes.
+    pub compute: Compute,
+}
+
+/// A kind of critic that configurations name.
+#[derive(Clone, Copy)]
+pub struct CriticKind {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, in a sentence.
+    pub summary: &'static str,
+    /// Its settings, in the order of files.
+    pub settings: fn() -> Vec<Setting>,
+    /// Keys whose larger value a trained critic goes on with.
+    pub growing: &'static [&'static str],
+    /// Their defaults.
+    pub defaults: fn() -> Map<String, Value>,
+    /// Makes an untrained critic of settings that lie in their ranges; `discount` is always one of them.
+    pub make: fn(&Map<String, Value>, &CriticShape) -> Result<Box<dyn Critic>, TiltError>,
+}
+
+/// The kinds that are built in.
+const KINDS: [CriticKind; 2] = [iql::KIND, advantage::KIND];
+
+/// What was registered in this process; entries are added and never changed, so a name means the same from then on.
+static REGISTERED: RwLock<Vec<CriticKind>> = RwLock::new(Vec::new());
+
+/// Makes a critic of the user's known by its name, in this process.
+///
+/// # Errors
+/// [`TiltError::Model`] when the name is taken.
+pub fn register(kind: CriticKind) -> Result<(), TiltError> {
+    if kinds().iter().any(|k| k.name == kind.name) {
+        return Err(TiltError::Model(format!(
+            "a critic is registered once, under a name that no other has; found `{}` again",
+            kind.name
+        )));
+    }
+    let mut all = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+    all.push(kind);
+    Ok(())
+}
+
+/// Returns all kinds, built in and registered.
+pub fn kinds() -> Vec<CriticKind> {
+    let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+    KINDS.iter().chain(registered.iter()).copied().collect()
+}
+
+/// Returns the kind of that name.
+pub fn kind(name: &str) -> Option<CriticKind> {
+    kinds().into_iter().find(|k| k.name == name)
+}
+
+/// Returns settings read from their map.
+///
+/// # Errors
+/// [`TiltError::Model`] when one is missing or of another type.
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(
+    settings: &Map<String, Value>,
+) -> Result<T, TiltError> {
+    serde_json::from_value(Value::Object(settings.clone()))
+        .map_err(|e| TiltError::Model(format!("critic: {e}")))
+}

@@ -1,0 +1,380 @@
+//! Implicit Q-learning (Kostrikov et al. 2021, arXiv:2110.06169): a critic that never queries unseen actions.
+//!
+//! V regresses to the lowest of the target Q by expectile; Q regresses to r + γ (1 − terminal) V(s'), or to the
+//! n-step return of the data. Terminals cut the bootstrap, timeouts do not. Leaves out policy extraction: that is what the posterior is for.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tiltrl_tilt::TiltError;
+use tiltrl_tilt::checkpoint::Checkpoint;
+use tiltrl_tilt::host::vector;
+use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::optimizer::AdamConfig;
+
+use super::critic::{Critic, CriticKind, CriticShape, Lesson, parse};
+use super::setting::{LARGEST, ROWS, Range, Setting, UPDATES};
+use super::transitions::{TransitionBatch, joined};
+use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
+use crate::nets::mlp::initial;
+
+/// Settings of [`Iql`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IqlConfig {
+    /// Updates.
+    pub updates: u64,
+    /// Transitions per update.
+    pub batch_size: usize,
+    /// Hidden widths of Q and V.
+    pub hidden: Vec<usize>,
+    /// Layer normalisation in Q and V.
+    pub layer_norm: bool,
+    /// Step size of Adam.
+    pub learning_rate: f32,
+    /// Expectile τ in (0, 1).
+    pub expectile: f64,
+    /// Discount γ.
+    pub discount: f64,
+    /// Rewards summed before the bootstrap (n-step return of the data's policy); 1 is plain IQL.
+    pub num_steps: usize,
+    /// Share of the online parameters that enters the targets per update.
+    pub target_rate: f32,
+    /// Q networks (≥ 2).
+    pub ensemble: usize,
+    /// Q = mean − lcb · std over the ensemble; with 0, the minimum.
+    pub lcb: f64,
+}
+
+impl Default for IqlConfig {
+    fn default() -> Self {
+        Self {
+            updates: 25_000,
+            batch_size: 256,
+            hidden: vec![256, 256],
+            layer_norm: true,
+            learning_rate: 3e-4,
+            expectile: 0.7,
+            discount: 0.99,
+            num_steps: 5,
+            target_rate: 0.005,
+            ensemble: 2,
+            lcb: 0.0,
+        }
+    }
+}
+
+/// The line of the table.
+pub(super) const KIND: CriticKind = CriticKind {
+    name: "iql",
+    summary: "implicit Q-learning: expectile regression on the data's actions alone",
+    settings,
+    growing: &["updates"],
+    defaults: || object(&IqlConfig::default()),
+    make: |settings, shape| Ok(Box::new(Iql::new(parse(settings)?, shape))),
+};
+
+pub(super) fn object<T: Serialize>(settings: &T) -> Map<String, Value> {
+    match serde_json::to_value(settings) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+#[rustfmt::skip]
+pub(super) fn settings() -> Vec<Setting> {
+    let setting = |key, range, meaning| Setting { key, meaning, range };
+    vec![
+        setting("updates", Range::Count(1, UPDATES), "Updates"),
+        setting("batch_size", Range::Count(2, ROWS), "Transitions per update"),
+        setting("hidden", Range::Counts(1, 1, 16_384), "Hidden widths of Q and V"),
+        setting("layer_norm", Range::Flag, "Layer normalisation in Q and V"),
+        setting("learning_rate", Range::Above(0.0, LARGEST), "Step size of Adam at the start; it falls along a cosine to 2 % of it"),
+        setting("expectile", Range::Between(0.0, 1.0), "Expectile τ to which V regresses; above 0.5 is optimistic"),
+        setting("discount", Range::Between(0.0, 1.0), "Discount γ"),
+        setting("num_steps", Range::Count(1, 1000), "Rewards summed before the bootstrap; 1 is plain IQL"),
+        setting("target_rate", Range::Above(0.0, 1.0), "Share of the online weights that enters the targets per update"),
+        setting("ensemble", Range::Count(2, 64), "Networks for Q"),
+        setting("lcb", Range::Number(0.0, 1000.0), "Q = mean − lcb · std over the networks; 0 = their minimum"),
+    ]
+}
+
+/// Twin (or more) Q with slow copies, and V.
+pub struct Iql {
+    config: IqlConfig,
+    observation_dim: usize,
+    action_dim: usize,
+    /// Q networks first, then V.
+    networks: Networks,
+}
+
+/// Losses of one update.
+struct Losses {
+    q: f64,
+    v: f64,
+    value: f64,
+}
+
+impl Iql {
+    /// Returns an untrained critic.
+    pub fn new(config: IqlConfig, shape: &CriticShape) -> Self {
+        let mut noise = Noise::keyed(shape.seed, "critic-init", 0);
+        let mut networks = Networks::new(&shape.compute.engine);
+        let mut push = |inputs: usize, followed: bool| {
+            let spec = MlpSpec {
+                sizes: [vec![inputs], config.hidden.clone(), vec![1]].concat(),
+                activation: Activation::Relu,
+                layer_norm: config.layer_norm,
+            };
+            let values = initial(&spec, 1.0, &mut noise);
+            let parameters = vector(values, &shape.compute.device);
+            networks.push(
+                spec,
+                parameters,
+                AdamConfig::plain(config.learning_rate),
+                followed,
+            );
+        };
+        for _ in 0..config.ensemble.max(2) {
+            push(shape.observation_dim + shape.action_dim, true);
+        }
+        push(shape.observation_dim, false);
+        Self {
+            config,
+            observation_dim: shape.observation_dim,
+            action_dim: shape.action_dim,
+            networks,
+        }
+    }
+
+    /// Returns the settings.
+    pub fn config(&self) -> &IqlConfig {
+        &self.config
+    }
+
+    /// Sets every parameter to one value: a critic that says the same of all actions.
+    pub fn fill(&mut self, value: f32) {
+        self.networks.fill(value);
+    }
+
+    fn ensemble(&self) -> usize {
+        self.networks.len() - 1
+    }
+
+    fn joined(&self, observations: &[f32], actions: &[f32]) -> Vec<f32> {
+        joined(
+            observations,
+            actions,
+            [self.observation_dim, self.action_dim],
+        )
+    }
+
+    /// The target networks on one input.
+    fn targets<'a>(&self, input: &'a [f32]) -> Vec<NetworkPass<'a>> {
+        let pass = |network| NetworkPass {
+            network,
+            target: true,
+            train: false,
+            input,
+        };
+        (0..self.ensemble()).map(pass).collect()
+    }
+
+    /// V on one input.
+    fn v<'a>(&self, input: &'a [f32], train: bool) -> NetworkPass<'a> {
+        NetworkPass {
+            network: self.ensemble(),
+            target: false,
+            train,
+            input,
+        }
+    }
+
+    /// Returns r + γ V(s') − V(s) of each row of a batch, in the critic's units.
+    pub(super) fn temporal_differences(&self, batch: &TransitionBatch) -> Vec<f32> {
+        let passes = [
+            self.v(&batch.observations, false),
+            self.v(&batch.next_observations, false),
+        ];
+        let found = self.networks.evaluate(&passes);
+        let row = |i: usize| batch.rewards[i] + batch.discounts[i] * found[1][i] - found[0][i];
+        (0..batch.rewards.len()).map(row).collect()
+    }
+
+    /// Does one step of all networks on a batch; `None` when a loss is not finite: nothing is changed then.
+    fn learn(&mut self, batch: &TransitionBatch) -> Option<Losses> {
+        let joined = self.joined(&batch.observations, &batch.actions);
+        let n = self.ensemble();
+        let q = (0..n).map(|network| NetworkPass {
+            network,
+            target: false,
+            train: true,
+            input: &joined[..],
+        });
+        let mut passes: Vec<NetworkPass<'_>> = q.collect();
+        passes.push(self.v(&batch.observations, true));
+        passes.extend(self.targets(&joined));
+        passes.push(self.v(&batch.next_observations, false));
+        let (expectile, decay) = (self.config.expectile as f32, 1.0 - self.config.target_rate);
+        self.networks.learn(&passes, decay, |outputs, gradients| {
+            let found = losses(outputs, gradients, batch, expectile);
+            (found.q.is_finite() && found.v.is_finite()).then_some(found)
+        })
+    }
+}
+
+/// Fills the gradients of the losses with respect to the outputs of Q … and V, from outputs of Q …, V, targets … and V(s').
+fn losses(
+    outputs: &[&[f32]],
+    gradients: &mut [&mut [f32]],
+    batch: &TransitionBatch,
+    expectile: f32,
+) -> Losses {
+    let (n, rows) = (gradients.len() - 1, batch.rewards.len());
+    let scale = 2.0 / rows as f32;
+    let (values, next) = (outputs[n], outputs[2 * n + 1]);
+    let mut found = Losses {
+        q: 0.0,
+        v: 0.0,
+        value: 0.0,
+    };
+    for row in 0..rows {
+        let lowest = outputs[n + 1..2 * n + 1].iter().map(|target| target[row]);
+        let error = lowest.fold(f32::INFINITY, f32::min) - values[row];
+        let weight = if error > 0.0 {
+            expectile
+        } else {
+            1.0 - expectile
+        };
+        found.value += f64::from(values[row]);
+        found.v += f64::from(weight * error * error);
+        gradients[n][row] = -scale * weight * error;
+    }
+    for (q, gradient) in outputs[..n].iter().zip(gradients) {
+        for row in 0..rows {
+            let error = q[row] - (batch.rewards[row] + batch.discounts[row] * next[row]);
+            found.q += f64::from(error * error);
+            gradient[row] = scale * error;
+        }
+    }
+    for sum in [&mut found.q, &mut found.v, &mut found.value] {
+        *sum /= rows as f64;
+    }
+    found
+}
+
+impl Critic for Iql {
+    fn updates(&self) -> u64 {
+        self.config.updates
+    }
+
+    fn figures(&self) -> Vec<&'static str> {
+        vec!["q_loss", "v_loss", "value"]
+    }
+
+    fn update(&mut self, lesson: &Lesson<'_>, update: u64) -> Result<Vec<f64>, TiltError> {
+        let share = cosine_decay(update, self.config.updates);
+        self.networks
+            .set_learning_rate(self.config.learning_rate * share);
+        let mut noise = Noise::keyed(lesson.seed, "critic-update", update);
+        let rows = noise.indices(self.config.batch_size, lesson.transitions.len());
+        let (timesteps, discount) = (self.config.num_steps, self.config.discount);
+        let batch = lesson.transitions.batch(&rows, timesteps, discount);
+        let losses = self.learn(&batch).ok_or(TiltError::NonFinite {
+            stage: "critic",
+            what: "loss",
+            update,
+        })?;
+        Ok(vec![losses.q, losses.v, losses.value])
+    }
+
+    fn values(&self, observations: &[f32], actions: &[f32]) -> Vec<f64> {
+        let input = self.joined(observations, actions);
+        let members = self.networks.evaluate(&self.targets(&input));
+        conservative_rows(&members, self.config.lcb)
+    }
+
+    fn gradient(&self, observations: &[f32], actions: &[f32]) -> Vec<f32> {
+        let input = self.joined(observations, actions);
+        let passes = self.targets(&input);
+        action_gradient(&self.networks, &passes, self.action_dim, self.config.lcb)
+    }
+
+    fn save(&self, checkpoint: &mut Checkpoint) {
+        self.networks.put(checkpoint, "critic");
+    }
+
+    fn load(&mut self, checkpoint: &Checkpoint, path: &Path) -> Result<(), TiltError> {
+        self.networks.get(checkpoint, path, "critic")
+    }
+}
+
+/// Returns the share of the step size at an update: cosine from 1 to 0.02, so that late updates average noise away.
+pub fn cosine_decay(update: u64, updates: u64) -> f32 {
+    let share = (update as f64 / updates.max(1) as f64).min(1.0);
+    (0.02 + 0.98 * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())) as f32
+}
+
+/// Returns the minimum of an ensemble, or its mean − lcb · std, of each row.
+pub(super) fn conservative_rows(members: &[Vec<f32>], lcb: f64) -> Vec<f64> {
+    let row = |row: usize| {
+        let values: Vec<f64> = members.iter().map(|m| f64::from(m[row])).collect();
+        conservative(&values, lcb)
+    };
+    (0..members[0].len()).map(row).collect()
+}
+
+fn spread(values: &[f64]) -> [f64; 2] {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+    [mean, variance.sqrt()]
+}
+
+fn conservative(values: &[f64], lcb: f64) -> f64 {
+    if lcb <= 0.0 {
+        return values.iter().copied().fold(f64::INFINITY, f64::min);
+    }
+    let [mean, std] = spread(values);
+    mean - lcb * std
+}
+
+/// ∂ conservative / ∂ value of member `index`.
+fn share(index: usize, values: &[f64], lcb: f64) -> f64 {
+    if lcb <= 0.0 {
+        let lowest = (0..values.len()).fold(0, |b, i| if values[i] < values[b] { i } else { b });
+        return f64::from(u8::from(lowest == index));
+    }
+    let n = values.len() as f64;
+    let [mean, std] = spread(values);
+    1.0 / n - lcb * (values[index] - mean) / (n * std.max(1e-9))
+}
+
+/// Returns the gradient of the conservative value of an ensemble with respect to the last `action_dim` inputs.
+pub(super) fn action_gradient(
+    networks: &Networks,
+    passes: &[NetworkPass<'_>],
+    action_dim: usize,
+    lcb: f64,
+) -> Vec<f32> {
+    let gradients = networks.input_gradients(passes, |members| {
+        let rows = members[0].len();
+        let of_member = |index: usize| {
+            let weight = |row: usize| {
+                let values: Vec<f64> = members.iter().map(|m| f64::from(m[row])).collect();
+                share(index, &values, lcb) as f32
+            };
+            (0..rows).map(weight).collect()
+        };
+        (0..members.len()).map(of_member).collect()
+    });
+    let mut sum = vec![0.0f32; passes[0].input.len()];
+    for gradient in &gradients {
+        sum.iter_mut().zip(gradient).for_each(|(s, g)| *s += g);
+    }
+    let width = networks.inputs(passes[0].network);
+    let rows = sum.chunks_exact(width);
+    rows.flat_map(|row| row[width - action_dim..].to_vec())
+        .collect()
+}

@@ -1,0 +1,138 @@
+//! Policies: batches of observations in, batches of actions out.
+
+use ndarray::{Array2, ArrayView2};
+use tiltrl_tilt::host::{host, matrix};
+use tiltrl_tilt::noise::Noise;
+
+use super::baselines::{Tilt, best_of, guided, resample, twisted_smc};
+use super::coordinates::Coordinates;
+use super::critic::Critic;
+use crate::models::gaussian::GaussianDiffusion;
+use crate::nets::denoiser::Denoiser;
+use crate::nets::perceptron::Perceptron;
+
+/// Anything that acts.
+pub trait Policy: Sync {
+    /// Returns actions [rows, action_dim] in [-1, 1] for observations [rows, observation_dim].
+    ///
+    /// Row i draws from stream i of `noise` alone.
+    fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32>;
+}
+
+/// How an action is chosen among samples of the model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Choice {
+    /// One sample: what the model says.
+    Sample,
+    /// The sample of highest Q out of n.
+    BestOf(usize),
+    /// One of n, drawn with probability ∝ exp(Q/α): self-normalised importance resampling.
+    Resample(usize, f64),
+}
+
+/// A diffusion model with its coordinates and, for choices by value, a critic.
+pub struct DiffusionPolicy<'a, N: Denoiser = Perceptron> {
+    /// The model.
+    pub model: &'a GaussianDiffusion<N>,
+    /// Its coordinates.
+    pub coordinates: &'a Coordinates,
+    /// The critic, needed unless the choice is `Sample`.
+    pub critic: Option<&'a dyn Critic>,
+    /// How an action is chosen.
+    pub choice: Choice,
+}
+
+impl<N: Denoiser> DiffusionPolicy<'_, N> {
+    /// Rows of the chosen candidates; `count` consecutive ones share their observation.
+    fn pick(
+        &self,
+        observations: &[f32],
+        candidates: &[f32],
+        count: usize,
+        noise: &mut Noise,
+    ) -> Vec<usize> {
+        let critic = self.critic.expect("a choice by value needs a critic");
+        let values = critic.values(observations, candidates);
+        match self.choice {
+            Choice::Resample(_, alpha) => {
+                let log_rewards: Vec<f64> = values.iter().map(|v| v / alpha).collect();
+                resample(&log_rewards, count, noise)
+            }
+            _ => best_of(&values, count),
+        }
+    }
+}
+
+impl<N: Denoiser + Sync> Policy for DiffusionPolicy<'_, N> {
+    fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32> {
+        let device = self.model.device();
+        let (rows, width) = observations.dim();
+        let count = match self.choice {
+            Choice::Sample => 1,
+            Choice::BestOf(n) | Choice::Resample(n, _) => n.max(1),
+        };
+        let repeated = self.coordinates.conditions(observations, count);
+        let dim = self.model.dim();
+        let condition = matrix(repeated.clone(), width, &device);
+        let latent = host(self.model.sample(&condition, noise));
+        let candidates = self.coordinates.actions(latent);
+        let actions = if self.choice == Choice::Sample {
+            candidates
+        } else {
+            let picks = self.pick(&repeated, &candidates, count, noise);
+            rows_of(&candidates, dim, &picks)
+        };
+        Array2::from_shape_vec((rows, dim), actions).expect("one action per row")
+    }
+}
+
+/// Returns rows of `width` values, in the order asked for.
+fn rows_of(values: &[f32], width: usize, rows: &[usize]) -> Vec<f32> {
+    rows.iter()
+        .flat_map(|&row| values[row * width..(row + 1) * width].iter().copied())
+        .collect()
+}
+
+/// How the prior is led to the reward while it samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Steering {
+    /// Twisted sequential Monte Carlo with so many particles per action.
+    Smc(usize),
+    /// The reward's gradient at the predicted sample, times this weight.
+    Guidance(f64),
+}
+
+/// A prior steered by its reward, without training.
+pub struct SteeredPolicy<'a> {
+    /// Prior and log-reward of latent samples at normalised observations.
+    pub tilt: &'a Tilt,
+    /// Coordinates of both.
+    pub coordinates: &'a Coordinates,
+    /// How.
+    pub steering: Steering,
+}
+
+impl Policy for SteeredPolicy<'_> {
+    fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32> {
+        let device = self.tilt.prior.device();
+        let (rows, width) = observations.dim();
+        let dim = self.tilt.prior.dim();
+        let conditions = |count| {
+            matrix(
+                self.coordinates.conditions(observations, count),
+                width,
+                &device,
+            )
+        };
+        let latent = match self.steering {
+            Steering::Smc(n) => {
+                let found = twisted_smc(self.tilt, &conditions(n), n, noise);
+                let picks = resample(&found.log_weights, n, noise);
+                rows_of(&found.samples, dim, &picks)
+            }
+            Steering::Guidance(weight) => guided(self.tilt, &conditions(1), weight, noise),
+        };
+        let actions = self.coordinates.actions(latent);
+        Array2::from_shape_vec((rows, dim), actions).expect("one action per row")
+    }
+}

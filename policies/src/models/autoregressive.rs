@@ -1,0 +1,173 @@
+//! Autoregressive models of strings of varying length, over any causal network.
+//!
+//! Tokens are letters below `vocabulary − 1` and an end token, `vocabulary − 1`. After the end, or after `length`
+//! tokens, nothing is chosen: the remaining steps fill in the end token with probability one.
+
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use tiltrl_tilt::host::host;
+use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::sequential::{
+    ConditionFeatures, Explore, Rows, SequentialModel, StateFeatures, condition_columns,
+};
+
+use super::strings::{StringPath, Strings, chosen_log_probs, pick, softmax, state_columns};
+use crate::nets::tokens::CausalNet;
+
+/// A model of strings of at most the network's length.
+#[derive(Clone)]
+pub struct Autoregressive<N> {
+    net: N,
+    condition_dim: usize,
+}
+
+impl<N: CausalNet> Autoregressive<N> {
+    /// Returns the model over a network, given `condition_dim` values (0: none).
+    pub fn new(net: N, condition_dim: usize) -> Self {
+        Self { net, condition_dim }
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.net.vocabulary()
+    }
+
+    fn length(&self) -> usize {
+        self.net.length()
+    }
+
+    /// The end token.
+    fn end(&self) -> u32 {
+        (self.vocabulary() - 1) as u32
+    }
+
+    fn path(&self, strings: Strings, condition: &Tensor<2>) -> StringPath {
+        let order: Vec<u32> = (0..self.length() as u32).collect();
+        StringPath {
+            order: order.repeat(strings.count()),
+            strings,
+            condition: condition.clone(),
+        }
+    }
+
+    /// Whether each row has ended before `step`.
+    fn ended<'a>(&'a self, strings: &'a Strings, step: usize) -> impl Iterator<Item = bool> + 'a {
+        let rows = strings.tokens.chunks_exact(self.length());
+        rows.map(move |row| step > 0 && row[step - 1] == self.end())
+    }
+
+    /// Returns the exact probability of every token row, in the order of [`Strings::all`], for one condition row.
+    /// Rows with a letter after the end have probability 0.
+    pub fn enumerate(&self, condition: &Tensor<2>) -> Vec<f64> {
+        let (vocabulary, length) = (self.vocabulary(), self.length());
+        let strings = Strings::all(vocabulary, length);
+        let count = strings.count();
+        let rows = condition.clone().expand([count, condition.dims()[1]]);
+        let logits = host(self.net.logits(&strings, 0..length, &rows));
+        let mut mass = vec![1.0; count];
+        for step in 0..length {
+            let ended: Vec<bool> = self.ended(&strings, step).collect();
+            for (row, mass) in mass.iter_mut().enumerate() {
+                let token = strings.tokens[row * length + step];
+                let at = (row * length + step) * vocabulary;
+                *mass *= if ended[row] {
+                    f64::from(u8::from(token == self.end()))
+                } else {
+                    softmax(&logits[at..at + vocabulary], 1.0)[token as usize]
+                };
+            }
+        }
+        mass
+    }
+}
+
+impl<N: CausalNet> SequentialModel for Autoregressive<N> {
+    type Weights = N;
+    type Condition = Tensor<2>;
+    type Sample = Strings;
+    type Path = StringPath;
+
+    fn weights(&self) -> &N {
+        &self.net
+    }
+
+    fn with_weights(&self, net: N) -> Self {
+        Self {
+            net,
+            condition_dim: self.condition_dim,
+        }
+    }
+
+    fn num_steps(&self) -> usize {
+        self.length()
+    }
+
+    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> (StringPath, Tensor<2>) {
+        let path = self.explore(condition, 1.0, noise);
+        let scores = self.step_log_probs(&path, 0..self.length());
+        (path, scores)
+    }
+
+    /// There is one path to a string: noising takes the last token away.
+    fn path_to(&self, condition: &Tensor<2>, sample: &Strings, _: &mut Noise) -> StringPath {
+        self.path(sample.clone(), condition)
+    }
+
+    fn sample_of(&self, path: &StringPath) -> Strings {
+        path.strings.clone()
+    }
+
+    fn step_log_probs(&self, path: &StringPath, steps: Range<usize>) -> Tensor<2> {
+        let (count, paths) = (steps.len(), path.condition.dims()[0]);
+        let mut chosen = vec![None; count * paths];
+        for (column, step) in steps.clone().enumerate() {
+            for (row, ended) in self.ended(&path.strings, step).enumerate() {
+                let token = path.strings.tokens[row * self.length() + step];
+                chosen[row * count + column] = (!ended).then_some(token as usize);
+            }
+        }
+        let logits = self.net.logits(&path.strings, steps, &path.condition);
+        let logits = logits.reshape([paths * count, self.vocabulary()]);
+        chosen_log_probs(logits, &chosen).reshape([paths, count])
+    }
+}
+
+impl<N: CausalNet> Explore for Autoregressive<N> {
+    fn explore(&self, condition: &Tensor<2>, scale: f64, noise: &mut Noise) -> StringPath {
+        let (rows, length, vocabulary) = (condition.dims()[0], self.length(), self.vocabulary());
+        let net = self.net.valid();
+        let mut decoder = net.decoder(condition);
+        let mut strings = Strings::filled(self.end(), rows, length);
+        for step in 0..length {
+            let logits = decoder.next(&strings, step);
+            let ended: Vec<bool> = self.ended(&strings, step).collect();
+            for (row, uniform) in noise.uniform_rows(rows, 1).into_iter().enumerate() {
+                if !ended[row] {
+                    let shares = softmax(&logits[row * vocabulary..(row + 1) * vocabulary], scale);
+                    strings.tokens[row * length + step] = pick(&shares, uniform) as u32;
+                }
+            }
+        }
+        self.path(strings, condition)
+    }
+}
+
+impl<N: CausalNet> ConditionFeatures for Autoregressive<N> {
+    fn condition_width(&self) -> usize {
+        self.condition_dim.max(1)
+    }
+
+    fn condition_features(&self, condition: &Tensor<2>) -> Tensor<2> {
+        condition_columns(condition, self.condition_dim)
+    }
+}
+
+impl<N: CausalNet> StateFeatures for Autoregressive<N> {
+    fn state_width(&self) -> usize {
+        (self.vocabulary() + 1) * self.length() + self.condition_width()
+    }
+
+    fn state_features(&self, path: &StringPath, step: usize) -> Tensor<2> {
+        state_columns(path, step, self.vocabulary(), self.condition_dim)
+    }
+}

@@ -1,0 +1,240 @@
+//! Masked (absorbing) discrete diffusion over short strings, one token per step.
+//!
+//! Noising absorbs tokens into a mask one by one in random order; sampling draws a masked position at each step, then
+//! its token. That is the jump chain of absorbing diffusion in continuous time (Austin et al. 2021, arXiv:2107.03006;
+//! Zheng et al. 2024, arXiv:2409.02908): no two tokens are filled independently. The position is uniform under a new
+//! model and learned afterwards: a network's conditionals need not agree across orders, then Z depends on the
+//! order, and a posterior that kept the order uniform would have a floor.
+
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor};
+use tiltrl_tilt::host::{host, matrix};
+use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::sequential::{
+    ConditionFeatures, Explore, Rows, SequentialModel, StateFeatures, condition_columns,
+};
+use tiltrl_tilt::weights;
+
+use super::strings::{StringPath, Strings, chosen_log_probs, pick, softmax, state_columns};
+use crate::nets::tokens::MaskedNet;
+
+/// Added to the logit of a position that is filled already.
+const FILLED: f32 = -1e4;
+
+/// A masked diffusion over strings.
+#[derive(Clone)]
+pub struct MaskedDiffusion<N> {
+    net: N,
+    condition_dim: usize,
+}
+
+impl<N: MaskedNet> MaskedDiffusion<N> {
+    /// Returns the model over a network, given `condition_dim` values (0: none).
+    pub fn new(net: N, condition_dim: usize) -> Self {
+        Self { net, condition_dim }
+    }
+
+    fn vocabulary(&self) -> usize {
+        self.net.vocabulary()
+    }
+
+    fn length(&self) -> usize {
+        self.net.length()
+    }
+
+    fn mask(&self) -> u32 {
+        self.vocabulary() as u32
+    }
+
+    fn device(&self) -> Device {
+        weights::device(&self.net)
+    }
+
+    /// Returns a random order of filling for each row [rows, length].
+    fn orders(&self, rows: usize, noise: &mut Noise) -> Vec<u32> {
+        let keys = noise.uniform_rows(rows, self.length());
+        let order = |keys: &[f64]| -> Vec<u32> {
+            let mut order: Vec<u32> = (0..self.length() as u32).collect();
+            order.sort_by(|&a, &b| keys[a as usize].total_cmp(&keys[b as usize]));
+            order
+        };
+        keys.chunks_exact(self.length()).flat_map(order).collect()
+    }
+
+    /// The probability of each masked position, from all logits of one string.
+    fn positions(&self, row: &[f32], masked: &[usize], temperature: f64) -> Vec<f64> {
+        let symbols = self.vocabulary() + 1;
+        let logit = |i: &usize| row[i * symbols + self.vocabulary()];
+        let logits: Vec<f32> = masked.iter().map(logit).collect();
+        softmax(&logits, temperature)
+    }
+
+    /// The probability of each token at a position, from all logits of one string.
+    fn tokens(&self, row: &[f32], position: usize, temperature: f64) -> Vec<f64> {
+        let at = position * (self.vocabulary() + 1);
+        softmax(&row[at..at + self.vocabulary()], temperature)
+    }
+
+    /// Returns the exact probability of every string, in the order of [`Strings::all`], for one condition row.
+    ///
+    /// A recursion over all partly masked strings: each is reached by filling any of its positions last.
+    pub fn enumerate(&self, condition: &Tensor<2>) -> Vec<f64> {
+        let (symbols, length, mask) = (self.vocabulary() + 1, self.length(), self.mask());
+        let states = Strings::all(symbols, length);
+        let count = states.count();
+        let rows = condition.clone().expand([count, condition.dims()[1]]);
+        let logits = host(self.net.logits(&states, &rows));
+        let mut mass = vec![0.0; count];
+        mass[count - 1] = 1.0;
+        let place = |i: usize| symbols.pow((length - 1 - i) as u32);
+        // From most masks to none: filling a position makes the index smaller.
+        for state in (0..count).rev() {
+            let tokens = &states.tokens[state * length..(state + 1) * length];
+            let masked: Vec<usize> = (0..length).filter(|&i| tokens[i] == mask).collect();
+            let row = &logits[state * length * symbols..(state + 1) * length * symbols];
+            let positions = self.positions(row, &masked, 1.0);
+            for (&i, position) in masked.iter().zip(positions) {
+                for (token, p) in self.tokens(row, i, 1.0).iter().enumerate() {
+                    let next = state - (self.vocabulary() - token) * place(i);
+                    mass[next] += mass[state] * position * p;
+                }
+            }
+        }
+        let done = |state: &usize| {
+            let tokens = &states.tokens[state * length..(state + 1) * length];
+            tokens.iter().all(|&t| t < mask)
+        };
+        (0..count).filter(done).map(|state| mass[state]).collect()
+    }
+}
+
+impl<N: MaskedNet> SequentialModel for MaskedDiffusion<N> {
+    type Weights = N;
+    type Condition = Tensor<2>;
+    type Sample = Strings;
+    type Path = StringPath;
+
+    fn weights(&self) -> &N {
+        &self.net
+    }
+
+    fn with_weights(&self, net: N) -> Self {
+        Self {
+            net,
+            condition_dim: self.condition_dim,
+        }
+    }
+
+    fn num_steps(&self) -> usize {
+        self.length()
+    }
+
+    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> (StringPath, Tensor<2>) {
+        let path = self.explore(condition, 1.0, noise);
+        let scores = self.step_log_probs(&path, 0..self.length());
+        (path, scores)
+    }
+
+    fn path_to(&self, condition: &Tensor<2>, sample: &Strings, noise: &mut Noise) -> StringPath {
+        StringPath {
+            strings: sample.clone(),
+            order: self.orders(condition.dims()[0], noise),
+            condition: condition.clone(),
+        }
+    }
+
+    fn sample_of(&self, path: &StringPath) -> Strings {
+        path.strings.clone()
+    }
+
+    fn step_log_probs(&self, path: &StringPath, steps: Range<usize>) -> Tensor<2> {
+        let (count, paths) = (steps.len(), path.condition.dims()[0]);
+        let (length, symbols) = (self.length(), self.vocabulary() + 1);
+        let (mut states, mut of_token, mut of_position) = (Vec::new(), Vec::new(), Vec::new());
+        let mut filled = Vec::new();
+        for step in steps {
+            states.push(path.state(step, self.mask()));
+            for (row, order) in path.order.chunks_exact(length).enumerate() {
+                let position = order[step] as usize;
+                let token = path.strings.tokens[row * length + position] as usize;
+                of_token.push((position, token));
+                of_position.push(Some(position));
+                let mut closed = vec![0.0f32; length];
+                order[..step]
+                    .iter()
+                    .for_each(|&i| closed[i as usize] = FILLED);
+                filled.extend(closed);
+            }
+        }
+        let condition = Tensor::cat(vec![path.condition.clone(); count], 0);
+        let logits = self.net.logits(&Strings::join(&states), &condition);
+        let rows = count * paths;
+        let device = self.device();
+        let tokens = logits
+            .clone()
+            .slice([0..rows, 0..length, 0..symbols - 1])
+            .reshape([rows * length, symbols - 1]);
+        let mut chosen = vec![None; rows * length];
+        for (row, (position, token)) in of_token.into_iter().enumerate() {
+            chosen[row * length + position] = Some(token);
+        }
+        let of_tokens = chosen_log_probs(tokens, &chosen)
+            .reshape([rows, length])
+            .sum_dim(1)
+            .reshape([rows]);
+        let positions = logits
+            .slice([0..rows, 0..length, symbols - 1..symbols])
+            .reshape([rows, length]);
+        let open = positions + matrix(filled, length, &device);
+        (of_tokens + chosen_log_probs(open, &of_position))
+            .reshape([count, paths])
+            .transpose()
+    }
+}
+
+impl<N: MaskedNet> Explore for MaskedDiffusion<N> {
+    fn explore(&self, condition: &Tensor<2>, scale: f64, noise: &mut Noise) -> StringPath {
+        let (rows, length) = (condition.dims()[0], self.length());
+        let net = self.net.valid();
+        let mut path = StringPath {
+            strings: Strings::filled(0, rows, length),
+            order: (0..length as u32).collect::<Vec<u32>>().repeat(rows),
+            condition: condition.clone(),
+        };
+        let width = length * (self.vocabulary() + 1);
+        for step in 0..length {
+            let logits = host(net.logits(&path.state(step, self.mask()), condition));
+            for (row, draws) in noise.uniform_rows(rows, 2).chunks_exact(2).enumerate() {
+                let logits = &logits[row * width..(row + 1) * width];
+                let order = &mut path.order[row * length..(row + 1) * length];
+                let left: Vec<usize> = order[step..].iter().map(|&i| i as usize).collect();
+                let drawn = pick(&self.positions(logits, &left, scale), draws[0]);
+                order.swap(step, step + drawn);
+                let token = pick(&self.tokens(logits, left[drawn], scale), draws[1]);
+                path.strings.tokens[row * length + left[drawn]] = token as u32;
+            }
+        }
+        path
+    }
+}
+
+impl<N: MaskedNet> ConditionFeatures for MaskedDiffusion<N> {
+    fn condition_width(&self) -> usize {
+        self.condition_dim.max(1)
+    }
+
+    fn condition_features(&self, condition: &Tensor<2>) -> Tensor<2> {
+        condition_columns(condition, self.condition_dim)
+    }
+}
+
+impl<N: MaskedNet> StateFeatures for MaskedDiffusion<N> {
+    fn state_width(&self) -> usize {
+        (self.vocabulary() + 1) * self.length() + self.condition_width()
+    }
+
+    fn state_features(&self, path: &StringPath, step: usize) -> Tensor<2> {
+        state_columns(path, step, self.vocabulary(), self.condition_dim)
+    }
+}

@@ -1,0 +1,75 @@
+//! What a Gaussian diffusion asks of a network, and nothing more.
+//!
+//! The model owns the step: its noise levels, what the outputs mean, how a state is drawn and scored. The network owns how it sees
+//! a state, the time and a condition: a perceptron appends columns, a U-Net adds embeddings to feature maps.
+
+use std::ops::Range;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use tiltrl_tilt::TiltError;
+
+use crate::fast::{Diffusion, PathSampler};
+
+/// What a network is asked: states of some steps, step-major.
+pub struct Query<'a> {
+    /// States [steps · paths, dim].
+    pub states: &'a Tensor<2>,
+    /// The steps, from 0 at the noise.
+    pub steps: Range<usize>,
+    /// T.
+    pub num_steps: usize,
+    /// Conditions [steps · paths, condition_dim].
+    pub condition: &'a Tensor<2>,
+}
+
+impl Query<'_> {
+    /// Returns the diffusion time of each row, (T − k)/T in (0, 1].
+    pub fn times(&self) -> Vec<f32> {
+        let paths = self.states.dims()[0] / self.steps.len().max(1);
+        let time = |k| (self.num_steps - k) as f32 / self.num_steps as f32;
+        let steps = self.steps.clone();
+        steps
+            .flat_map(|k| std::iter::repeat_n(time(k), paths))
+            .collect()
+    }
+}
+
+/// A network that denoises.
+pub trait Denoiser: Module {
+    /// Returns the outputs [steps · paths, num_outputs].
+    ///
+    /// The first `dim` are the mean's; what follows is the model's affair.
+    fn outputs(&self, query: &Query<'_>) -> Tensor<2>;
+
+    /// Returns the outputs for states whose steps differ from row to row, as denoising losses ask.
+    fn outputs_at(
+        &self,
+        states: &Tensor<2>,
+        steps: &[usize],
+        num_steps: usize,
+        condition: &Tensor<2>,
+    ) -> Tensor<2>;
+
+    /// Returns how many outputs there are.
+    fn num_outputs(&self) -> usize;
+
+    /// Returns the same network with as many outputs: new ones are zero, the last ones are dropped.
+    ///
+    /// # Errors
+    /// When the network cannot have so many.
+    fn with_outputs(&self, outputs: usize) -> Result<Self, TiltError>;
+
+    /// Returns the compiled form of a diffusion over this network, if there is one, with the tensor that its gradient goes to.
+    ///
+    /// The steps come without embeddings: those are the network's.
+    fn compiled(&self, _: Diffusion) -> Option<Compiled> {
+        None
+    }
+}
+
+/// The fast form of a diffusion on the CPU.
+pub struct Compiled {
+    pub(crate) sampler: std::sync::Arc<PathSampler>,
+    pub(crate) parameters: Tensor<1>,
+}

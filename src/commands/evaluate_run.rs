@@ -1,0 +1,341 @@
+//! `tiltrl evaluate RUN --policy …`: policies of a run on fresh episodes, all its seeds together, with what they cost.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use ndarray::{Array2, ArrayView2, s};
+use serde::Serialize;
+use tiltrl_envs::{EnvBatch, EnvOptions, spec_with};
+use tiltrl_policies::agent::policy::Policy;
+use tiltrl_tilt::noise::Noise;
+
+use super::break_even::{BreakEven, HEADER, Priced};
+use super::evaluation::{EvaluateArgs, film};
+use super::output::{print, write_json};
+use super::pipeline::{DataOf, data_of_run};
+use crate::agent::{Agent, PolicyName};
+use crate::config::Config;
+use crate::console::{Console, note};
+use crate::device::Compute;
+use crate::error::Error;
+use crate::report::{Line, interval_text, line};
+use crate::rollout::rollout_in;
+use crate::run::{RunDir, Seeds, seeds_in};
+use crate::stats::{mean, median};
+use crate::train::training_data::TrainingData;
+
+/// What `--json` gets.
+#[derive(Serialize)]
+struct Evaluation {
+    env: String,
+    engine: String,
+    engine_version: String,
+    margin: String,
+    seeds: Vec<u64>,
+    episodes: usize,
+    threads: usize,
+    lines: Vec<Line>,
+    /// Milliseconds of wall time per timestep of an episode, environment included, all episodes side by side.
+    milliseconds_per_timestep: BTreeMap<String, f64>,
+    /// What the policies cost, in the order of `lines`.
+    costs: Vec<Cost>,
+    break_even: Vec<BreakEven>,
+}
+
+/// What one policy costs.
+#[derive(Clone, Serialize)]
+struct Cost {
+    policy: String,
+    /// Milliseconds of acting per action, all episodes side by side.
+    milliseconds_per_action: f64,
+    /// Milliseconds of one action alone: median of repetitions at one observation.
+    milliseconds_alone: f64,
+    /// Seconds of training beyond prior and critic, averaged over seeds.
+    training_seconds: f64,
+}
+
+/// Rolls out policies of a run for all its seeds, prints the tables and films the first policy if asked.
+///
+/// # Errors
+/// When a policy is unknown or not trained, or a file cannot be read or written.
+pub fn evaluate_run(
+    args: &EvaluateArgs,
+    folder: &Path,
+    compute: &Compute,
+    console: Console,
+) -> Result<(), Error> {
+    let mut names = PolicyName::list(&args.policy)?;
+    if names.is_empty() {
+        names.push(PolicyName::Posterior);
+    }
+    let evaluation = roll_out(args, folder, &names, (compute, console))?;
+    show(&evaluation);
+    if args.video.is_some() {
+        let seed = evaluation.seeds[0];
+        let dir = RunDir::of_seed(folder, seed);
+        let config = dir.config()?;
+        let mut agent = Agent::load(&dir, &config, seed, &compute.handle)?;
+        agent.bring_baselines((&config, seed), &names, None, console)?;
+        let options = args.engine.options_or(config.evaluation.options()?);
+        let what = (config.env.as_str(), args.seed.unwrap_or(seed));
+        film(args, what, &options, &*agent.policy(names[0])?)?;
+    }
+    write_json(args.json.as_deref(), &evaluation)
+}
+
+fn show(evaluation: &Evaluation) {
+    let scored = evaluation.lines.iter().any(|l| l.score.is_some());
+    print(&format!(
+        "{:<19} {:>9}   {:<22} {:>14} {:>8} {:>8} {:>10}",
+        "policy", "return", "95 % interval", "score", "ms/act", "alone", "training s"
+    ));
+    for (line, cost) in evaluation.lines.iter().zip(&evaluation.costs) {
+        let r = &line.returns;
+        let score = line.score.as_ref().filter(|_| scored);
+        let score = score.map_or("–".into(), |s| {
+            let half = s.mean_interval().map(|[low, high]| 0.5 * (high - low));
+            half.map_or(format!("{:.1}", s.mean), |h| {
+                format!("{:.1} ± {h:.1}", s.mean)
+            })
+        });
+        print(&format!(
+            "{:<19} {:>9.1}   {} {score:>14} {:>8.4} {:>8.3} {:>10.1}",
+            line.policy,
+            r.mean,
+            interval_text(r.mean_interval(), 9),
+            cost.milliseconds_per_action,
+            cost.milliseconds_alone,
+            cost.training_seconds
+        ));
+    }
+    if !evaluation.break_even.is_empty() {
+        print(&format!("\n{HEADER}"));
+        let lines = evaluation.break_even.iter();
+        lines.for_each(|b| print(&b.line()));
+    }
+    print(&format!(
+        "{} on {} {}, margin rule {}; seeds {:?}, {} episodes each; ms/act: acting for all episodes at once, {} threads; alone: one observation",
+        evaluation.env,
+        evaluation.engine,
+        evaluation.engine_version,
+        evaluation.margin,
+        evaluation.seeds,
+        evaluation.episodes,
+        evaluation.threads
+    ));
+}
+
+/// The finished seeds, or, where none is, those whose policies are trained.
+fn seeds_to_play(folder: &Path, names: &[PolicyName]) -> Result<Vec<u64>, Error> {
+    let all = seeds_in(folder)?;
+    let seeds = Seeds::finished(folder).map_or(all.clone(), |seeds| seeds.ready);
+    let rest: Vec<u64> = all.into_iter().filter(|s| !seeds.contains(s)).collect();
+    if !rest.is_empty() {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        note(&format!(
+            "note: {}: seeds {rest:?} are not finished and left out of {}",
+            folder.display(),
+            names.join(", ")
+        ));
+    }
+    Ok(seeds)
+}
+
+/// A policy whose time is taken.
+struct Timed<'a> {
+    policy: &'a dyn Policy,
+    nanoseconds: AtomicU64,
+}
+
+impl Policy for Timed<'_> {
+    fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32> {
+        let clock = Instant::now();
+        let actions = self.policy.act(observations, noise);
+        let passed = clock.elapsed().as_nanos() as u64;
+        self.nanoseconds.fetch_add(passed, Ordering::Relaxed);
+        actions
+    }
+}
+
+/// Returns the median milliseconds of one action at the first observation of an episode.
+fn alone(policy: &dyn Policy, env: &str, options: &EnvOptions) -> Result<f64, Error> {
+    const REPETITIONS: usize = 40;
+    let mut batch = EnvBatch::new(env, options, 1)?;
+    let mut observation = vec![0.0f32; batch.spec().observation_dim];
+    batch.reset(&[0], &[1], &mut observation);
+    let view = ArrayView2::from_shape((1, observation.len()), &observation).expect("one row");
+    let mut noise = Noise::keyed(1, "alone", 0);
+    let mut once = |_| {
+        let clock = Instant::now();
+        policy.act(view.slice(s![.., ..]), &mut noise);
+        clock.elapsed().as_secs_f64() * 1e3
+    };
+    (0..5).for_each(|i| {
+        once(i);
+    });
+    let times: Vec<f64> = (0..REPETITIONS).map(once).collect();
+    Ok(median(&times))
+}
+
+fn roll_out(
+    args: &EvaluateArgs,
+    folder: &Path,
+    names: &[PolicyName],
+    (compute, console): (&Compute, Console),
+) -> Result<Evaluation, Error> {
+    let seeds = seeds_to_play(folder, names)?;
+    let config = RunDir::of_seed(folder, seeds[0]).config()?;
+    let options = args.engine.options_or(config.evaluation.options()?);
+    let episodes = args.episodes.unwrap_or(config.evaluation.episodes);
+    let spec = spec_with(&config.env, &options)?;
+    let trains = names.iter().any(|n| matches!(n, PolicyName::Trained(_)));
+    let data = if trains {
+        let named = DataOf {
+            files: &args.data,
+            folder: args.data_dir.as_deref(),
+        };
+        data_of_run(folder, &config, named)?
+    } else {
+        None
+    };
+    let own = Playing {
+        args,
+        names,
+        config: &config,
+        options: &options,
+        episodes,
+        data: data.as_ref(),
+        compute,
+        console,
+    };
+    let mut played: Vec<Played> = names.iter().map(|_| Played::default()).collect();
+    for &seed in &seeds {
+        own.play_seed(&RunDir::of_seed(folder, seed), seed, &mut played)?;
+    }
+    let named = || names.iter().map(ToString::to_string).zip(&played);
+    Ok(Evaluation {
+        env: config.env.clone(),
+        engine: spec.engine.clone(),
+        engine_version: spec.engine_version.clone(),
+        margin: spec
+            .margin
+            .as_ref()
+            .map_or("none".into(), |m| m.to_string()),
+        seeds,
+        episodes,
+        threads: rayon::current_num_threads(),
+        lines: named()
+            .map(|(name, p)| line(&name, &p.returns, &spec))
+            .collect(),
+        milliseconds_per_timestep: named()
+            .map(|(name, p)| (name, p.seconds * 1e3 / p.timesteps as f64))
+            .collect(),
+        costs: named()
+            .map(|(policy, p)| Cost {
+                policy,
+                milliseconds_per_action: p.acting * 1e3 / p.timesteps as f64,
+                milliseconds_alone: mean(&p.alone),
+                training_seconds: mean(&p.training),
+            })
+            .collect(),
+        break_even: break_even(names, &played),
+    })
+}
+
+/// What is played for every seed.
+struct Playing<'a> {
+    args: &'a EvaluateArgs,
+    names: &'a [PolicyName],
+    config: &'a Config,
+    options: &'a EnvOptions,
+    episodes: usize,
+    data: Option<&'a TrainingData>,
+    compute: &'a Compute,
+    console: Console,
+}
+
+impl Playing<'_> {
+    fn play_seed(&self, dir: &RunDir, seed: u64, played: &mut [Played]) -> Result<(), Error> {
+        let (config, names) = (self.config, self.names);
+        let mut agent = Agent::load(dir, config, seed, &self.compute.handle)?;
+        agent.bring_baselines((config, seed), names, self.data, self.console)?;
+        for (&name, played) in names.iter().zip(played) {
+            let policy = agent.policy(name)?;
+            let alone = alone(&*policy, &config.env, self.options)?;
+            played.alone.push(alone);
+            let mut batch = EnvBatch::new(&config.env, self.options, self.episodes)?;
+            played.play(&*policy, &mut batch, self.args.seed.unwrap_or(seed));
+            played.training.push(match name {
+                PolicyName::Posterior | PolicyName::Best => {
+                    dir.seconds()?.get("finetune").copied().unwrap_or(0.0)
+                }
+                PolicyName::Trained(method) => agent.baseline(config, seed, method)?.seconds()?,
+                _ => 0.0,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Episodes of one policy over the seeds.
+#[derive(Default)]
+struct Played {
+    /// By seed.
+    returns: Vec<Vec<f64>>,
+    timesteps: usize,
+    /// Wall seconds of the episodes.
+    seconds: f64,
+    /// Of them, seconds of acting.
+    acting: f64,
+    /// Milliseconds of one action alone, by seed.
+    alone: Vec<f64>,
+    /// Seconds, by seed.
+    training: Vec<f64>,
+}
+
+impl Played {
+    fn play(&mut self, policy: &dyn Policy, batch: &mut EnvBatch, seed: u64) {
+        let timed = Timed {
+            policy,
+            nanoseconds: AtomicU64::new(0),
+        };
+        let clock = Instant::now();
+        let episodes = rollout_in(batch, &timed, seed, None);
+        self.seconds += clock.elapsed().as_secs_f64();
+        self.acting += timed.nanoseconds.into_inner() as f64 * 1e-9;
+        self.timesteps += episodes.iter().map(|e| e.length).sum::<usize>();
+        let returns = episodes.iter().map(|e| e.episode_return).collect();
+        self.returns.push(returns);
+    }
+
+    fn priced(&self, samples: usize) -> Priced {
+        Priced {
+            samples,
+            mean_return: mean(&self.returns.concat()),
+            milliseconds: self.acting * 1e3 / self.timesteps as f64,
+            milliseconds_alone: mean(&self.alone),
+        }
+    }
+}
+
+/// Compares the posterior, if it is among the policies, with each family of choices that is.
+fn break_even(names: &[PolicyName], played: &[Played]) -> Vec<BreakEven> {
+    let Some(at) = names.iter().position(|n| *n == PolicyName::Posterior) else {
+        return Vec::new();
+    };
+    let families = ["best-of-N", "resample-N"].iter().filter_map(|family| {
+        let members: Vec<Priced> = names
+            .iter()
+            .zip(played)
+            .filter_map(|(name, p)| {
+                let (of, n) = name.choice_among()?;
+                (of == *family).then(|| p.priced(n))
+            })
+            .collect();
+        let any = !members.is_empty();
+        any.then(|| BreakEven::new(family, played[at].priced(1), members))
+    });
+    families.collect()
+}

@@ -1,0 +1,49 @@
+//! What commands print and write: standard output, JSON, nothing over an existing file.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::console::note;
+use crate::data::Dataset;
+use crate::error::Error;
+use crate::files::write_atomically;
+
+/// Prints a line to standard output. Where the reader has gone (`| head -1`) nothing is printed and the work goes on quietly.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Prints to standard error what a reader guessed, repaired, clipped or dropped.
+pub fn print_notes(dataset: &Dataset) {
+    for said in &dataset.notes {
+        note(&format!("data: {said}"));
+    }
+}
+
+/// Refuses a file that exists already, so that nothing is overwritten silently.
+///
+/// # Errors
+/// When `path` exists; the message names the option that asked for it.
+pub fn refuse_existing(path: &Path, option: &str) -> Result<(), Error> {
+    if path.exists() {
+        return Err(Error::Run(format!(
+            "{}: exists already\n  hint: name another file for {option}",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Writes `value` as JSON when a path is given; an existing file is refused.
+///
+/// # Errors
+/// When the file exists or cannot be written.
+pub fn write_json(path: Option<&Path>, value: &impl Serialize) -> Result<(), Error> {
+    let Some(path) = path else { return Ok(()) };
+    refuse_existing(path, "--json")?;
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Run(e.to_string()))?;
+    write_atomically(path, text.as_bytes())
+}

@@ -1,0 +1,142 @@
+//! The table of keys: name, meaning, range. The comments of `tiltrl config` and the check before a run both come from it.
+//! Those of the critic are the critic's own.
+
+use tiltrl_policies::agent::critic::{CriticKind, kinds};
+use tiltrl_policies::agent::setting::{LARGEST, ROWS, UPDATES};
+
+pub use tiltrl_policies::agent::setting::Range;
+
+/// A key of the config.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// Dotted name, as `--set` takes it.
+    pub name: String,
+    /// Its meaning in one line.
+    pub doc: &'static str,
+    /// What its value may be.
+    pub range: Range,
+}
+
+/// Where a critic's settings stand in the config.
+const CRITIC: &str = "critic.";
+
+/// Returns the keys of a config with this kind of critic, in the order in which they are printed.
+pub fn keys(critic: &CriticKind) -> Vec<Key> {
+    let mut all: Vec<Key> = KEYS.iter().map(Row::key).collect();
+    let settings = (critic.settings)();
+    let own = settings.iter().map(|setting| Key {
+        name: format!("{CRITIC}{}", setting.key),
+        doc: setting.meaning,
+        range: setting.range,
+    });
+    let after = all.iter().position(|k| k.name == "critic.kind");
+    let at = after.map_or(all.len(), |i| i + 1);
+    all.splice(at..at, own);
+    all
+}
+
+/// Returns every key of every kind of critic, for hints.
+pub fn all_names() -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for kind in kinds() {
+        names.extend(keys(&kind).into_iter().map(|k| k.name));
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+struct Row {
+    name: &'static str,
+    doc: &'static str,
+    range: Range,
+}
+
+impl Row {
+    fn key(&self) -> Key {
+        Key {
+            name: self.name.into(),
+            doc: self.doc,
+            range: self.range,
+        }
+    }
+}
+
+const fn row(name: &'static str, range: Range, doc: &'static str) -> Row {
+    Row { name, doc, range }
+}
+
+/// Every key but the critic's own, in the order in which it is printed.
+#[rustfmt::skip]
+const KEYS: &[Row] = &[
+    row("preset", Range::Text, "Name of the experiment, as tables and pictures show it"),
+    row("env", Range::Text, "Environment id, see `tiltrl envs`"),
+    row("data_files", Range::Texts, "File names of the data set under --data-dir, when --data is not given"),
+    row("recipe", Range::Choice(&["", "swing-up"]), "Data that the run makes itself when no file is named; empty = none"),
+    row("prior.num_steps", Range::Count(2, 1000), "Denoising steps T"),
+    row("prior.schedule", Range::Choice(&["cosine", "linear"]), "Noise schedule; linear is memoryless only with many steps"),
+    row("prior.prediction", Range::Choice(&["velocity", "epsilon"]), "What the network predicts"),
+    row("prior.hidden", Range::Counts(1, 1, 16_384), "Hidden widths of the network"),
+    row("prior.activation", Range::Choice(&["relu", "silu", "mish", "gelu"]), "Non-linearity of the network"),
+    row("prior.updates", Range::Count(1, UPDATES), "Updates"),
+    row("prior.batch_size", Range::Count(1, ROWS), "Actions per update"),
+    row("prior.learning_rate", Range::Above(0.0, LARGEST), "Step size of Adam"),
+    row("prior.ema_decay", Range::Number(0.0, 0.999_999), "Decay of the moving average of the weights per update"),
+    row("critic.kind", Range::Text, "What the posterior is tilted by, see `tiltrl config --critics`"),
+    row("finetune.updates", Range::Count(1, UPDATES), "Updates"),
+    row("finetune.states", Range::Count(1, ROWS), "States per update"),
+    row("finetune.learning_rate", Range::Above(0.0, LARGEST), "Step size of Adam at the start; it falls along a cosine to 2 % of it"),
+    row("finetune.max_gradient_norm", Range::Number(0.0, LARGEST), "Limit of the joint gradient norm; 0 = none"),
+    row("finetune.temperature", Range::Above(0.0, LARGEST), "Temperature α in units of the prior's mean standard deviation of Q within a state"),
+    row("finetune.learned_variance", Range::Flag, "Let the posterior learn the variance of its steps"),
+    row("finetune.guidance", Range::Flag, "Let the posterior follow the critic's gradient, by a learned scale that starts at zero"),
+    row("finetune.paths.on_policy", Range::Count(1, 4096), "Paths per state from the posterior"),
+    row("finetune.paths.prior", Range::Count(0, 4096), "Paths per state from the prior"),
+    row("finetune.paths.data", Range::Count(0, 1), "Paths per state noised backwards from the data's one action"),
+    row("finetune.shaping.dead_zone", Range::Number(0.0, LARGEST), "No gradient from paths whose δ² is below this; 0 = off"),
+    row("finetune.shaping.huber", Range::Number(0.0, LARGEST), "Beyond this |δ| the loss grows linearly; 0 = off"),
+    row("finetune.options.log_z", Range::Choice(&["vargrad", "robust", "learned"]), "Where log Z(s) comes from"),
+    row("finetune.options.value_rate", Range::Above(0.0, 1e6), "Step size of the networks for log Z(s) and state values, as a multiple of the posterior's"),
+    row("finetune.options.value_hidden", Range::Count(1, 16_384), "Width of the hidden layer of those networks"),
+    row("finetune.options.segment", Range::Count(0, 1000), "Steps per segment of the sub-trajectory loss; 0 = the whole path"),
+    row("finetune.options.chunk", Range::Count(0, 1000), "Steps whose graph is held at once; 0 = all. The gradient is the same"),
+    row("finetune.options.sampled_steps", Range::Count(0, 1000), "Steps back-propagated per update, drawn at random; 0 = all"),
+    row("finetune.options.exploration.paths", Range::Count(0, 4096), "Paths per state from a noisier posterior; 0 = none"),
+    row("finetune.options.exploration.scale", Range::Number(1.0, 100.0), "Factor of its standard deviations at the start"),
+    row("finetune.options.exploration.updates", Range::Count(1, UPDATES), "Updates until the factor is 1"),
+    row("finetune.options.replay.groups", Range::Count(0, ROWS), "Entries replayed per update; 0 = no replay"),
+    row("finetune.options.replay.paths", Range::Count(2, 4096), "Samples per entry"),
+    row("finetune.options.replay.capacity", Range::Count(1, 100_000_000), "Entries kept; the oldest goes first"),
+    row("finetune.options.replay.value_priority", Range::Number(0.0, 100.0), "Exponent of the rank by value"),
+    row("finetune.options.replay.recency_priority", Range::Number(0.0, 100.0), "Exponent of the rank by age"),
+    row("finetune.options.kl_budget.nats", Range::Number(0.0, LARGEST), "Path-KL to the prior that the temperature is moved to meet; 0 = it stays"),
+    row("finetune.options.kl_budget.rate", Range::Above(0.0, 1.0), "Step of log α per update and relative excess"),
+    row("evaluation.episodes", Range::Count(1, ROWS), "Episodes of each policy at the end"),
+    row("evaluation.episodes_in_training", Range::Count(1, ROWS), "Episodes of each evaluation during fine-tuning"),
+    row("evaluation.evaluations_in_training", Range::Count(1, ROWS), "Evaluations during fine-tuning, and its checkpoints"),
+    row("evaluation.best_of", Range::Counts(0, 1, 65_536), "N of each best-of-N baseline"),
+    row("evaluation.engine", Range::Text, "Physics: embedded, embedded-f32, mujoco[:PATH], gymnasium[:PYTHON]"),
+    row("evaluation.margin", Range::Choice(&["default", "max", "sum"]), "Contact margin rule; default = the engine's"),
+    row("evaluation.mjcf", Range::Text, "MJCF file of a robot of your own (ant, humanoid); empty = the environment's"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::overrides::leaves;
+    use crate::config::preset;
+
+    #[test]
+    fn the_table_holds_the_keys_of_a_config_and_no_other() {
+        for name in ["quickstart", "hopper-medium-expert"] {
+            let config = preset(name).expect("known");
+            let value = toml::Table::try_from(&config).expect("serialises");
+            let mut found: Vec<String> = leaves(&value).into_iter().map(|(name, _)| name).collect();
+            let kind = config.critic.kind().expect("known");
+            let mut named: Vec<String> = keys(&kind).into_iter().map(|k| k.name).collect();
+            found.sort();
+            named.sort();
+            assert_eq!(found, named);
+        }
+    }
+}

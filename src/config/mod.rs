@@ -1,0 +1,15 @@
+//! The experiment as data: settings, presets (files), overrides, one table of keys with their ranges, and the check against it.
+
+mod check;
+mod critic;
+mod keys;
+mod overrides;
+mod presets;
+mod print;
+mod settings;
+
+pub use critic::CriticConfig;
+pub use keys::{Key, Range, keys};
+pub use overrides::slot as value_at;
+pub use presets::{Source, preset, preset_names};
+pub use settings::{Config, EvaluationConfig, FinetuneConfig, PriorConfig};

@@ -1,0 +1,137 @@
+//! `--set key=value`: overrides of a config, and the ways into its nested tables.
+
+use toml::{Table, Value};
+
+use super::check::checked;
+use super::critic::settle;
+use super::settings::Config;
+use crate::error::{Error, nearest};
+
+impl Config {
+    /// Returns the config with `--set key=value` overrides (TOML values, dotted keys), checked.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown key (with the nearest), a value of the wrong type or a value outside its range;
+    /// all values outside their ranges are named at once.
+    pub fn with_overrides(self, overrides: &[String]) -> Result<Self, Error> {
+        let mut table = Table::try_from(&self).map_err(|e| Error::Usage(e.to_string()))?;
+        settle(&mut table, overrides).map_err(Error::Usage)?;
+        override_all(&mut table, overrides)?;
+        let origin = if overrides.is_empty() {
+            self.preset
+        } else {
+            "--set".to_string()
+        };
+        checked(table, &origin)
+    }
+}
+
+/// Applies overrides to a complete table.
+///
+/// # Errors
+/// [`Error::Usage`] for an unknown key or a value of the wrong type; several are named at once.
+pub fn override_all(table: &mut Table, overrides: &[String]) -> Result<(), Error> {
+    let mut faults = Vec::new();
+    for entry in overrides {
+        match entry.split_once('=') {
+            None => faults.push(format!(
+                "--set {entry}: expected key=value, as in finetune.temperature=0.5"
+            )),
+            Some((key, text)) => faults.extend(set(table, key.trim(), text.trim()).err()),
+        }
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Usage(faults.join("\n")))
+}
+
+fn set(table: &mut Table, key: &str, text: &str) -> Result<(), String> {
+    let (path, last) = key.rsplit_once('.').unwrap_or(("", key));
+    let mut inner = table;
+    for part in path.split('.').filter(|part| !part.is_empty()) {
+        known(inner, key, part)?;
+        inner = match inner.get_mut(part) {
+            Some(Value::Table(next)) => next,
+            _ => {
+                return Err(format!(
+                    "--set {key}: `{part}` holds a plain value, no keys"
+                ));
+            }
+        };
+    }
+    known(inner, key, last)?;
+    let Some(old) = inner.get_mut(last) else {
+        return Ok(());
+    };
+    let parsed: Table = toml::from_str(&format!("v = {text}"))
+        .or_else(|_| toml::from_str(&format!("v = {text:?}")))
+        .map_err(|e| format!("--set {key}={text}: {e}"))?;
+    let mut new = parsed["v"].clone();
+    if let (Value::Float(_), Value::Integer(i)) = (&*old, &new) {
+        new = Value::Float(*i as f64);
+    }
+    if old.type_str() != new.type_str() {
+        return Err(format!(
+            "--set {key}={text}: expected a {}, found a {}",
+            old.type_str(),
+            new.type_str()
+        ));
+    }
+    *old = new;
+    Ok(())
+}
+
+fn known(table: &Table, key: &str, part: &str) -> Result<(), String> {
+    if table.contains_key(part) {
+        return Ok(());
+    }
+    let hint = nearest(part, table.keys().map(String::as_str))
+        .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+    let keys: Vec<_> = table.keys().cloned().collect();
+    Err(format!(
+        "--set {key}: unknown key `{part}`{hint}\n  keys here: {}",
+        keys.join(", ")
+    ))
+}
+
+/// Returns the value at a dotted name.
+pub fn slot<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {
+    let (first, rest) = match name.split_once('.') {
+        Some((first, rest)) => (first, Some(rest)),
+        None => (name, None),
+    };
+    match (table.get(first)?, rest) {
+        (Value::Table(inner), Some(rest)) => slot(inner, rest),
+        (value, None) => Some(value),
+        _ => None,
+    }
+}
+
+/// Returns every value that is no table, with its dotted name.
+pub fn leaves(table: &Table) -> Vec<(String, &Value)> {
+    let mut found = Vec::new();
+    for (name, value) in table {
+        match value {
+            Value::Table(inner) => found.extend(
+                leaves(inner)
+                    .into_iter()
+                    .map(|(rest, value)| (format!("{name}.{rest}"), value)),
+            ),
+            value => found.push((name.clone(), value)),
+        }
+    }
+    found
+}
+
+/// Lays the values of `upper` over those of `lower`.
+pub fn overlay(lower: &mut Table, upper: Table) {
+    for (name, value) in upper {
+        match (lower.get_mut(&name), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => overlay(below, above),
+            (_, value) => {
+                lower.insert(name, value);
+            }
+        }
+    }
+}

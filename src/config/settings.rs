@@ -1,0 +1,150 @@
+//! The settings of a run: one struct per stage. Ranges stand in [`super::keys`].
+
+use serde::{Deserialize, Serialize};
+use tiltrl_envs::EnvOptions;
+use tiltrl_policies::fast::Activation;
+use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_tilt::finetune::{Mixture, Options};
+use tiltrl_tilt::rtb::Shaping;
+
+use super::critic::CriticConfig;
+use crate::error::Error;
+
+/// Everything that decides what a run does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of the preset this came from.
+    pub preset: String,
+    /// Environment id, see `tiltrl envs`.
+    pub env: String,
+    /// File names of the data set under the data folder, when `--data` is not given.
+    pub data_files: Vec<String>,
+    /// Data that the run makes itself when no file is named: "swing-up", or empty for none.
+    #[serde(default)]
+    pub recipe: String,
+    /// Diffusion prior.
+    pub prior: PriorConfig,
+    /// Critic.
+    pub critic: CriticConfig,
+    /// RTB fine-tuning.
+    pub finetune: FinetuneConfig,
+    /// Evaluation.
+    pub evaluation: EvaluationConfig,
+}
+
+/// Training of the diffusion prior.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriorConfig {
+    /// Denoising steps T.
+    pub num_steps: usize,
+    /// Noise schedule; must be memoryless.
+    pub schedule: ScheduleKind,
+    /// What the network predicts.
+    pub prediction: Prediction,
+    /// Hidden widths.
+    pub hidden: Vec<usize>,
+    /// Non-linearity.
+    pub activation: Activation,
+    /// Updates.
+    pub updates: u64,
+    /// Actions per update.
+    pub batch_size: usize,
+    /// Step size of Adam.
+    pub learning_rate: f32,
+    /// Decay of the exponential moving average of the weights.
+    pub ema_decay: f32,
+}
+
+/// RTB fine-tuning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinetuneConfig {
+    /// Updates.
+    pub updates: u64,
+    /// States per update.
+    pub states: usize,
+    /// Paths per state, by source.
+    pub paths: Mixture,
+    /// Step size of Adam.
+    pub learning_rate: f32,
+    /// Joint gradient norm limit; 0 = none.
+    pub max_gradient_norm: f32,
+    /// Temperature α in units of the prior's mean standard deviation of Q within a state.
+    pub temperature: f64,
+    /// Dead zone and Huber cap of δ.
+    pub shaping: Shaping,
+    /// Let the posterior learn the variance of its steps.
+    pub learned_variance: bool,
+    /// Let the posterior follow the critic's gradient, by a learned scale that starts at zero.
+    pub guidance: bool,
+    /// Variants: learned log Z, exploration, replay, subsampled or chunked steps, segments, KL budget.
+    pub options: Options,
+}
+
+/// Evaluation during training and at the end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationConfig {
+    /// Episodes of each policy at the end.
+    pub episodes: usize,
+    /// Episodes of each evaluation during fine-tuning.
+    pub episodes_in_training: usize,
+    /// Evaluations during fine-tuning.
+    pub evaluations_in_training: u64,
+    /// N of each best-of-N baseline.
+    pub best_of: Vec<usize>,
+    /// Physics engine: embedded, embedded-f32, mujoco, mujoco:PATH, gymnasium:PYTHON.
+    #[serde(default = "embedded")]
+    pub engine: String,
+    /// Contact margin rule: max, sum, or default (the engine's).
+    #[serde(default = "default_margin")]
+    pub margin: String,
+    /// The MJCF file of a robot of your own, for ant-v4, ant-v5, humanoid-v4 and humanoid-v5; empty = the environment's robot.
+    #[serde(default)]
+    pub mjcf: String,
+}
+
+fn embedded() -> String {
+    "embedded".into()
+}
+
+fn default_margin() -> String {
+    "default".into()
+}
+
+impl PriorConfig {
+    /// Returns the noise schedule.
+    ///
+    /// # Errors
+    /// When it is not memoryless.
+    pub fn schedule(&self) -> Result<Schedule, Error> {
+        Ok(Schedule::new(
+            self.schedule,
+            self.num_steps,
+            self.prediction,
+        )?)
+    }
+}
+
+impl EvaluationConfig {
+    /// Returns how the environments of the evaluations are made.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown engine or margin rule.
+    pub fn options(&self) -> Result<EnvOptions, Error> {
+        let usage = |key: &'static str| {
+            move |e: tiltrl_envs::EnvError| Error::Usage(format!("evaluation.{key}: {e}"))
+        };
+        let margin = match self.margin.as_str() {
+            "default" => None,
+            rule => Some(rule.parse().map_err(usage("margin"))?),
+        };
+        Ok(EnvOptions {
+            engine: self.engine.parse().map_err(usage("engine"))?,
+            margin,
+            model: (!self.mjcf.is_empty()).then(|| self.mjcf.clone().into()),
+        })
+    }
+}

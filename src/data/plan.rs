@@ -1,0 +1,309 @@
+//! One file of a data set: its columns found and checked against each other.
+
+use std::path::{Path, PathBuf};
+
+use super::column::Column;
+use super::ends::{self, Meaning, NAMES, Name};
+use super::error::DataError;
+use super::file::DataFile;
+use super::notes::{Note, NoteKind};
+use super::options::ReadOptions;
+use super::suspicions;
+use super::units::ActionBounds;
+
+/// The columns of one file, found and checked against each other, not yet decoded.
+pub(super) struct Plan {
+    pub(super) path: PathBuf,
+    pub(super) rows: usize,
+    pub(super) observations: Column,
+    pub(super) actions: Column,
+    pub(super) rewards: Column,
+    pub(super) next_observations: Option<Column>,
+    pub(super) ends: Vec<(&'static Name, Column)>,
+    pub(super) stated_bounds: Option<ActionBounds>,
+    /// Other files into which links lead.
+    pub(super) linked_files: Vec<PathBuf>,
+    pub(super) keys: Vec<String>,
+    pub(super) notes: Vec<Note>,
+}
+
+/// The values of all files, row-major.
+pub(super) struct Arrays {
+    pub(super) widths: (usize, usize),
+    pub(super) observations: Vec<f32>,
+    pub(super) actions: Vec<f32>,
+    pub(super) rewards: Vec<f32>,
+    pub(super) next_observations: Option<Vec<f32>>,
+}
+
+impl Arrays {
+    pub(super) fn new(
+        path: &Path,
+        rows: usize,
+        widths: (usize, usize),
+        with_next_observations: bool,
+    ) -> Result<Self, DataError> {
+        let observations = zeros(path, "observations", rows, widths.0)?;
+        let actions = zeros(path, "actions", rows, widths.1)?;
+        let rewards = zeros(path, "rewards", rows, 1)?;
+        let next_observations = with_next_observations
+            .then(|| zeros(path, "next_observations", rows, widths.0))
+            .transpose()?;
+        Ok(Self {
+            widths,
+            observations,
+            actions,
+            rewards,
+            next_observations,
+        })
+    }
+
+    /// Keeps the first `rows` rows.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        self.observations.truncate(rows * self.widths.0);
+        self.actions.truncate(rows * self.widths.1);
+        self.rewards.truncate(rows);
+        if let Some(next_observations) = &mut self.next_observations {
+            next_observations.truncate(rows * self.widths.0);
+        }
+    }
+}
+
+impl Plan {
+    pub(super) fn new(path: &Path, options: &ReadOptions) -> Result<Self, DataError> {
+        let file = DataFile::open(path)?;
+        let observations = file.required("observations")?;
+        let actions = file.required("actions")?;
+        let mut plan = Self {
+            path: path.to_path_buf(),
+            stated_bounds: file.action_bounds(width(&actions))?,
+            observations,
+            actions,
+            rewards: file.required("rewards")?,
+            next_observations: file.optional("next_observations")?,
+            ends: find_ends(&file)?,
+            rows: 0,
+            linked_files: Vec::new(),
+            keys: file.names(),
+            notes: Vec::new(),
+        };
+        plan.check_shapes()?;
+        plan.note_links();
+        plan.note_unread(&file);
+        if let Some(environment) = &options.environment {
+            let widths = [width(&plan.observations), width(&plan.actions)];
+            suspicions::check_widths(path, widths, environment)?;
+            suspicions::other_name(path, &file.texts()?, environment, &mut plan.notes);
+        }
+        Ok(plan)
+    }
+
+    fn columns(&self) -> impl Iterator<Item = &Column> {
+        [&self.observations, &self.actions, &self.rewards]
+            .into_iter()
+            .chain(&self.next_observations)
+            .chain(self.ends.iter().map(|(_, column)| column))
+    }
+
+    fn note_links(&mut self) {
+        let mut linked = Vec::new();
+        for column in self.columns() {
+            if let Some(file) = &column.linked_file {
+                let text = format!("`{}` is a link into {}", column.key(), file.display());
+                linked.push((
+                    file.clone(),
+                    Note::new(NoteKind::Understood, &self.path, text, &[]),
+                ));
+            }
+        }
+        for (file, note) in linked {
+            self.notes.push(note);
+            if !self.linked_files.contains(&file) {
+                self.linked_files.push(file);
+            }
+        }
+    }
+
+    /// Warns of arrays that may tell the ends where nothing else tells the clock's.
+    fn note_unread(&mut self, file: &DataFile) {
+        if self
+            .ends
+            .iter()
+            .any(|(name, _)| name.meaning != Meaning::Terminal)
+        {
+            return;
+        }
+        for key in file.keys().filter(|key| ends::sounds_like_ends(key)) {
+            let text = format!(
+                "`{key}` may tell where episodes end, but the name is not known and not read; see docs/data.md"
+            );
+            self.notes
+                .push(Note::new(NoteKind::Warning, &self.path, text, &[]));
+        }
+    }
+
+    fn check_shapes(&mut self) -> Result<(), DataError> {
+        let &[rows, observation_dim @ (1..=u64::MAX)] = self.observations.shape() else {
+            return Err(self.wrong_shape(&self.observations, "[N, observation_dim]".to_string()));
+        };
+        if rows == 0 {
+            return Err(DataError::Empty {
+                path: self.path.clone(),
+            });
+        }
+        if !matches!(self.actions.shape(), &[found, 1..=u64::MAX] if found == rows) {
+            return Err(self.wrong_shape(
+                &self.actions,
+                format!("[{rows}, action_dim], one row per row of `observations`"),
+            ));
+        }
+        if let Some(next) = &self.next_observations
+            && next.shape() != [rows, observation_dim]
+        {
+            return Err(self.wrong_shape(
+                next,
+                format!("[{rows}, {observation_dim}], as `observations`"),
+            ));
+        }
+        for column in std::iter::once(&self.rewards).chain(self.flag_columns()) {
+            if column.shape() != [rows] && column.shape() != [rows, 1] {
+                return Err(self.wrong_shape(
+                    column,
+                    format!("[{rows}] or [{rows}, 1], one value per row of `observations`"),
+                ));
+            }
+        }
+        self.rows = usize::try_from(rows).map_err(|_| DataError::TooLarge {
+            path: self.path.clone(),
+            key: "observations".to_string(),
+            wanted: rows,
+            allowed: usize::MAX as u64,
+        })?;
+        Ok(())
+    }
+
+    fn flag_columns(&self) -> impl Iterator<Item = &Column> {
+        let per_row = |(name, _): &&(&Name, Column)| name.meaning != Meaning::EndIndices;
+        self.ends.iter().filter(per_row).map(|(_, column)| column)
+    }
+
+    pub(super) fn wrong_shape(&self, column: &Column, expected: String) -> DataError {
+        let hint = match column.shape() {
+            [_] => " Hint: with h5py, array.reshape(N, -1) makes it two-dimensional.",
+            [] | [_, _] => " Hint: rows are timesteps; is one array cut short or transposed?",
+            _ => " Hint: flatten everything but the first dimension.",
+        };
+        DataError::WrongShape {
+            path: self.path.clone(),
+            key: column.key().to_string(),
+            expected,
+            found: format!("{:?}", column.shape()),
+            hint,
+        }
+    }
+
+    pub(super) fn check_concatenates(&self, first: &Plan) -> Result<(), DataError> {
+        let pairs = [
+            (&self.observations, &first.observations),
+            (&self.actions, &first.actions),
+        ];
+        for (column, model) in pairs {
+            if width(column) != width(model) {
+                return Err(DataError::WrongShape {
+                    path: self.path.clone(),
+                    key: column.key().to_string(),
+                    expected: format!("[N, {}], as in {}", width(model), first.path.display()),
+                    found: format!("{:?}", column.shape()),
+                    hint: " Hint: files of different environments do not concatenate.",
+                });
+            }
+        }
+        match (&self.next_observations, &first.next_observations) {
+            (Some(_), None) => Err(DataError::MixedNextObservations {
+                with: self.path.clone(),
+                without: first.path.clone(),
+            }),
+            (None, Some(_)) => Err(DataError::MixedNextObservations {
+                with: first.path.clone(),
+                without: self.path.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns the arrays that say where episodes end, by any name that is understood.
+fn find_ends(file: &DataFile) -> Result<Vec<(&'static Name, Column)>, DataError> {
+    let mut found = Vec::new();
+    for name in NAMES.iter().filter(|name| file.holds(name.key)) {
+        if let Meaning::Refused(reason) = name.meaning {
+            // A file that has D4RL's keys as well is read by those.
+            if file.holds("terminals") {
+                continue;
+            }
+            return Err(DataError::EndsUnclear {
+                path: file.path.clone(),
+                key: name.key.to_string(),
+                reason: reason.to_string(),
+            });
+        }
+        found.push((name, file.required(name.key)?));
+    }
+    let told = |meanings: &[Meaning]| {
+        found
+            .iter()
+            .any(|(name, _): &(&Name, Column)| meanings.contains(&name.meaning))
+    };
+    let both = [Meaning::End, Meaning::EndIndices, Meaning::Start];
+    if told(&both) || (told(&[Meaning::Terminal]) && told(&[Meaning::Timeout])) {
+        return Ok(found);
+    }
+    if let Some((key, meant)) = file
+        .keys()
+        .find_map(|key| Some((key, ends::misspelt(key)?)))
+    {
+        let absent = if file.holds(meant.key) {
+            "timeouts"
+        } else {
+            meant.key
+        };
+        return Err(DataError::MissingKey {
+            path: file.path.clone(),
+            key: absent.to_string(),
+            present: file.names(),
+            nearest: Some(key.to_string()),
+        });
+    }
+    if !told(&[Meaning::Terminal]) {
+        return Err(file.missing("terminals"));
+    }
+    Ok(found)
+}
+
+/// Number of values in a row of `column`.
+pub(super) fn width(column: &Column) -> usize {
+    column
+        .shape()
+        .get(1)
+        .map_or(1, |&width| usize::try_from(width).unwrap_or(usize::MAX))
+}
+
+/// Returns `rows` rows of zeros, or why the memory cannot be had.
+pub(super) fn zeros(
+    path: &Path,
+    key: &str,
+    rows: usize,
+    width: usize,
+) -> Result<Vec<f32>, DataError> {
+    let too_large = || DataError::TooLarge {
+        path: path.to_path_buf(),
+        key: key.to_string(),
+        wanted: (rows as u64).saturating_mul(width as u64).saturating_mul(4),
+        allowed: isize::MAX as u64,
+    };
+    let values = rows.checked_mul(width).ok_or_else(too_large)?;
+    let mut zeros = Vec::new();
+    zeros.try_reserve_exact(values).map_err(|_| too_large())?;
+    zeros.resize(values, 0.0);
+    Ok(zeros)
+}

@@ -1,0 +1,174 @@
+//! Episodes of a seed: those on the way of fine-tuning and the final ones. JSON is what is read; eval.csv and final.csv are for people.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use tiltrl_envs::EnvSpec;
+
+use super::folder::{RunDir, damaged, read_state, write_state};
+use super::log::rounded;
+use crate::config::Config;
+use crate::error::Error;
+use crate::files::write_atomically;
+use crate::rollout::Episode;
+
+/// Name of the state file.
+const NAME: &str = "results";
+
+/// Episodes of one policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Updates of fine-tuning behind it.
+    pub update: u64,
+    /// The policy, as tables name it.
+    pub policy: String,
+    /// Its episodes, in order.
+    pub episodes: Vec<Episode>,
+}
+
+impl Evaluation {
+    /// Returns the returns of the episodes.
+    pub fn returns(&self) -> Vec<f64> {
+        self.episodes.iter().map(|e| e.episode_return).collect()
+    }
+}
+
+/// All evaluations of one seed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Results {
+    /// During fine-tuning.
+    pub training: Vec<Evaluation>,
+    /// At the end.
+    pub last: Vec<Evaluation>,
+}
+
+impl Results {
+    /// Reads a seed's results.
+    ///
+    /// # Errors
+    /// When there are none yet, or the file cannot be read: both name the file.
+    pub fn read(dir: &RunDir) -> Result<Self, Error> {
+        let path = dir.state(NAME);
+        let mut all: Self = read_state(&path)?;
+        let evaluations = all.training.iter_mut().chain(&mut all.last);
+        for episode in evaluations.flat_map(|e| &mut e.episodes) {
+            episode.episode_return = rounded(episode.episode_return);
+        }
+        if all
+            .training
+            .iter()
+            .chain(&all.last)
+            .any(|e| e.episodes.is_empty())
+        {
+            return Err(damaged(&path, "an evaluation without episodes"));
+        }
+        Ok(all)
+    }
+
+    /// Returns a seed's results for fine-tuning that goes on after `update`: what is later is forgotten and will be repeated.
+    ///
+    /// # Errors
+    /// As for [`Self::read`], where there should be results.
+    pub fn resume(dir: &RunDir, update: u64) -> Result<Self, Error> {
+        if update == 0 {
+            return Ok(Self::default());
+        }
+        let mut all = Self::read(dir)?;
+        all.training.retain(|e| e.update <= update);
+        all.last.clear();
+        Ok(all)
+    }
+
+    /// Adds episodes, in the digits in which they are stored.
+    ///
+    /// # Errors
+    /// [`Error::Run`] for a return that is not finite: a table of such numbers would say nothing.
+    pub fn evaluation(
+        update: u64,
+        policy: &str,
+        episodes: &[Episode],
+    ) -> Result<Evaluation, Error> {
+        if let Some(at) = episodes.iter().position(|e| !e.episode_return.is_finite()) {
+            return Err(Error::Run(format!(
+                "{policy}: the return of episode {at} is {}\n  hint: the environment gave a reward that is not finite; `tiltrl envs check ID` tests it",
+                episodes[at].episode_return
+            )));
+        }
+        let stored = |e: &Episode| Episode {
+            episode_return: rounded(e.episode_return),
+            ..*e
+        };
+        Ok(Evaluation {
+            update,
+            policy: policy.into(),
+            episodes: episodes.iter().map(stored).collect(),
+        })
+    }
+
+    /// Returns whether the final evaluation holds what a config asks for.
+    pub fn is_complete(&self, config: &Config) -> bool {
+        let settings = &config.evaluation;
+        let done = |name: &str| self.last(name, config).is_some();
+        done("prior")
+            && done("posterior")
+            && settings
+                .best_of
+                .iter()
+                .all(|n| done(&format!("best-of-{n}")))
+    }
+
+    /// Returns the final evaluation of a policy, if it is of the training and has the number of episodes that a config asks for.
+    pub fn last(&self, policy: &str, config: &Config) -> Option<&Evaluation> {
+        self.last.iter().find(|e| {
+            e.policy == policy
+                && e.update == config.finetune.updates
+                && e.episodes.len() == config.evaluation.episodes
+        })
+    }
+
+    /// Returns the mean return at each update of fine-tuning that was evaluated.
+    pub fn training_curve(&self) -> Vec<(u64, f64)> {
+        let mean = |e: &Evaluation| (e.update, crate::stats::mean(&e.returns()));
+        self.training.iter().map(mean).collect()
+    }
+
+    /// Writes JSON, eval.csv and final.csv.
+    ///
+    /// # Errors
+    /// When one cannot be written; the older file is then left as it was.
+    pub fn save(&self, dir: &RunDir, spec: &EnvSpec) -> Result<(), Error> {
+        write_state(&dir.state(NAME), self)?;
+        let header = "update,phase,policy,episode,return,length,terminated,score\n";
+        let rows = |phase: &str, all: &[Evaluation]| {
+            let mut text = String::new();
+            for e in all {
+                push(&mut text, phase, e, spec);
+            }
+            text
+        };
+        let last = rows("final", &self.last);
+        let all = format!("{header}{}{last}", rows("training", &self.training));
+        write_atomically(&dir.path.join("eval.csv"), all.as_bytes())?;
+        if self.last.is_empty() {
+            return Ok(());
+        }
+        let last = format!("{header}{last}");
+        write_atomically(&dir.path.join("final.csv"), last.as_bytes())
+    }
+}
+
+/// One row per episode; the score column is empty where the environment has no reference returns.
+fn push(text: &mut String, phase: &str, evaluation: &Evaluation, spec: &EnvSpec) {
+    let Evaluation { update, policy, .. } = evaluation;
+    for (index, e) in evaluation.episodes.iter().enumerate() {
+        let score = spec.normalized_score(e.episode_return);
+        let score = score.map_or(String::new(), |s| format!("{s:.4}"));
+        let _ = writeln!(
+            text,
+            "{update},{phase},{policy},{index},{:.6},{},{},{score}",
+            e.episode_return, e.length, e.terminated
+        );
+    }
+}
