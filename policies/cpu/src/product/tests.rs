@@ -49,10 +49,10 @@ fn products_of_odd_sizes_agree_with_f64_in_every_layout() {
                     Layout::Transposed => b[c * k + j],
                 };
                 let expected = reference([m, k, n], at, bt);
-                let packed = Packed::new([k, n], (&b, b_layout));
+                let packed = Packed::new(Arithmetic::best(), [k, n], (&b, b_layout));
                 let mut rights = vec![Right::Packed(&packed)];
                 if b_layout == Layout::Plain {
-                    rights.push(Right::Plain(&b, [k, n]));
+                    rights.push(Right::plain(Arithmetic::best(), &b, [k, n]));
                 }
                 for (right, accumulate) in rights.into_iter().flat_map(|r| [(r, false), (r, true)])
                 {
@@ -64,42 +64,6 @@ fn products_of_odd_sizes_agree_with_f64_in_every_layout() {
                     }
                 }
             }
-        }
-    }
-}
-
-#[test]
-fn every_vector_unit_gives_the_same_bytes() {
-    let mut noise = Noise::keyed(3, "products", 0);
-    for [m, k, n] in [[7, 33, 150], [64, 14, 3], [13, 128, 64]] {
-        let (a, b) = (noise.normals(m * k, 1), noise.normals(k * n, 1));
-        let mut packed = Packed {
-            k,
-            n,
-            ..Packed::default()
-        };
-        packed.pack_panels((&b, Layout::Plain));
-        for layout in [Layout::Plain, Layout::Transposed] {
-            let mut all = Vec::new();
-            for right in [Right::Packed(&packed), Right::Plain(&b, [k, n])] {
-                let mut out = vec![0.5; m * n];
-                portable(&a, [m, k], layout, &right, &mut out, true);
-                all.push(out);
-                #[cfg(target_arch = "x86_64")]
-                if is_x86_feature_detected!("avx512f") {
-                    let left = Left {
-                        a: &a,
-                        m,
-                        k,
-                        layout,
-                    };
-                    let mut out = vec![0.5; m * n];
-                    // SAFETY: the CPU has AVX-512.
-                    unsafe { avx512(left, right, &mut out, true) };
-                    all.push(out);
-                }
-            }
-            assert!(all.iter().all(|out| *out == all[0]), "{m} {k} {n}");
         }
     }
 }
@@ -137,14 +101,15 @@ fn products_are_as_exact_as_in_f32_at_every_magnitude() {
                     .collect()
             };
             let (a, b) = (values(&mut noise, m * k), values(&mut noise, k * n));
-            let packed = Packed::new([k, n], (&b, Layout::Plain));
+            let packed = Packed::new(Arithmetic::best(), [k, n], (&b, Layout::Plain));
             let mut chosen = vec![0.0; m * n];
             matmul(m, (&a, Layout::Plain), &packed, &mut chosen, false);
             let mut plain = vec![0.0; m * n];
             let right = Right::Plain(&b, [k, n]);
-            portable(&a, [m, k], Layout::Plain, &right, &mut plain, false);
+            let left = (&a[..], Layout::Plain);
+            matmul_with(Instructions::Portable, m, left, right, &mut plain, false);
             let [chosen, plain] = [chosen, plain].map(|out| distances(&out, [m, k, n], &a, &b));
-            let unit = crate::arithmetic::arithmetic() == crate::arithmetic::AMX;
+            let unit = Arithmetic::best() != Arithmetic::F32;
             let share = if unit && spread == 0.0 { 0.67 } else { 1.1 };
             assert!(
                 chosen[0] <= share * plain[0] && chosen[1] <= 2.0 * plain[1],
@@ -159,7 +124,7 @@ fn what_is_not_finite_stays_in_its_row() {
     let mut noise = Noise::keyed(5, "products", 0);
     let (m, k, n) = (40, 50, 33);
     let (mut a, b) = (noise.normals(m * k, 1), noise.normals(k * n, 1));
-    let packed = Packed::new([k, n], (&b, Layout::Plain));
+    let packed = Packed::new(Arithmetic::best(), [k, n], (&b, Layout::Plain));
     let mut clean = vec![0.0; m * n];
     matmul(m, (&a, Layout::Plain), &packed, &mut clean, false);
     (a[3 * k + 7], a[20 * k], a[39 * k + 49]) =
@@ -184,7 +149,7 @@ fn what_is_not_finite_stays_in_its_row() {
 fn a_rows_bytes_do_not_depend_on_the_other_rows() {
     let mut noise = Noise::keyed(2, "products", 0);
     let (a, b) = (noise.normals(23, 50), noise.normals(50, 70));
-    let packed = Packed::new([50, 70], (&b, Layout::Plain));
+    let packed = Packed::new(Arithmetic::best(), [50, 70], (&b, Layout::Plain));
     let run = |a: &[f32]| {
         let mut out = vec![0.0; a.len() / 50 * 70];
         matmul(a.len() / 50, (a, Layout::Plain), &packed, &mut out, false);
