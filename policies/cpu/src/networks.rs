@@ -443,3 +443,6 @@ fn descend(
     });
     train::descend(steps.collect());
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,8 +25,7 @@ use super::schedule::Schedule;
 use crate::nets::denoiser::{Compiled, Denoiser};
 use crate::nets::perceptron::{EMBEDDING, Perceptron, embedding};
 
-pub(crate) use step::Moments;
-pub use step::{LOG_SIGMA_LIMIT, StepShape, Units};
+pub use step::{LOG_SIGMA_LIMIT, Moments, StepShape, Units};
 
 /// A function of states on the host, an exact denoiser or the gradient of a reward:
 /// (x [rows, dim], step of each row, condition [rows, c]) → [rows, dim].

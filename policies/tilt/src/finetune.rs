@@ -175,6 +175,16 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         &self.replay
     }
 
+    /// Returns what the network for log Z(s) says of each condition; none where log Z(s) is not learned.
+    pub fn learned_log_z(&self, conditions: &M::Condition) -> Option<Vec<f64>> {
+        match &self.learned {
+            Some(Learned::LogZ(net, features)) => {
+                Some(net.values(&features(&self.prior, conditions)))
+            }
+            _ => None,
+        }
+    }
+
     /// Sets the step size of the next updates.
     pub fn set_learning_rate(&mut self, learning_rate: f32) {
         self.optimizer.set_learning_rate(learning_rate);

@@ -60,9 +60,12 @@ pub(super) struct Steps {
     log_scale: Option<Tensor<3>>,
 }
 
-/// Means and standard deviations of one step, [rows · dim] each.
-pub(crate) struct Moments {
+/// Means and standard deviations of one step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moments {
+    /// Means [rows · dim].
     pub mean: Vec<f64>,
+    /// Standard deviations [rows · dim].
     pub std: Vec<f64>,
 }
 
@@ -137,7 +140,7 @@ impl<N: Denoiser> GaussianDiffusion<N> {
     }
 
     /// Returns means and standard deviations of one step from states [rows, dim].
-    pub(crate) fn step_moments(
+    pub fn step_moments(
         &self,
         x: &Tensor<2>,
         step: usize,
