@@ -31,7 +31,7 @@ fn argument(name: &str) -> Option<String> {
 /// Serves the cases on `--threads N` threads (1 when not given).
 pub fn serve(cases: impl FnOnce() -> Vec<Case> + Send) {
     let threads = argument("--threads").and_then(|t| t.parse().ok());
-    tiltrl_policies::kernels::parallel::build_pool(threads.unwrap_or(1)).expect("the first pool");
+    tiltrl_policies::fast::build_pool(threads.unwrap_or(1)).expect("the first pool");
     let mut cases = cases();
     if !std::env::args().any(|a| a == "--serve") {
         let only = argument("--only").unwrap_or_default();

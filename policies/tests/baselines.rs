@@ -76,8 +76,7 @@ fn groups_of_smc_keep_to_their_conditions() {
             })
             .map(|&v| f64::from(v))
             .collect();
-        let [energy, floor] =
-            distances(&problem, index, &samples, &mut noise);
+        let [energy, floor] = distances(&problem, index, &samples, &mut noise);
         assert!(energy < floor + 0.02, "{energy} against {floor}");
     }
 }

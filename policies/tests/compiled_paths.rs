@@ -92,10 +92,16 @@ fn widened(model: &GaussianDiffusion, step: StepShape) -> GaussianDiffusion {
     let moved = parameters.map(|p| {
         let mut values = host(p);
         let shift = noise.normals(values.len(), 1);
-        values.iter_mut().zip(&shift).for_each(|(v, z)| *v += 0.1 * z);
+        values
+            .iter_mut()
+            .zip(&shift)
+            .for_each(|(v, z)| *v += 0.1 * z);
         vector(values, &Device::flex())
     });
-    wide.with_weights(weights::with_tensors(wide.weights().clone(), moved.collect()))
+    wide.with_weights(weights::with_tensors(
+        wide.weights().clone(),
+        moved.collect(),
+    ))
 }
 
 fn conditions(rows: usize) -> Tensor<2> {
@@ -188,14 +194,20 @@ fn a_model_with_other_weights_gives_other_samples_and_the_same_model_the_same() 
 /// What has no compiled form says so, and is not given one.
 #[test]
 fn waves_exact_parts_and_models_without_a_condition_are_not_compiled() {
-    let waves = PerceptronShape { waves: 2, ..shape() };
+    let waves = PerceptronShape {
+        waves: 2,
+        ..shape()
+    };
     let mut noise = Noise::keyed(1, "acting", 0);
     let net = Perceptron::new(&waves, 1.0, &mut noise, &Compute::cpu());
     let model_of = |net| GaussianDiffusion::new(net, schedule(), [3, 7]).expect("fits");
     assert!(!model_of(net).is_compiled());
     let exact = |x: &[f32], _: &[usize], _: &[f32]| x.to_vec();
     assert!(!model(false).with_exact(Arc::new(exact)).is_compiled());
-    let bare = PerceptronShape { condition_dim: 0, ..shape() };
+    let bare = PerceptronShape {
+        condition_dim: 0,
+        ..shape()
+    };
     let net = Perceptron::new(&bare, 1.0, &mut noise, &Compute::cpu());
     let bare = GaussianDiffusion::new(net, schedule(), [3, 0]).expect("fits");
     assert!(!bare.is_compiled());

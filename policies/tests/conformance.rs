@@ -509,11 +509,17 @@ fn reference_update(start: &Checkpoint, transitions: &Transitions) -> Reference 
     let lowest = first.min_pair(second);
     let bootstrap = plainly(&read("critic2.parameters"), &next);
     let aim = rewards + discounts * bootstrap;
-    let q = |i: usize| (plainly(&tracked[i], &pairs) - aim.clone()).powf_scalar(2.0).mean();
+    let q = |i: usize| {
+        (plainly(&tracked[i], &pairs) - aim.clone())
+            .powf_scalar(2.0)
+            .mean()
+    };
     let q_loss = q(0) + q(1);
     let error = lowest - plainly(&tracked[2], &observations);
     let signs = host(error.clone());
-    let sides = signs.iter().map(|&e| if e > 0.0 { EXPECTILE } else { 1.0 - EXPECTILE });
+    let sides = signs
+        .iter()
+        .map(|&e| if e > 0.0 { EXPECTILE } else { 1.0 - EXPECTILE });
     let v_loss = (error.powf_scalar(2.0) * vector(sides.collect(), &device)).mean();
     let gradients = (q_loss.clone() + v_loss.clone()).backward();
     let networks = (0..3).map(|i| {
@@ -542,7 +548,11 @@ fn the_critics_update_is_that_of_plain_operations() {
         let expected = reference_update(&start, &transitions);
         let found = critic.update(&lesson(&transitions), 0).expect("finite");
         let losses = [found[0].1 as f32, found[1].1 as f32];
-        assert!(gap(&losses, &expected.losses) < 1e-5, "{losses:?} {:?}", expected.losses);
+        assert!(
+            gap(&losses, &expected.losses) < 1e-5,
+            "{losses:?} {:?}",
+            expected.losses
+        );
         let after = stored(&critic);
         for (i, [parameters, target]) in expected.networks.iter().enumerate() {
             let name = format!("critic{i}.parameters");
@@ -551,10 +561,17 @@ fn the_critics_update_is_that_of_plain_operations() {
             // Adam's first step is the sign of the gradient: entries whose gradient is rounding alone may go either way.
             let gaps = after.tensors[&name].iter().zip(parameters);
             let far = gaps.filter(|(a, b)| (*a - *b).abs() > 1e-5).count();
-            assert!(far * 200 <= parameters.len(), "{far} of {}", parameters.len());
+            assert!(
+                far * 200 <= parameters.len(),
+                "{far} of {}",
+                parameters.len()
+            );
             if !target.is_empty() {
                 let slow = &after.tensors[&format!("critic{i}.target")];
-                let far = slow.iter().zip(target).filter(|(a, b)| (*a - *b).abs() > 1e-6);
+                let far = slow
+                    .iter()
+                    .zip(target)
+                    .filter(|(a, b)| (*a - *b).abs() > 1e-6);
                 assert!(far.count() * 200 <= target.len(), "slow copy {i}");
             }
         }

@@ -187,7 +187,7 @@ fn silent_failure_11_at_the_exact_posterior_delta_is_zero_on_every_path_of_a_cha
         assert_eq!(q.len(), 27);
         let samples = chain.sample_of(&path);
         for ((q, p), &x) in q.iter().zip(&p).zip(&samples.tokens) {
-            let delta = log_z + q - p - reward[usize::from(x)];
+            let delta = log_z + q - p - reward[x as usize];
             assert!(delta.abs() < 1e-5, "{delta}");
         }
         let masses = posterior.enumerate();
@@ -203,7 +203,7 @@ fn every_loss_reaches_the_posterior_of_a_chain() {
     let chain = CategoricalChain::random(3, 3, 1.0, 4);
     let exact = enumerated_posterior(&chain.enumerate(), &reward);
     let by_state =
-        |s: &Strings| -> Vec<f64> { s.tokens.iter().map(|&x| reward[usize::from(x)]).collect() };
+        |s: &Strings| -> Vec<f64> { s.tokens.iter().map(|&x| reward[x as usize]).collect() };
     let base = || Options {
         value_rate: 3.0,
         ..Options::default()

@@ -14,7 +14,7 @@ use tiltrl_policies::tilt::sequential::SequentialModel;
 use tiltrl_policies::tilt::weights;
 use tiltrl_policies::worlds::LinearGaussian;
 
-use super::common::{Tuner, cosine, first, mean, none, path_sums, scored, tuner};
+use super::common::{Tuner, cosine, first, mean, none, path_sums, tuner};
 
 /// Trains on a linear-Gaussian world with any mixture of sources and any log-reward scale.
 fn train(
@@ -108,7 +108,8 @@ fn silent_failure_04_the_posterior_starts_as_the_prior() {
         &compute.device,
     );
     let adam = super::common::adam(1e-3);
-    let tuner = Finetuner::new(prior.clone(), prior, adam, ON_POLICY, &condition).expect("the same");
+    let tuner =
+        Finetuner::new(prior.clone(), prior, adam, ON_POLICY, &condition).expect("the same");
     let (path, scores) = tuner
         .posterior()
         .sample_path(&condition, &mut Noise::keyed(3, "path", 0));
@@ -296,7 +297,10 @@ fn silent_failure_15_no_gradient_reaches_the_prior_or_the_sampled_states() {
     let tuner = train(world, &cosine(6), ON_POLICY, 1.0, 3);
     let start = world.prior(cosine(6), 32, 3, &Compute::cpu());
     let all = |m: &GaussianDiffusion| -> Vec<Vec<f32>> {
-        weights::tensors(m.weights()).into_iter().map(host).collect()
+        weights::tensors(m.weights())
+            .into_iter()
+            .map(host)
+            .collect()
     };
     assert_eq!(all(tuner.prior()), all(&start));
     assert_ne!(all(tuner.posterior()), all(&start));

@@ -18,9 +18,7 @@ use tiltrl_policies::worlds::{
     exact_model, line,
 };
 
-use super::common::{
-    cosine, first, group, mean, none, path_sums, scored, tuner, variances,
-};
+use super::common::{cosine, first, group, mean, none, path_sums, scored, tuner, variances};
 
 /// Two far modes of weight 0.9 and 0.1; the reward lifts the small one.
 fn far(log_scale: f64, steps: usize) -> Problem {
@@ -143,9 +141,8 @@ fn silent_failure_20_kernels_shrink_as_the_exact_posterior_says() {
     assert!(settings.step.learned_variance && settings.step.units == Units::Sigma);
     let prior = exact_model([1, 0], schedule.clone(), exact, &settings);
     let mut tuner = tuner(&prior, 1e-2, Mixture::on_policy(128));
-    let value = |s: &Tensor<2>| -> Vec<f64> {
-        first(s).iter().map(|&x| world.log_reward(x)).collect()
-    };
+    let value =
+        |s: &Tensor<2>| -> Vec<f64> { first(s).iter().map(|&x| world.log_reward(x)).collect() };
     for update in 0..600u64 {
         tuner.set_learning_rate(1e-2 * (1.0 - update as f32 / 600.0) + 1e-4);
         let mut noise = Noise::keyed(4, "train", update);
@@ -249,7 +246,9 @@ fn silent_failure_28_learned_log_z_agrees_with_the_prior_at_every_state() {
         let sample = problem.prior.sample(&condition, &mut noise);
         let independent = log_mean_exp(&problem.log_reward_of(&sample, &condition));
         assert!((independent - problem.log_z[index]).abs() < 0.05);
-        let found = tuner.learned_log_z(&problem.condition(index, 1)).expect("learned")[0];
+        let found = tuner
+            .learned_log_z(&problem.condition(index, 1))
+            .expect("learned")[0];
         assert!(
             (found - independent).abs() < 0.1,
             "state {index}: learned {found}, under the prior {independent}"

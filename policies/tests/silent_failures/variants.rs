@@ -17,12 +17,9 @@ use tiltrl_policies::tilt::host::host;
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::optimizer::Optimizer;
 use tiltrl_policies::tilt::sequential::{Explore, SequentialModel};
-use tiltrl_policies::tilt::weights;
 use tiltrl_policies::worlds::{LinearGaussian, Settings, exact_model};
 
-use super::common::{
-    Tuner, adam, cosine, first, group, mean, none, path_sums, scored, tuner,
-};
+use super::common::{Tuner, adam, cosine, first, group, mean, none, scored, tuner};
 
 pub(super) const WORLD: LinearGaussian = LinearGaussian {
     mean: 0.3,
@@ -59,11 +56,17 @@ fn moved_by<O: Optimizer>(
     let mut checkpoint = Checkpoint::new("posterior", 0);
     tuner.put(&mut checkpoint);
     let names: Vec<String> = checkpoint.tensors.keys().cloned().collect();
-    let own: Vec<&String> = names.iter().filter(|n| n.starts_with("posterior.")).collect();
+    let own: Vec<&String> = names
+        .iter()
+        .filter(|n| n.starts_with("posterior."))
+        .collect();
     assert_eq!(own.len(), 1, "{names:?}");
     let values = checkpoint.tensors.get_mut(own[0]).expect("stored");
     let shift = Noise::keyed(8, "shift", 0).normals(values.len(), 1);
-    values.iter_mut().zip(&shift).for_each(|(a, b)| *a += 0.05 * b);
+    values
+        .iter_mut()
+        .zip(&shift)
+        .for_each(|(a, b)| *a += 0.05 * b);
     tuner.get(Path::new("moved"), &checkpoint).expect("fits");
     tuner
 }
@@ -79,7 +82,9 @@ pub(super) fn moved(
 
 fn gradient<O: Optimizer>(tuner: &Finetuner<GaussianDiffusion, O>, index: u64) -> Vec<f32> {
     let mut noise = Noise::keyed(4, "gradient", index);
-    let found = tuner.gradient(&group(), &reward, &mut noise).expect("finite");
+    let found = tuner
+        .gradient(&group(), &reward, &mut noise)
+        .expect("finite");
     let all = found.posterior.into_iter();
     all.flat_map(|g| host(g.expect("trained"))).collect()
 }

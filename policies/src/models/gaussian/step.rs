@@ -140,12 +140,7 @@ impl<N: Denoiser> GaussianDiffusion<N> {
     }
 
     /// Returns means and standard deviations of one step from states [rows, dim].
-    pub fn step_moments(
-        &self,
-        x: &Tensor<2>,
-        step: usize,
-        condition: &Tensor<2>,
-    ) -> Moments {
+    pub fn step_moments(&self, x: &Tensor<2>, step: usize, condition: &Tensor<2>) -> Moments {
         let found = self.steps(x, step..step + 1, condition);
         let mean = host64(found.mean);
         let sigma = self.schedule.sigma[step];
