@@ -213,6 +213,7 @@ enum Fault {
     ShiftedAtSampling,
     LosesTheSample,
     IgnoresTheWeights,
+    IgnoresNewValues,
     StepsOutOfOrder,
     AnotherCopy,
 }
@@ -253,7 +254,7 @@ impl SequentialModel for Broken {
         let (path, scores) = self.model.sample_path(c, noise);
         match self.fault {
             Fault::ShiftedAtSampling => (path, scores + 0.01),
-            Fault::IgnoresTheWeights | Fault::StepsOutOfOrder => {
+            Fault::IgnoresTheWeights | Fault::IgnoresNewValues | Fault::StepsOutOfOrder => {
                 let scores = self.step_log_probs(&path, 0..STEPS);
                 (path, scores)
             }
@@ -272,11 +273,17 @@ impl SequentialModel for Broken {
     }
     fn step_log_probs(&self, path: &GaussianPath, steps: Range<usize>) -> Tensor<2> {
         match self.fault {
-            Fault::IgnoresTheWeights => {
-                // Scores of the weights that it was made with, whatever it has now; tracked, so that only values can tell.
+            // Those of the weights that it was made with, whatever it has now.
+            Fault::IgnoresTheWeights => self.first.step_log_probs(path, steps),
+            // The same, and gradients as if it did not.
+            Fault::IgnoresNewValues => {
                 let own = self.model.step_log_probs(path, steps.clone());
                 let first = self.first.step_log_probs(path, steps);
-                own.clone() - own.without_autodiff() + first
+                if own.device().is_autodiff() {
+                    own.clone() - own.without_autodiff() + first
+                } else {
+                    first
+                }
             }
             Fault::StepsOutOfOrder => {
                 let scores = self.model.step_log_probs(path, steps);
@@ -313,8 +320,10 @@ fn a_broken_model_is_found_out_with_the_rule_that_it_breaks() {
         ),
         (
             Fault::IgnoresTheWeights,
-            "weights survive a checkpoint bit by bit",
+            "gradients reach every trained parameter: none at `net.parameters`",
         ),
+        (Fault::IgnoresTheWeights, "other weights give other scores"),
+        (Fault::IgnoresNewValues, "other weights give other scores"),
         (
             Fault::StepsOutOfOrder,
             "steps scored one by one equal steps scored together: differs by",
