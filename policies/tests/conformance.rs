@@ -2,21 +2,31 @@
 //! tensor path on the CPU. The default build has the CPU backend alone; `--features tch` adds libtorch.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
-use tiltrl_policies::finetune::{Exploration, Finetuner, Mixture, Options, ReplayOptions};
-use tiltrl_policies::gaussian::{GaussianDiffusion, GaussianPath, Kernel};
-use tiltrl_policies::iql::{Iql, IqlConfig, Transitions};
-use tiltrl_policies::kernels::adam::AdamConfig;
-use tiltrl_policies::kernels::fused::mlp_forward;
-use tiltrl_policies::kernels::math::Activation;
-use tiltrl_policies::kernels::mlp::MlpSpec;
-use tiltrl_policies::nets::{Mlp, host, matrix, vector};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::rtb::Shaping;
-use tiltrl_policies::schedule::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::sequential::SequentialModel;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, activation};
+use tiltrl_policies::Compute;
+use tiltrl_policies::agent::critic::{Critic, CriticShape, Lesson};
+use tiltrl_policies::agent::iql::{Iql, IqlConfig};
+use tiltrl_policies::agent::transitions::Transitions;
+use tiltrl_policies::fast::{Activation, HostAdam, MlpSpec};
+use tiltrl_policies::models::gaussian::{GaussianDiffusion, GaussianPath, StepShape};
+use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::nets::mlp::Mlp;
+use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_policies::tilt::checkpoint::Checkpoint;
+use tiltrl_policies::tilt::finetune::{
+    Batch, Exploration, Finetuner, Mixture, Options, ReplayOptions,
+};
+use tiltrl_policies::tilt::host::{host, matrix, vector};
+use tiltrl_policies::tilt::noise::Noise;
+use tiltrl_policies::tilt::optimizer::{Adam, AdamConfig, Optimizer};
+use tiltrl_policies::tilt::sequential::{
+    ConditionFeatures, Explore, Rows, SequentialModel, StateFeatures,
+};
+use tiltrl_policies::tilt::weights;
 
 fn devices() -> Vec<Device> {
     vec![
@@ -130,21 +140,21 @@ fn networks_and_their_gradients_agree_with_f64() {
         let mut noise = Noise::keyed(case, "conformance", 0);
         for device in devices() {
             let mut noise = noise.clone();
-            let net = Mlp::new(spec.clone(), 1.0, &mut noise, &device);
+            let net = Mlp::new(spec.clone(), 1.0, &mut noise, &Compute::on(device.clone())).train();
             let input = noise.normals(rows, spec.inputs());
-            let parameters = net.parameters.clone().autodiff().require_grad();
+            let parameters = net.parameters();
             let x = matrix(input.clone(), spec.inputs(), &device);
             let x = x.autodiff().require_grad();
-            let output = mlp_forward(&net.spec, &parameters, x.clone());
+            let output = net.forward(x.clone());
             let loss = (output.clone() * output).sum();
             let gradients = loss.clone().backward();
             let found = [
-                parameters.grad(&gradients),
+                weights::gradient(&net, &gradients).remove(0),
                 x.grad(&gradients)
                     .map(|g| g.reshape([rows * spec.inputs()])),
             ];
             let found = found.map(|g| host(g.expect("tracked")));
-            let (value, of_parameters, of_input) = reference(&spec, &host(net.parameters), &input);
+            let (value, of_parameters, of_input) = reference(&spec, &host(parameters), &input);
             let near = (f64::from(host(loss)[0]) - value).abs() < 1e-4 * value.max(1.0);
             assert!(near, "case {case}: {spec:?}");
             // A normalised row near zero multiplies rounding by up to 300.
@@ -165,24 +175,22 @@ fn networks_and_their_gradients_agree_with_f64() {
 struct Plain(GaussianDiffusion);
 
 impl SequentialModel for Plain {
+    type Weights = Perceptron;
     type Condition = Tensor<2>;
     type Sample = Tensor<2>;
     type Path = GaussianPath;
 
-    fn parameters(&self) -> Tensor<1> {
-        self.0.parameters()
+    fn weights(&self) -> &Perceptron {
+        self.0.weights()
     }
-    fn with_parameters(&self, parameters: Tensor<1>) -> Self {
-        Self(self.0.with_parameters(parameters))
+    fn with_weights(&self, weights: Perceptron) -> Self {
+        Self(self.0.with_weights(weights))
     }
     fn num_steps(&self) -> usize {
         self.0.num_steps()
     }
     fn sample_path(&self, c: &Tensor<2>, noise: &mut Noise) -> (GaussianPath, Tensor<2>) {
         self.0.path_by_tensors(c, noise)
-    }
-    fn explore(&self, c: &Tensor<2>, scale: f64, noise: &mut Noise) -> GaussianPath {
-        self.0.exploration_by_tensors(c, scale, noise)
     }
     fn path_to(&self, c: &Tensor<2>, sample: &Tensor<2>, noise: &mut Noise) -> GaussianPath {
         self.0.path_to(c, sample, noise)
@@ -193,11 +201,26 @@ impl SequentialModel for Plain {
     fn step_log_probs(&self, path: &GaussianPath, steps: Range<usize>) -> Tensor<2> {
         self.0.scores_by_tensors(path, steps)
     }
-    fn feature_widths(&self) -> [usize; 2] {
-        self.0.feature_widths()
+}
+
+impl Explore for Plain {
+    fn explore(&self, c: &Tensor<2>, scale: f64, noise: &mut Noise) -> GaussianPath {
+        self.0.exploration_by_tensors(c, scale, noise)
+    }
+}
+
+impl ConditionFeatures for Plain {
+    fn condition_width(&self) -> usize {
+        self.0.condition_width()
     }
     fn condition_features(&self, condition: &Tensor<2>) -> Tensor<2> {
         self.0.condition_features(condition)
+    }
+}
+
+impl StateFeatures for Plain {
+    fn state_width(&self) -> usize {
+        self.0.state_width()
     }
     fn state_features(&self, path: &GaussianPath, step: usize) -> Tensor<2> {
         self.0.state_features(path, step)
@@ -206,53 +229,67 @@ impl SequentialModel for Plain {
 
 fn model(device: &Device, guided: bool) -> GaussianDiffusion {
     let pull = |x: &[f32], _: &[usize], _: &[f32]| x.iter().map(|v| 0.3 - v).collect::<Vec<f32>>();
-    let kernel = Kernel {
+    let step = StepShape {
         learned_variance: guided,
         guidance: guided.then(|| Arc::new(pull) as Arc<_>),
-        ..Kernel::default()
+        ..StepShape::default()
+    };
+    let shape = PerceptronShape {
+        dim: 2,
+        condition_dim: 5,
+        outputs: step.outputs(2),
+        hidden: vec![33, 20],
+        activation: Activation::Silu,
+        waves: 0,
     };
     let spec = MlpSpec {
-        sizes: vec![
-            GaussianDiffusion::net_inputs(2, 5),
-            33,
-            20,
-            kernel.outputs(2),
-        ],
+        sizes: shape.sizes(),
         activation: Activation::Silu,
         layer_norm: guided,
     };
+    let mut noise = Noise::keyed(4, "conformance", 0);
+    let net = Mlp::new(spec, 0.3, &mut noise, &Compute::on(device.clone()));
+    let net = Perceptron::over(net, &shape);
     let schedule = Schedule::new(ScheduleKind::Cosine, 7, Prediction::Velocity);
-    GaussianDiffusion {
-        net: Mlp::new(spec, 0.3, &mut Noise::keyed(4, "conformance", 0), device),
-        schedule: Arc::new(schedule.expect("memoryless")),
-        dim: 2,
-        condition_dim: 5,
-        exact: None,
-        kernel,
-    }
+    let schedule = schedule.expect("memoryless");
+    GaussianDiffusion::with_parts(net, schedule, [2, 5], step).expect("fits")
+}
+
+/// All parameters, one after another.
+fn parameters<M: SequentialModel>(model: &M) -> Vec<f32> {
+    let all = weights::tensors(model.weights()).into_iter();
+    all.flat_map(host).collect()
 }
 
 /// Parameters after three updates, and the last report's loss.
-fn tuned<M>(model: M, options: &Options, mixture: Mixture) -> (Vec<f32>, f64)
+fn tuned<M, O: Optimizer>(
+    model: &M,
+    optimizer: impl FnOnce(AdamConfig) -> O,
+    options: &Options,
+    mixture: Mixture,
+) -> (Vec<f32>, f64)
 where
-    M: SequentialModel<Condition = Tensor<2>, Sample = Tensor<2>>,
+    M: SequentialModel<Condition = Tensor<2>, Sample = Tensor<2>>
+        + Explore
+        + ConditionFeatures
+        + StateFeatures,
 {
-    let device = model.parameters().device().inner();
+    let device = weights::device(model.weights());
     let adam = AdamConfig {
-        learning_rate: 1e-3,
-        weight_decay: 0.0,
         max_gradient_norm: 1.0,
+        ..AdamConfig::plain(1e-3)
     };
-    let mut tuner = Finetuner::new(model, adam, mixture, Shaping::default());
-    tuner = tuner.with_options(options.clone(), 1);
-    let rows = Noise::keyed(5, "conformance", 0).normals(9, 5);
-    let repeat = |width: usize, count: usize| -> Tensor<2> {
-        let part = rows
-            .chunks_exact(5)
-            .flat_map(|row| row[..width].repeat(count));
-        matrix(part.collect(), width, &device)
-    };
-    let value = |sample: &Tensor<2>, _: usize| -> Vec<f64> {
+    let values = Noise::keyed(5, "conformance", 0).normals(9, 5);
+    let conditions = matrix(values, 5, &device);
+    let data = (mixture.data > 0).then(|| {
+        let samples = conditions.clone().slice([0..9, 0..2]);
+        samples.repeated(mixture.data)
+    });
+    let (prior, posterior) = (model.clone(), model.clone());
+    let tuner = Finetuner::new(prior, posterior, optimizer(adam), mixture, &conditions);
+    let mut tuner = tuner.expect("the same").with_options(options.clone(), 1);
+    let batch = Batch { conditions, data };
+    let value = |sample: &Tensor<2>, _: &Tensor<2>| -> Vec<f64> {
         let rows = host(sample.clone());
         rows.chunks_exact(2)
             .map(|r| f64::from(r[0] - 0.3 * r[1] * r[1]))
@@ -261,10 +298,10 @@ where
     let mut noise = Noise::keyed(6, "conformance", 0);
     let mut loss = 0.0;
     for _ in 0..3 {
-        let report = tuner.update(&|c| repeat(5, c), &|c| repeat(2, c), &value, &mut noise);
+        let report = tuner.update(&batch, &value, &mut noise);
         loss = report.expect("finite").loss;
     }
-    (host(tuner.posterior.parameters()), loss)
+    (parameters(tuner.posterior()), loss)
 }
 
 #[test]
@@ -302,9 +339,13 @@ fn fine_tuning_agrees_with_the_plain_path() {
         (off_policy, mixed),
     ] {
         for guided in [false, true] {
-            let plain = tuned(Plain(model(&Device::flex(), guided)), &options, mixture);
+            let reference = Plain(model(&Device::flex(), guided));
+            let plain = tuned(&reference, Adam::new, &options, mixture);
+            assert!(gap(&plain.0, &parameters(&reference)) > 1e-3);
             for device in devices() {
-                let found = tuned(model(&device, guided), &options, mixture);
+                let own = model(&device, guided);
+                assert_eq!(own.is_compiled(), device == Device::flex());
+                let found = tuned(&own, HostAdam::new, &options, mixture);
                 // Adam divides by the gradient's size: rounding of small entries moves them by a share of 3 · 1e-3.
                 assert!(
                     gap(&found.0, &plain.0) < 3e-4,
@@ -320,11 +361,13 @@ fn fine_tuning_agrees_with_the_plain_path() {
 fn the_priors_loss_and_gradient_agree() {
     let of = |device: &Device| {
         let model = model(device, false);
-        let tracked = model.with_parameters(model.parameters().autodiff().require_grad());
+        let tracked = model.tracked();
         let mut noise = Noise::keyed(7, "conformance", 0);
         let (sample, condition) = (noise.normals(50, 2), noise.normals(50, 5));
-        let loss = tracked.denoising_loss(&sample, matrix(condition, 5, device), &mut noise);
-        let gradient = tracked.parameters().grad(&loss.clone().backward());
+        let condition = matrix(condition, 5, device);
+        let loss = tracked.denoising_loss(&sample, &condition, &mut noise);
+        let gradients = loss.clone().backward();
+        let gradient = weights::gradient(tracked.weights(), &gradients).remove(0);
         [host(loss), host(gradient.expect("tracked"))]
     };
     let first = of(&Device::flex());
@@ -334,43 +377,209 @@ fn the_priors_loss_and_gradient_agree() {
     }
 }
 
+// --- the critic -----------------------------------------------------------------------------------------------------
+
+const ROWS: usize = 70;
+const DISCOUNT: f32 = 0.9;
+const EXPECTILE: f32 = 0.7;
+const TARGET_RATE: f32 = 0.1;
+
+fn critic(device: &Device) -> Iql {
+    let config = IqlConfig {
+        updates: 2,
+        batch_size: ROWS,
+        hidden: vec![24, 17],
+        layer_norm: true,
+        learning_rate: 1e-3,
+        expectile: f64::from(EXPECTILE),
+        discount: f64::from(DISCOUNT),
+        num_steps: 1,
+        target_rate: TARGET_RATE,
+        ensemble: 2,
+        lcb: 0.0,
+    };
+    let shape = CriticShape {
+        observation_dim: 4,
+        action_dim: 2,
+        seed: 3,
+        compute: Compute::on(device.clone()),
+    };
+    Iql::new(config, &shape)
+}
+
+/// Every fifth transition ends its episode for good.
+fn transitions() -> Transitions {
+    let mut noise = Noise::keyed(8, "conformance", 0);
+    let [observations, next_observations, actions, rewards] =
+        [4, 4, 2, 1].map(|width| noise.normals(ROWS, width));
+    Transitions {
+        observation_dim: 4,
+        action_dim: 2,
+        observations,
+        next_observations,
+        actions,
+        rewards,
+        terminals: (0..ROWS).map(|i| i % 5 == 0).collect(),
+        continues: vec![false; ROWS],
+    }
+}
+
+fn lesson(transitions: &Transitions) -> Lesson<'_> {
+    Lesson {
+        transitions,
+        prior: &|_, _| unreachable!("implicit Q-learning asks no prior"),
+        seed: 11,
+    }
+}
+
+fn stored(critic: &Iql) -> Checkpoint {
+    let mut checkpoint = Checkpoint::new("critic", 0);
+    critic.save(&mut checkpoint);
+    checkpoint
+}
+
 #[test]
 fn the_critics_update_agrees() {
+    let transitions = transitions();
     let of = |device: &Device| {
-        let config = IqlConfig {
-            updates: 0,
-            batch_size: 70,
-            hidden: vec![24, 17],
-            layer_norm: true,
-            learning_rate: 1e-3,
-            expectile: 0.7,
-            discount: 0.9,
-            num_steps: 1,
-            target_rate: 0.1,
-            ensemble: 2,
-            lcb: 0.0,
-            advantage_updates: 0,
-            caution: 1.0,
-        };
-        let mut critic = Iql::new(config, 4, 2, 3, device);
-        let mut noise = Noise::keyed(8, "conformance", 0);
-        let [o, next, a, r] = [4, 4, 2, 1].map(|width| noise.normals(70, width));
-        let discounts = vec![0.9; 70];
-        let batch = Transitions {
-            observations: &o,
-            actions: &a,
-            rewards: &r,
-            next_observations: &next,
-            discounts: &discounts,
-        };
-        let loss = [(); 2].map(|()| critic.update(&batch).expect("finite").q_loss as f32);
-        let values: Vec<f32> = critic.value_of(&o, &a).iter().map(|&v| v as f32).collect();
+        let mut critic = critic(device);
+        let updates = [0, 1].map(|update| {
+            let found = critic.update(&lesson(&transitions), update);
+            found.expect("finite")[0]
+        });
+        assert_eq!(critic.figures()[0], "q_loss");
+        let loss = updates.map(|loss| loss as f32);
+        let values = critic.values(&transitions.observations, &transitions.actions);
+        let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
         (loss, values)
     };
     let first = of(&Device::flex());
     for device in devices() {
         let found = of(&device);
         assert!(gap(&found.0, &first.0) < 1e-4 && gap(&found.1, &first.1) < 1e-3);
+    }
+}
+
+/// One network of the critic in burn's own operations: 24 and 17 hidden units with layer normalisation and ReLU.
+fn plainly(parameters: &Tensor<1>, input: &Tensor<2>) -> Tensor<1> {
+    let (mut start, mut x) = (0, input.clone());
+    let mut take = |length: usize| {
+        start += length;
+        parameters.clone().slice(start - length..start)
+    };
+    for (layer, outputs) in [24, 17, 1].into_iter().enumerate() {
+        let [_, inputs] = x.dims();
+        let weight = take(inputs * outputs).reshape([inputs, outputs]);
+        x = x.matmul(weight) + take(outputs).reshape([1, outputs]);
+        if layer == 2 {
+            break;
+        }
+        let centred = x.clone() - x.mean_dim(1);
+        let variance = centred.clone().powf_scalar(2.0).mean_dim(1);
+        let unit = centred / (variance + 1e-5).sqrt();
+        let gain = take(outputs).reshape([1, outputs]);
+        x = activation::relu(unit * gain + take(outputs).reshape([1, outputs]));
+    }
+    let rows = x.dims()[0];
+    x.reshape([rows])
+}
+
+/// The numbers of one update in burn's own operations: losses of Q and V, and every network after it.
+struct Reference {
+    losses: [f32; 2],
+    networks: Vec<[Vec<f32>; 2]>,
+}
+
+/// L = Σ_i mean (Q_i − r − γ V(s'))² + mean |τ − 1(u < 0)| u² with u = min_i Q̄_i − V; one step of Adam; slow copies after it.
+fn reference_update(start: &Checkpoint, transitions: &Transitions) -> Reference {
+    let rows = Noise::keyed(11, "critic-update", 0).indices(ROWS, ROWS);
+    let device = Device::flex();
+    let pick = |values: &[f32], width: usize| matrix(values.to_vec(), width, &device).pick(&rows);
+    let observations = pick(&transitions.observations, 4);
+    let pairs = Tensor::cat(vec![observations.clone(), pick(&transitions.actions, 2)], 1);
+    let next = pick(&transitions.next_observations, 4);
+    let rewards = pick(&transitions.rewards, 1).reshape([ROWS]);
+    let ends = transitions.terminals.iter();
+    let discounts: Vec<f32> = ends.map(|&end| if end { 0.0 } else { DISCOUNT }).collect();
+    let discounts = pick(&discounts, 1).reshape([ROWS]);
+    let read = |name: &str| vector(start.tensors[name].clone(), &device);
+    let own = (0..3).map(|i| read(&format!("critic{i}.parameters")));
+    let tracked: Vec<Tensor<1>> = own.map(|p| p.autodiff().require_grad()).collect();
+    let [first, second] = [0, 1].map(|i| plainly(&read(&format!("critic{i}.target")), &pairs));
+    let lowest = first.min_pair(second);
+    let bootstrap = plainly(&read("critic2.parameters"), &next);
+    let aim = rewards + discounts * bootstrap;
+    let q = |i: usize| {
+        (plainly(&tracked[i], &pairs) - aim.clone())
+            .powf_scalar(2.0)
+            .mean()
+    };
+    let q_loss = q(0) + q(1);
+    let error = lowest - plainly(&tracked[2], &observations);
+    let signs = host(error.clone());
+    let sides = signs
+        .iter()
+        .map(|&e| if e > 0.0 { EXPECTILE } else { 1.0 - EXPECTILE });
+    let v_loss = (error.powf_scalar(2.0) * vector(sides.collect(), &device)).mean();
+    let gradients = (q_loss.clone() + v_loss.clone()).backward();
+    let networks = (0..3).map(|i| {
+        let gradient = tracked[i].grad(&gradients);
+        let mut adam = Adam::new(AdamConfig::plain(1e-3));
+        let old = read(&format!("critic{i}.parameters"));
+        let after = adam.step(vec![old], vec![gradient]).0.remove(0);
+        let target = (i < 2).then(|| {
+            let slow = read(&format!("critic{i}.target"));
+            host(slow * (1.0 - TARGET_RATE) + after.clone() * TARGET_RATE)
+        });
+        [host(after), target.unwrap_or_default()]
+    });
+    Reference {
+        networks: networks.collect(),
+        losses: [q_loss, v_loss].map(|l| host(l)[0]),
+    }
+}
+
+#[test]
+fn the_critics_update_is_that_of_plain_operations() {
+    let transitions = transitions();
+    for device in devices() {
+        let mut critic = critic(&device);
+        let start = stored(&critic);
+        let expected = reference_update(&start, &transitions);
+        let found = critic.update(&lesson(&transitions), 0).expect("finite");
+        let losses = [found[0] as f32, found[1] as f32];
+        assert!(
+            gap(&losses, &expected.losses) < 1e-5,
+            "{losses:?} {:?}",
+            expected.losses
+        );
+        let after = stored(&critic);
+        for (i, [parameters, target]) in expected.networks.iter().enumerate() {
+            let name = format!("critic{i}.parameters");
+            let moved = gap(&after.tensors[&name], &start.tensors[&name]);
+            assert!(moved > 5e-4, "network {i} moved by {moved}");
+            // Adam's first step is the sign of the gradient: entries whose gradient is rounding alone may go either way.
+            let gaps = after.tensors[&name].iter().zip(parameters);
+            let far = gaps.filter(|(a, b)| (*a - *b).abs() > 1e-5).count();
+            assert!(
+                far * 200 <= parameters.len(),
+                "{far} of {}",
+                parameters.len()
+            );
+            if !target.is_empty() {
+                let slow = &after.tensors[&format!("critic{i}.target")];
+                let far = slow
+                    .iter()
+                    .zip(target)
+                    .filter(|(a, b)| (*a - *b).abs() > 1e-6);
+                assert!(far.count() * 200 <= target.len(), "slow copy {i}");
+            }
+        }
+        // What was stored is what a resumed critic goes on from.
+        let mut again = self::critic(&device);
+        again.load(&after, Path::new("critic")).expect("fits");
+        let rows = (&transitions.observations, &transitions.actions);
+        assert_eq!(again.values(rows.0, rows.1), critic.values(rows.0, rows.1));
     }
 }
 

@@ -9,23 +9,15 @@
 //! Every element is summed in the same order whatever the number of rows: a row's bytes depend neither on the other rows nor on
 //! threads. They differ from those of the vector units. Henry, Tang and Heinecke 2019 (arXiv:1904.06376) describe the method.
 
+mod sizes;
 mod split;
 mod tiles;
 
 use std::cell::RefCell;
-use std::ops::Range;
 
-use crate::product::Layout;
+use crate::product::layout::Layout;
+use sizes::{SIDE, STEP, steps};
 pub use split::Line;
-
-/// Rows of a tile, and columns of an accumulator.
-const SIDE: usize = 16;
-/// Reduced indices that a tile holds.
-const DEPTH: usize = 32;
-/// Numbers whose sum is a value.
-const PARTS: usize = 3;
-/// Lines of the tiles of one block of rows or columns and one step of the reduced index.
-const STEP: usize = PARTS * SIDE;
 
 /// Least reduced size and columns: below, padding costs more than the unit brings.
 const LEAST: [usize; 2] = [24, 16];
@@ -45,20 +37,6 @@ pub fn suits([k, n]: [usize; 2]) -> bool {
 /// Whether a product with a right operand that is split for it alone is worth running on the unit.
 pub fn suits_once(m: usize, shape: [usize; 2]) -> bool {
     m >= LEAST_ROWS && suits(shape)
-}
-
-/// Number of steps of the reduced index.
-fn steps(k: usize) -> usize {
-    k.div_ceil(DEPTH)
-}
-
-/// Steps of the left operand's tiles (two blocks of rows) that the first cache holds beside those of the right operand.
-const CHUNK: usize = 4;
-
-/// The steps, in chunks of nearly equal length.
-fn chunks(steps: usize) -> impl Iterator<Item = Range<usize>> {
-    let chunks = steps.div_ceil(CHUNK);
-    (0..chunks).map(move |chunk| steps * chunk / chunks..steps * (chunk + 1) / chunks)
 }
 
 /// Splits the right operand [k, n], stored as [k, n] or, when `Transposed`, as [n, k].

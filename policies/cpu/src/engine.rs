@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::arithmetic::Arithmetic;
 use crate::pass::{PackedWeights, Workspace};
-use crate::paths::KeptShard;
+use crate::paths::kept::KeptShard;
 
 /// The CPU engine. Clones share their buffers.
 #[derive(Clone)]

@@ -14,7 +14,8 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use crate::engine::Engine;
 use crate::math::Activation;
-use crate::mlp::{Kept, MlpSpec, backward, forward};
+use crate::mlp::{Kept, backward, forward};
+use crate::shape::MlpSpec;
 
 /// Backends that run a whole perceptron as one operation.
 #[backend_extension(Flex, Autodiff)]

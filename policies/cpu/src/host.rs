@@ -57,7 +57,7 @@ impl HostVector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nets::{host, vector};
+    use tiltrl_tilt::host::{host, vector};
 
     #[test]
     fn writing_changes_this_tensor_and_not_its_clones() {

@@ -1,9 +1,9 @@
 //! One perceptron over one block of rows, forward and backward, in buffers that outlive the call.
 
 use crate::arithmetic::Arithmetic;
-use crate::mlp::{LayerOffsets, MlpSpec};
 use crate::product::{Layout, Packed, Right, matmul};
 use crate::rows;
+use crate::shape::{LayerOffsets, MlpSpec};
 
 /// A network's weights, packed for both directions.
 #[derive(Debug, Default)]

@@ -9,151 +9,30 @@
 //! Where the CPU has a matrix unit, products of at least 24 reduced indices and 16 columns run there ([`Arithmetic::MatrixUnit`]). Their
 //! bytes do not depend on other rows or threads either, but differ from those of f32.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod column;
 mod instructions;
+pub(crate) mod layout;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod narrow;
-pub(super) mod operand;
+mod operand;
 mod packing;
 mod portable;
+mod right;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_of_instructions;
 
 pub use instructions::Instructions;
-use operand::{Columns, Left};
+use layout::BLOCK;
+pub use layout::Layout;
+use operand::Left;
+pub use right::{Packed, Right};
 
-use crate::arithmetic::Arithmetic;
 #[cfg(target_arch = "x86_64")]
-use crate::{amx, wide};
-
-/// Columns of a panel.
-const BLOCK: usize = 16;
-
-/// How a matrix is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// As stored.
-    Plain,
-    /// Transposed.
-    Transposed,
-}
-
-/// The right operand [k, n] of a product, cut into panels.
-#[derive(Clone, Debug, Default)]
-pub struct Packed {
-    k: usize,
-    n: usize,
-    arithmetic: Arithmetic,
-    /// Panels [k, 16]; empty where the matrix unit is used.
-    values: Vec<f32>,
-    /// The same for the matrix unit, where it is used.
-    #[cfg(target_arch = "x86_64")]
-    lines: Vec<amx::Line>,
-}
-
-impl Packed {
-    /// Returns an empty matrix that packs for products in this arithmetic.
-    pub fn on(arithmetic: Arithmetic) -> Self {
-        Self {
-            arithmetic,
-            ..Self::default()
-        }
-    }
-
-    /// Whether the matrix is packed for the matrix unit.
-    #[cfg(target_arch = "x86_64")]
-    fn on_unit(&self) -> bool {
-        matches!(self.arithmetic, Arithmetic::MatrixUnit(_)) && amx::suits([self.k, self.n])
-    }
-
-    /// Returns rows and columns.
-    pub fn shape(&self) -> [usize; 2] {
-        [self.k, self.n]
-    }
-
-    /// Packs `matrix`, stored as [k, n] or, when `Transposed`, as [n, k]; reuses the buffer.
-    ///
-    /// # Panics
-    /// When `matrix` is shorter than its shape.
-    pub fn pack(&mut self, [k, n]: [usize; 2], matrix: (&[f32], Layout)) {
-        assert!(matrix.0.len() >= k * n);
-        (self.k, self.n) = (k, n);
-        #[cfg(target_arch = "x86_64")]
-        if self.on_unit() {
-            self.values.clear();
-            return amx::split_right([k, n], matrix, &mut self.lines);
-        }
-        packing::pack([k, n], matrix, &mut self.values);
-    }
-
-    /// Returns a packed matrix.
-    pub fn new(arithmetic: Arithmetic, shape: [usize; 2], matrix: (&[f32], Layout)) -> Self {
-        let mut packed = Self::on(arithmetic);
-        packed.pack(shape, matrix);
-        packed
-    }
-}
-
-/// The right operand of a product.
-#[derive(Clone, Copy)]
-pub enum Right<'a> {
-    /// Packed beforehand: for operands that are used again.
-    Packed(&'a Packed),
-    /// Values [k, n] as they lie: for operands that are used once.
-    Plain(&'a [f32], [usize; 2]),
-    /// As `Plain`, on the matrix unit where the product suits it.
-    PlainOnUnit(&'a [f32], [usize; 2]),
-}
-
-impl<'a> Right<'a> {
-    /// Returns values [k, n] as they lie, for a product in this arithmetic.
-    pub fn plain(arithmetic: Arithmetic, values: &'a [f32], shape: [usize; 2]) -> Self {
-        match arithmetic {
-            Arithmetic::F32 => Self::Plain(values, shape),
-            Arithmetic::MatrixUnit(_) => Self::PlainOnUnit(values, shape),
-        }
-    }
-
-    pub(super) fn shape(&self) -> [usize; 2] {
-        match self {
-            Right::Packed(packed) => packed.shape(),
-            Right::Plain(_, shape) | Right::PlainOnUnit(_, shape) => *shape,
-        }
-    }
-
-    /// At most `count` columns from `first` on, the first of a panel.
-    pub(super) fn columns(self, first: usize, count: usize) -> Columns<'a> {
-        let [k, n] = self.shape();
-        let valid = count.min(n - first);
-        match self {
-            // A panel is padded with zeros, so that all of it can be read.
-            Right::Packed(packed) => Columns {
-                values: &packed.values[first * k..],
-                k,
-                step: BLOCK,
-                jump: k * BLOCK,
-                readable: valid.next_multiple_of(BLOCK),
-                valid,
-            },
-            Right::Plain(values, _) | Right::PlainOnUnit(values, _) => Columns {
-                values: values.get(first..).unwrap_or_default(),
-                k,
-                step: n,
-                jump: BLOCK,
-                readable: valid,
-                valid,
-            },
-        }
-    }
-}
-
-impl<'a> From<&'a Packed> for Right<'a> {
-    fn from(packed: &'a Packed) -> Self {
-        Right::Packed(packed)
-    }
-}
+use crate::amx;
 
 /// Computes `output = a · b` or, with `accumulate`, `output += a · b`.
 ///
@@ -235,7 +114,7 @@ pub fn matmul_with<'a>(
     };
     match instructions {
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx512 => wide::product(m, left, b, output, accumulate),
+        Instructions::Avx512 => avx512::product(m, left, b, output, accumulate),
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         Instructions::Avx2 | Instructions::Neon => narrow::product(m, left, b, output, accumulate),
         _ => portable::product(m, &left, &b, output, accumulate),

@@ -6,9 +6,9 @@
 
 use crate::adam::{Average, FlatAdam};
 use crate::arithmetic::Arithmetic;
-use crate::mlp::{LayerOffsets, MlpSpec, rows_per_shard};
 use crate::parallel::for_each;
 use crate::pass::{self, Net, PackedWeights, Workspace, sized};
+use crate::shape::{LayerOffsets, MlpSpec, rows_per_shard};
 
 /// A shape, its layers, and packed weights of one set of parameters.
 #[derive(Debug)]

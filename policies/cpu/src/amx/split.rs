@@ -6,8 +6,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{DEPTH, SIDE, STEP, chunks, steps};
-use crate::product::Layout;
+use super::sizes::{DEPTH, SIDE, STEP, chunks, steps};
+use crate::product::layout::Layout;
 
 /// One line of a tile.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 
 use multiversion::multiversion;
 
-use super::{BLOCK, Layout};
+use super::layout::{BLOCK, Layout};
 use crate::math::{fused, multiply_add};
 
 /// The product with a single column: sums over a row in sixteen lanes, or over rows for many elements at once.

@@ -14,8 +14,11 @@ mod unit;
 
 use std::cell::RefCell;
 
+use super::instructions::Instructions;
+use super::layout::BLOCK;
 use super::operand::{Columns, Left};
-use super::{BLOCK, Instructions, Right, packing};
+use super::packing;
+use super::right::Right;
 
 /// Columns of a strip.
 const STRIP: usize = 8;

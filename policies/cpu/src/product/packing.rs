@@ -2,7 +2,7 @@
 
 use multiversion::multiversion;
 
-use super::{BLOCK, Layout};
+use super::layout::{BLOCK, Layout};
 
 /// Packs `matrix`, stored as [k, n] or, when `Transposed`, as [n, k]; the last panel is padded with zeros.
 pub(super) fn pack([k, n]: [usize; 2], (matrix, layout): (&[f32], Layout), panels: &mut Vec<f32>) {

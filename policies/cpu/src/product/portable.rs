@@ -2,8 +2,10 @@
 
 use multiversion::multiversion;
 
+use super::layout::BLOCK;
 use super::operand::{Columns, Left};
-use super::{BLOCK, Right, packing};
+use super::packing;
+use super::right::Right;
 use crate::math::{fused, multiply_add};
 
 /// The sums of one tile: R rows of the left operand times N columns of a panel.

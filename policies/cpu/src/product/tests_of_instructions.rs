@@ -1,6 +1,7 @@
 //! Every instruction set that the machine has, on random shapes: against f64 and against each other.
 
 use super::*;
+use crate::arithmetic::Arithmetic;
 
 /// A small generator (splitmix64): shapes, and values between −1 and 1.
 struct Draws(u64);

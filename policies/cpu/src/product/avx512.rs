@@ -9,8 +9,8 @@ use std::arch::x86_64::{
     _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
 };
 
-use crate::product::Right;
-use crate::product::operand::{Columns, Left};
+use super::operand::{Columns, Left};
+use super::right::Right;
 
 const LANES: usize = 16;
 /// At most so many rows are multiplied by four panels at once.
