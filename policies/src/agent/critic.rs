@@ -79,6 +79,9 @@ pub struct Setting {
     pub holds: fn(&Value) -> bool,
 }
 
+/// Makes an untrained critic of checked settings.
+pub type Make = fn(&Map<String, Value>, &CriticShape) -> Result<Box<dyn Critic>, TiltError>;
+
 /// A kind of critic that configurations name.
 pub struct CriticKind {
     /// Its name.
@@ -90,7 +93,7 @@ pub struct CriticKind {
     /// Their defaults.
     pub defaults: fn() -> Map<String, Value>,
     /// Makes an untrained critic of checked settings.
-    pub make: fn(&Map<String, Value>, &CriticShape) -> Result<Box<dyn Critic>, TiltError>,
+    pub make: Make,
 }
 
 /// All kinds.
