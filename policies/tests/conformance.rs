@@ -484,10 +484,11 @@ fn plainly(parameters: &Tensor<1>, input: &Tensor<2>) -> Tensor<1> {
     x.reshape([rows])
 }
 
-/// The numbers of one update in burn's own operations: losses of Q and V, and every network after it.
+/// The numbers of one update in burn's own operations: losses of Q and V, and of every network its parameters after it, its
+/// slow copy and its gradient.
 struct Reference {
     losses: [f32; 2],
-    networks: Vec<[Vec<f32>; 2]>,
+    networks: Vec<[Vec<f32>; 3]>,
 }
 
 /// L = Σ_i mean (Q_i − r − γ V(s'))² + mean |τ − 1(u < 0)| u² with u = min_i Q̄_i − V; one step of Adam; slow copies after it.
@@ -526,12 +527,13 @@ fn reference_update(start: &Checkpoint, transitions: &Transitions) -> Reference 
         let gradient = tracked[i].grad(&gradients);
         let mut adam = Adam::new(AdamConfig::plain(1e-3));
         let old = read(&format!("critic{i}.parameters"));
-        let after = adam.step(vec![old], vec![gradient]).0.remove(0);
+        let after = adam.step(vec![old], vec![gradient.clone()]).0.remove(0);
         let target = (i < 2).then(|| {
             let slow = read(&format!("critic{i}.target"));
             host(slow * (1.0 - TARGET_RATE) + after.clone() * TARGET_RATE)
         });
-        [host(after), target.unwrap_or_default()]
+        let gradient = host(gradient.expect("tracked"));
+        [host(after), target.unwrap_or_default(), gradient]
     });
     Reference {
         networks: networks.collect(),
@@ -554,7 +556,14 @@ fn the_critics_update_is_that_of_plain_operations() {
             expected.losses
         );
         let after = stored(&critic);
-        for (i, [parameters, target]) in expected.networks.iter().enumerate() {
+        for (i, [parameters, target, gradient]) in expected.networks.iter().enumerate() {
+            // Adam's first moment after one step is a tenth of the gradient.
+            let first = after.tensors[&format!("first_critic{i}")].iter();
+            let found: Vec<f32> = first.map(|m| 10.0 * m).collect();
+            let largest = gradient.iter().fold(0.0f32, |m, g| m.max(g.abs()));
+            let error = found.iter().zip(gradient).map(|(a, b)| (a - b).abs());
+            let error = error.fold(0.0, f32::max) / largest;
+            assert!(error < 1e-4, "gradient of network {i}: {error}");
             let name = format!("critic{i}.parameters");
             let moved = gap(&after.tensors[&name], &start.tensors[&name]);
             assert!(moved > 5e-4, "network {i} moved by {moved}");
