@@ -62,6 +62,9 @@ pub struct CriticShape {
     pub compute: Compute,
 }
 
+/// Makes an untrained critic of settings that lie in their ranges; `discount` is always one of them.
+pub type Make = fn(&Map<String, Value>, &CriticShape) -> Result<Box<dyn Critic>, TiltError>;
+
 /// A kind of critic that configurations name.
 #[derive(Clone, Copy)]
 pub struct CriticKind {
@@ -75,8 +78,8 @@ pub struct CriticKind {
     pub growing: &'static [&'static str],
     /// Their defaults.
     pub defaults: fn() -> Map<String, Value>,
-    /// Makes an untrained critic of settings that lie in their ranges; `discount` is always one of them.
-    pub make: fn(&Map<String, Value>, &CriticShape) -> Result<Box<dyn Critic>, TiltError>,
+    /// Makes an untrained critic.
+    pub make: Make,
 }
 
 /// Returns settings read from their map.
