@@ -1,7 +1,6 @@
 //! What people's files do to a reader, each kind in a small file made here: where episodes end, and
 //! what follows what.
 
-
 use crate::sample::{File, LENGTH, ROWS, ends, environment, lines, note};
 use tiltrl::data::{BothFlags, DataError, NoteKind, ReadOptions};
 use tiltrl::train::training_data::TrainingData;

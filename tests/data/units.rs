@@ -1,8 +1,7 @@
 //! The units of actions, and values that cannot be right; each kind in a small file made here.
 
-
-use hdf5_pure::AttrValue;
 use crate::sample::{File, ROWS, environment, lines, note};
+use hdf5_pure::AttrValue;
 use tiltrl::data::{ActionBounds, DataError, Dataset, NoteKind, ReadOptions, write};
 use tiltrl::policies::agent::coordinates::ACTION_CLIP;
 use tiltrl::train::training_data::TrainingData;

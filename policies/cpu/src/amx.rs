@@ -17,7 +17,7 @@ use std::cell::RefCell;
 
 use crate::product::layout::Layout;
 use sizes::{SIDE, STEP, steps};
-pub use split::Line;
+pub(crate) use split::Line;
 
 /// Least reduced size and columns: below, padding costs more than the unit brings.
 const LEAST: [usize; 2] = [24, 16];
@@ -25,22 +25,22 @@ const LEAST: [usize; 2] = [24, 16];
 const LEAST_ROWS: usize = 48;
 
 /// Whether this process may use the unit: asks the operating system for it.
-pub fn available() -> bool {
+pub(crate) fn available() -> bool {
     is_x86_feature_detected!("avx512f") && tiles::permitted()
 }
 
 /// Whether a product with a right operand of this shape, split beforehand, is worth running on the unit.
-pub fn suits([k, n]: [usize; 2]) -> bool {
+pub(crate) fn suits([k, n]: [usize; 2]) -> bool {
     k >= LEAST[0] && n >= LEAST[1]
 }
 
 /// Whether a product with a right operand that is split for it alone is worth running on the unit.
-pub fn suits_once(m: usize, shape: [usize; 2]) -> bool {
+pub(crate) fn suits_once(m: usize, shape: [usize; 2]) -> bool {
     m >= LEAST_ROWS && suits(shape)
 }
 
 /// Splits the right operand [k, n], stored as [k, n] or, when `Transposed`, as [n, k].
-pub fn split_right([k, n]: [usize; 2], matrix: (&[f32], Layout), lines: &mut Vec<Line>) {
+pub(crate) fn split_right([k, n]: [usize; 2], matrix: (&[f32], Layout), lines: &mut Vec<Line>) {
     // Two blocks of columns are multiplied at once; a missing one is all zeros.
     let blocks = n.div_ceil(2 * SIDE) * 2;
     lines.resize(blocks * steps(k) * STEP, Line::default());
@@ -51,7 +51,7 @@ pub fn split_right([k, n]: [usize; 2], matrix: (&[f32], Layout), lines: &mut Vec
 
 /// The right operand of a product.
 #[derive(Clone, Copy)]
-pub enum Right<'a> {
+pub(crate) enum Right<'a> {
     /// Lines of [`split_right`].
     Split(&'a [Line]),
     /// Values [k, n].
@@ -66,7 +66,7 @@ thread_local! {
 ///
 /// # Panics
 /// When a slice is shorter than its shape.
-pub fn matmul(
+pub(crate) fn matmul(
     [m, k, n]: [usize; 3],
     a: (&[f32], Layout),
     b: Right<'_>,

@@ -19,7 +19,7 @@ use crate::shape::MlpSpec;
 
 /// Backends that run a whole perceptron as one operation.
 #[backend_extension(Flex, Autodiff)]
-pub trait FusedBackend: Backend {
+pub(crate) trait FusedBackend: Backend {
     /// Returns the network's output [rows, outputs] for `input` [rows, inputs] and flat `parameters`.
     fn fused_mlp(
         input: FloatTensor<Self>,
@@ -30,7 +30,7 @@ pub trait FusedBackend: Backend {
 
 /// What the operation is besides its tensors.
 #[derive(Clone, Debug)]
-pub struct FusedNet {
+pub(crate) struct FusedNet {
     engine: Engine,
     spec: Arc<MlpSpec>,
 }

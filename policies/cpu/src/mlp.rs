@@ -13,7 +13,7 @@ use crate::shape::{MlpSpec, rows_per_shard};
 
 /// Activations of a forward pass; their buffers are used again once this is dropped.
 #[derive(Debug)]
-pub struct Kept {
+pub(crate) struct Kept {
     engine: Engine,
     rows_per_shard: usize,
     shards: Mutex<Vec<Workspace>>,
@@ -31,7 +31,7 @@ impl Drop for Kept {
 ///
 /// # Panics
 /// When `input` is not [rows, inputs] or `parameters` has the wrong length.
-pub fn forward(
+pub(crate) fn forward(
     engine: &Engine,
     spec: &MlpSpec,
     parameters: &[f32],
@@ -81,7 +81,7 @@ pub fn forward(
 ///
 /// # Shapes
 /// `input` [rows, inputs], `output_gradient` [rows, outputs].
-pub fn backward(
+pub(crate) fn backward(
     spec: &MlpSpec,
     parameters: &[f32],
     input: &[f32],

@@ -25,11 +25,11 @@ mod tests;
 #[cfg(test)]
 mod tests_of_instructions;
 
-pub use instructions::Instructions;
+pub(crate) use instructions::Instructions;
 use layout::BLOCK;
-pub use layout::Layout;
+pub(crate) use layout::Layout;
 use operand::Left;
-pub use right::{Packed, Right};
+pub(crate) use right::{Packed, Right};
 
 #[cfg(target_arch = "x86_64")]
 use crate::amx;
@@ -41,7 +41,7 @@ use crate::amx;
 ///
 /// # Panics
 /// When a slice is shorter than its shape.
-pub fn matmul<'a>(
+pub(crate) fn matmul<'a>(
     m: usize,
     (a, layout): (&[f32], Layout),
     b: impl Into<Right<'a>>,
@@ -75,7 +75,7 @@ pub fn matmul<'a>(
 ///
 /// # Panics
 /// When a slice is shorter than its shape, the CPU lacks the instructions, or `b` is packed for the matrix unit.
-pub fn matmul_with<'a>(
+pub(crate) fn matmul_with<'a>(
     instructions: Instructions,
     m: usize,
     (a, layout): (&[f32], Layout),

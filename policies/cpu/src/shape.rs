@@ -74,7 +74,7 @@ impl MlpSpec {
 }
 
 /// Returns how many rows a shard holds: decided by the number of rows alone.
-pub fn rows_per_shard(rows: usize) -> usize {
+pub(crate) fn rows_per_shard(rows: usize) -> usize {
     let shards = (rows / 128).clamp(1, 16);
     rows.div_ceil(shards).max(1)
 }

@@ -3,24 +3,24 @@
 use std::ops::Range;
 
 /// Rows of a tile, and columns of an accumulator.
-pub const SIDE: usize = 16;
+pub(super) const SIDE: usize = 16;
 /// Reduced indices that a tile holds.
-pub const DEPTH: usize = 32;
+pub(super) const DEPTH: usize = 32;
 /// Numbers whose sum is a value.
-pub const PARTS: usize = 3;
+pub(super) const PARTS: usize = 3;
 /// Lines of the tiles of one block of rows or columns and one step of the reduced index.
-pub const STEP: usize = PARTS * SIDE;
+pub(super) const STEP: usize = PARTS * SIDE;
 
 /// Returns the number of steps of the reduced index.
-pub fn steps(k: usize) -> usize {
+pub(super) fn steps(k: usize) -> usize {
     k.div_ceil(DEPTH)
 }
 
 /// Steps of the left operand's tiles (two blocks of rows) that the first cache holds beside those of the right operand.
-pub const CHUNK: usize = 4;
+pub(super) const CHUNK: usize = 4;
 
 /// Returns the steps, in chunks of nearly equal length.
-pub fn chunks(steps: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn chunks(steps: usize) -> impl Iterator<Item = Range<usize>> {
     let chunks = steps.div_ceil(CHUNK);
     (0..chunks).map(move |chunk| steps * chunk / chunks..steps * (chunk + 1) / chunks)
 }

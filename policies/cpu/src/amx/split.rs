@@ -12,7 +12,7 @@ use crate::product::layout::Layout;
 /// One line of a tile.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub struct Line([u32; SIDE]);
+pub(crate) struct Line([u32; SIDE]);
 
 impl Default for Line {
     fn default() -> Self {

@@ -211,7 +211,7 @@ impl KeptPaths {
 
 /// Backends that back-propagate through a [`KeptPaths`].
 #[backend_extension(Flex, Autodiff)]
-pub trait PathBackend: Backend {
+pub(super) trait PathBackend: Backend {
     /// Returns the kept_paths's scores.
     fn path_scores(
         parameters: FloatTensor<Self>,

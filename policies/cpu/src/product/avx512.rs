@@ -23,7 +23,13 @@ const FEW: usize = 3;
 ///
 /// # Panics
 /// When a slice is shorter than its shape, or the CPU has no AVX-512.
-pub fn product(m: usize, left: Left<'_>, right: Right<'_>, out: &mut [f32], accumulate: bool) {
+pub(super) fn product(
+    m: usize,
+    left: Left<'_>,
+    right: Right<'_>,
+    out: &mut [f32],
+    accumulate: bool,
+) {
     assert!(is_x86_feature_detected!("avx512f"));
     let [_, n] = right.shape();
     let mut first = 0;

@@ -2,7 +2,7 @@
 
 /// Instructions that a product is computed with. All that have fused multiply-add give the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Instructions {
+pub(crate) enum Instructions {
     /// Thirty-two registers of 512 bits: tiles of fourteen rows times 32 columns.
     Avx512,
     /// Sixteen registers of 256 bits, with FMA: tiles of six rows times sixteen columns.
@@ -15,10 +15,10 @@ pub enum Instructions {
 
 impl Instructions {
     /// All, the fastest first.
-    pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
+    pub(crate) const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
 
     /// Returns whether this CPU has them.
-    pub fn available(self) -> bool {
+    pub(crate) fn available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => is_x86_feature_detected!("avx512f"),
@@ -33,7 +33,7 @@ impl Instructions {
     }
 
     /// Returns the fastest that this CPU has.
-    pub fn best() -> Self {
+    pub(crate) fn best() -> Self {
         let mut all = Self::ALL.into_iter();
         all.find(|set| set.available()).unwrap_or(Self::Portable)
     }

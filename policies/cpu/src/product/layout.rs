@@ -1,11 +1,11 @@
 //! How matrices lie in memory.
 
 /// Columns of a panel.
-pub const BLOCK: usize = 16;
+pub(crate) const BLOCK: usize = 16;
 
 /// How a matrix is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
+pub(crate) enum Layout {
     /// As stored.
     Plain,
     /// Transposed.

@@ -2,7 +2,7 @@
 
 /// The left operand from a tile's first row on: value (row, j) is at `row · steps[0] + j · steps[1]`.
 #[derive(Clone, Copy)]
-pub struct Left<'a> {
+pub(super) struct Left<'a> {
     /// Values.
     pub values: &'a [f32],
     /// Distance of neighbouring rows, and of neighbouring reduced indices.
@@ -11,7 +11,7 @@ pub struct Left<'a> {
 
 /// Blocks of sixteen columns of the right operand: row j of `k` of block c is at `j · step + c · jump`.
 #[derive(Clone, Copy)]
-pub struct Columns<'a> {
+pub(crate) struct Columns<'a> {
     /// Values.
     pub values: &'a [f32],
     /// Rows.

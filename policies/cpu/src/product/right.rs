@@ -9,7 +9,7 @@ use crate::arithmetic::Arithmetic;
 
 /// The right operand [k, n] of a product, cut into panels.
 #[derive(Clone, Debug, Default)]
-pub struct Packed {
+pub(crate) struct Packed {
     k: usize,
     n: usize,
     arithmetic: Arithmetic,
@@ -22,7 +22,7 @@ pub struct Packed {
 
 impl Packed {
     /// Returns an empty matrix that packs for products in this arithmetic.
-    pub fn on(arithmetic: Arithmetic) -> Self {
+    pub(crate) fn on(arithmetic: Arithmetic) -> Self {
         Self {
             arithmetic,
             ..Self::default()
@@ -31,12 +31,12 @@ impl Packed {
 
     /// Returns whether the matrix is packed for the matrix unit.
     #[cfg(target_arch = "x86_64")]
-    pub fn on_unit(&self) -> bool {
+    pub(crate) fn on_unit(&self) -> bool {
         matches!(self.arithmetic, Arithmetic::MatrixUnit(_)) && amx::suits([self.k, self.n])
     }
 
     /// Returns rows and columns.
-    pub fn shape(&self) -> [usize; 2] {
+    pub(crate) fn shape(&self) -> [usize; 2] {
         [self.k, self.n]
     }
 
@@ -44,7 +44,7 @@ impl Packed {
     ///
     /// # Panics
     /// When `matrix` is shorter than its shape.
-    pub fn pack(&mut self, [k, n]: [usize; 2], matrix: (&[f32], Layout)) {
+    pub(crate) fn pack(&mut self, [k, n]: [usize; 2], matrix: (&[f32], Layout)) {
         assert!(matrix.0.len() >= k * n);
         (self.k, self.n) = (k, n);
         #[cfg(target_arch = "x86_64")]
@@ -56,7 +56,7 @@ impl Packed {
     }
 
     /// Returns a packed matrix.
-    pub fn new(arithmetic: Arithmetic, shape: [usize; 2], matrix: (&[f32], Layout)) -> Self {
+    pub(crate) fn new(arithmetic: Arithmetic, shape: [usize; 2], matrix: (&[f32], Layout)) -> Self {
         let mut packed = Self::on(arithmetic);
         packed.pack(shape, matrix);
         packed
@@ -65,7 +65,7 @@ impl Packed {
 
 /// The right operand of a product.
 #[derive(Clone, Copy)]
-pub enum Right<'a> {
+pub(crate) enum Right<'a> {
     /// Packed beforehand: for operands that are used again.
     Packed(&'a Packed),
     /// Values [k, n] as they lie: for operands that are used once.
@@ -76,7 +76,7 @@ pub enum Right<'a> {
 
 impl<'a> Right<'a> {
     /// Returns values [k, n] as they lie, for a product in this arithmetic.
-    pub fn plain(arithmetic: Arithmetic, values: &'a [f32], shape: [usize; 2]) -> Self {
+    pub(crate) fn plain(arithmetic: Arithmetic, values: &'a [f32], shape: [usize; 2]) -> Self {
         match arithmetic {
             Arithmetic::F32 => Self::Plain(values, shape),
             Arithmetic::MatrixUnit(_) => Self::PlainOnUnit(values, shape),
@@ -84,7 +84,7 @@ impl<'a> Right<'a> {
     }
 
     /// Returns rows and columns.
-    pub fn shape(&self) -> [usize; 2] {
+    pub(crate) fn shape(&self) -> [usize; 2] {
         match self {
             Right::Packed(packed) => packed.shape(),
             Right::Plain(_, shape) | Right::PlainOnUnit(_, shape) => *shape,
@@ -92,7 +92,7 @@ impl<'a> Right<'a> {
     }
 
     /// Returns at most `count` columns from `first` on, the first of a panel.
-    pub fn columns(self, first: usize, count: usize) -> Columns<'a> {
+    pub(crate) fn columns(self, first: usize, count: usize) -> Columns<'a> {
         let [k, n] = self.shape();
         let valid = count.min(n - first);
         match self {
