@@ -31,19 +31,22 @@ struct Kind {
     /// Whether `:N` may follow.
     numbered: bool,
     /// Makes the device of that number, where the build has it.
-    make: Option<fn(usize) -> Device>,
+    make: Option<fn(Option<usize>) -> Device>,
 }
 
 #[cfg(feature = "wgpu")]
-const WGPU: Option<fn(usize) -> Device> =
+const WGPU: Option<fn(Option<usize>) -> Device> =
     Some(|_| Device::wgpu(burn::tensor::DeviceKind::DefaultDevice));
 #[cfg(not(feature = "wgpu"))]
-const WGPU: Option<fn(usize) -> Device> = None;
+const WGPU: Option<fn(Option<usize>) -> Device> = None;
 
 #[cfg(feature = "tch")]
-const TCH: Option<fn(usize) -> Device> = Some(|_| Device::libtorch());
+const TCH: Option<fn(Option<usize>) -> Device> = Some(|card| match card {
+    Some(index) => Device::libtorch_cuda(index),
+    None => Device::libtorch(),
+});
 #[cfg(not(feature = "tch"))]
-const TCH: Option<fn(usize) -> Device> = None;
+const TCH: Option<fn(Option<usize>) -> Device> = None;
 
 const KINDS: &[Kind] = &[
     Kind {
@@ -69,7 +72,7 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "tch",
-        what: "libtorch, see .ci/get-libtorch",
+        what: "libtorch on the processor, or on a card by its number; see .ci/get-libtorch",
         feature: Some("tch"),
         numbered: true,
         make: TCH,
@@ -106,8 +109,8 @@ impl Compute {
             .find(|kind| kind.name == name)
             .ok_or_else(unknown)?;
         let number = match number {
-            None => 0,
-            Some(number) if kind.numbered => number.parse().map_err(|_| unknown())?,
+            None => None,
+            Some(number) if kind.numbered => Some(number.parse().map_err(|_| unknown())?),
             Some(_) => return Err(unknown()),
         };
         let make = kind.make.ok_or_else(|| kind.missing(text))?;

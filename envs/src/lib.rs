@@ -23,6 +23,7 @@ mod dispatch;
 pub mod docs;
 mod env;
 mod error;
+mod fleet;
 #[cfg(feature = "gymnasium-rs")]
 pub mod gymnasium_rs;
 pub mod locomotion;

@@ -1,11 +1,11 @@
 //! The environments by id.
 
 use crate::balance;
-use crate::batch::{EnvBatch, Fleet};
 use crate::classic::maze_layouts::{self, Layout};
 use crate::classic::{CartPole, MazeReward, MountainCar, Pendulum, PointMaze};
 use crate::env::{Env, EnvSpec, Stateful};
 use crate::error::EnvError;
+use crate::fleet::{Boxes, Fleet};
 use crate::locomotion::{self as tasks, Locomotion, LocomotionFleet, Task, Variant};
 use crate::mujoco::{MjcfEnv, MjcfRules, MujocoLocomotion};
 use crate::options::{Engine, EnvOptions};
@@ -123,7 +123,7 @@ type Constructor = Arc<dyn Fn() -> Box<dyn Env> + Send + Sync>;
 /// What was registered in this process; entries are added and never changed, so an id means the same from then on.
 static REGISTERED: RwLock<Vec<(String, Constructor)>> = RwLock::new(Vec::new());
 
-/// Makes an environment of the user's known by the id of its spec, in this process: [`make`], [`EnvBatch::new`] and whatever
+/// Makes an environment of the user's known by the id of its spec, in this process: [`make`], [`crate::EnvBatch::new`] and whatever
 /// takes an id find it from then on. Upper and lower case do not matter.
 ///
 /// ```
@@ -313,7 +313,7 @@ pub(crate) fn make_fleet(
         }
     }
     let envs: Result<_, _> = (0..num_envs).map(|_| make_with(id, options)).collect();
-    Ok(EnvBatch::from_envs(envs?).into_fleet())
+    Ok(Box::new(Boxes::new(envs?)))
 }
 
 /// The ids of all built-in environments.
@@ -397,6 +397,7 @@ fn check_options(entry: &Entry, options: &EnvOptions) -> Result<Margin, EnvError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::EnvBatch;
 
     #[test]
     fn an_unknown_id_names_the_nearest_one() {

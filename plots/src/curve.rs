@@ -5,44 +5,13 @@ use std::path::{Path, PathBuf};
 use crate::axes::Plan;
 use crate::legend::{self, End, Entry};
 use crate::scene::{Rect, Scene};
+use crate::series::Curve;
 use crate::style::{HEIGHT, MARGIN, WIDTH};
 use crate::table::{Field, Table};
 use crate::{PlotError, header, lines, output, text};
 
 /// Least height of the plot itself.
 const LEAST: f64 = 260.0;
-
-/// One line, with a band around it if there is one.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Series {
-    /// Its name, shown beside its end or in the legend.
-    pub label: String,
-    /// Where each value lies, for instance the update.
-    pub x: Vec<f64>,
-    /// The values, as many as `x`. One that is not finite breaks the line.
-    pub y: Vec<f64>,
-    /// Low and high edge of the band, each as long as `x`.
-    pub band: Option<(Vec<f64>, Vec<f64>)>,
-}
-
-/// Lines on one pair of axes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Curve {
-    /// What the figure shows.
-    pub title: String,
-    /// How it was measured, in grey under the title.
-    pub subtitle: String,
-    /// Name and unit of the x axis.
-    pub x_label: String,
-    /// Name and unit of the y axis.
-    pub y_label: String,
-    /// The lines, coloured in this order.
-    pub series: Vec<Series>,
-    /// Labelled horizontal dashed lines, such as `("prior", 310.0)`.
-    pub references: Vec<(String, f64)>,
-    /// Whether the y axis is logarithmic. Values that are not positive have no place on it.
-    pub log_y: bool,
-}
 
 /// Draws the curve and returns the files written: `STEM.svg`, `STEM.png` and `STEM.csv`.
 ///

@@ -1,6 +1,7 @@
 //! Names of lines: beside their ends, or in rows above the plot. Never over the data.
 
-use crate::scene::{Align, Color, Point, Rect, Scene, baseline};
+use crate::color::Color;
+use crate::scene::{Align, Point, Rect, Scene, baseline};
 use crate::style::{LABEL, MARGIN, ROW, SWATCH, TEXT};
 use crate::text::{self, Weight};
 

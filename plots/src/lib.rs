@@ -43,6 +43,7 @@
 
 mod axes;
 mod clouds;
+mod color;
 mod curve;
 mod error;
 mod header;
@@ -58,6 +59,7 @@ mod panels;
 mod raster;
 mod scale;
 mod scene;
+mod series;
 mod style;
 mod table;
 mod text;
@@ -65,8 +67,9 @@ mod ticks;
 mod vector;
 
 pub use clouds::{Cloud, Clouds, clouds};
-pub use curve::{Curve, Series, curve};
+pub use curve::curve;
 pub use error::PlotError;
 pub use histogram::{Histogram, histogram};
 pub use intervals::{IntervalRow, Intervals, intervals};
 pub use panels::{Panels, panels};
+pub use series::{Curve, Series};

@@ -1,10 +1,10 @@
 //! Lines with bands and references on given axes, shared by single curves and small multiples.
 
 use crate::axes::Axes;
-use crate::curve::{Curve, Series};
 use crate::legend::{End, Entry};
 use crate::scale::{Domain, Kind, Room};
 use crate::scene::{Point, Scene};
+use crate::series::{Curve, Series};
 use crate::style::{self, LINE, REFERENCE, REFERENCE_LINE};
 use crate::{PlotError, text};
 

@@ -8,7 +8,8 @@ use plotters_backend::{
     FontFamily, FontStyle, FontTransform,
 };
 
-use crate::scene::{Align, Color, Mark, Point, Scene, Text, Turn};
+use crate::color::Color;
+use crate::scene::{Align, Mark, Point, Scene, Text, Turn};
 use crate::text::Weight;
 
 /// Backend units in a CSS pixel.

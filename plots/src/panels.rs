@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::axes::Plan;
-use crate::curve::{self, Curve};
+use crate::curve;
 use crate::legend::{self, Entry};
 use crate::scene::{Align, Rect, Scene, Text, baseline};
+use crate::series::Curve;
 use crate::style::{FINE_LINE, GREY, INK, MARGIN, NOTE, ROW, TEXT, WIDTH};
 use crate::table::Table;
 use crate::text::{self, Weight};

@@ -1,6 +1,6 @@
 //! Sizes and colours. A figure of 800 CSS pixels printed 9 cm wide shows text of 17 pixels at 5.4 points.
 
-use crate::scene::Color;
+use crate::color::Color;
 
 /// Width of a figure in CSS pixels.
 pub(crate) const WIDTH: f64 = 800.0;

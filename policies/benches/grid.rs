@@ -7,10 +7,10 @@
 use std::io::Write;
 use std::time::Instant;
 
-use tiltrl_policies::finetune::LogZ;
-use tiltrl_policies::nets::host;
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::solve::{Recipe, measure, solve};
+use tiltrl_policies::tilt::finetune::LogZ;
+use tiltrl_policies::tilt::host::host;
+use tiltrl_policies::tilt::noise::Noise;
+use tiltrl_policies::worlds::solve::{Recipe, measure, solve};
 use tiltrl_policies::worlds::{GaussianMixture, Settings, square};
 
 /// Distance of neighbouring modes that the network sees.
@@ -61,7 +61,7 @@ fn main() {
         std,
     };
     let mut settings = Settings::new(number("--steps", 80), &[64, 64]);
-    settings.kernel.waves = 4;
+    settings.waves = 4;
     settings.seed = number("--seed", 1);
     let problem = square("25 → 9", (&ticks, std), &target, 0.0, settings);
     let mut recipe = Recipe::new(number("--updates", 2500), 128);
@@ -71,7 +71,7 @@ fn main() {
     recipe.options.log_z = LogZ::Robust;
     recipe.seed = number("--seed", 1);
     let clock = Instant::now();
-    let model = solve(&problem, &recipe).expect("finite").posterior;
+    let model = solve(&problem, &recipe).expect("finite").into_posterior();
     let seconds = clock.elapsed().as_secs_f64();
     let mut noise = Noise::keyed(recipe.seed, "grid", 0);
     let condition = problem.condition(0, number("--samples", 2000));

@@ -4,6 +4,7 @@ pub mod advantage;
 pub mod baselines;
 pub mod coordinates;
 pub mod critic;
+pub mod critics;
 pub mod guidance;
 pub mod iql;
 pub mod policy;

@@ -1,9 +1,9 @@
 //! Baselines against worlds whose posterior is known.
 
-use tiltrl_policies::baselines::{Method, best_of, guided, resample, train, twisted_smc};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::sequential::Rows;
-use tiltrl_policies::solve::{Recipe, measure};
+use tiltrl_policies::agent::baselines::{Method, best_of, guided, resample, twisted_smc};
+use tiltrl_policies::tilt::noise::Noise;
+use tiltrl_policies::tilt::sequential::Rows;
+use tiltrl_policies::worlds::solve::{Recipe, distances, measure, train_baseline};
 use tiltrl_policies::worlds::{
     Bandit, GaussianMixture, GaussianReward, Problem, Settings, bandit, line,
 };
@@ -45,7 +45,7 @@ fn trained_baselines_approach_the_posterior() {
     let mut recipe = Recipe::new(300, 128);
     recipe.learning_rate = 1e-2;
     for method in Method::ALL {
-        let model = train(&problem, &recipe, method).expect("finite");
+        let model = train_baseline(&problem, &recipe, method).expect("finite");
         let found = measure(&problem, &model, 10_000, 2);
         assert!(found.energy < 0.02, "{}: {found:?}", method.name());
     }
@@ -67,7 +67,7 @@ fn groups_of_smc_keep_to_their_conditions() {
             let groups: Vec<f64> = weights.repeat(1000);
             resample(&groups, n, &mut noise)
         };
-        let dim = problem.prior.dim;
+        let dim = problem.prior.dim();
         let samples: Vec<f64> = rows
             .iter()
             .flat_map(|row| {
@@ -76,8 +76,7 @@ fn groups_of_smc_keep_to_their_conditions() {
             })
             .map(|&v| f64::from(v))
             .collect();
-        let [energy, floor] =
-            tiltrl_policies::solve::distances(&problem, index, &samples, &mut noise);
+        let [energy, floor] = distances(&problem, index, &samples, &mut noise);
         assert!(energy < floor + 0.02, "{energy} against {floor}");
     }
 }

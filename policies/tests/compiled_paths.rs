@@ -1,45 +1,62 @@
-//! Compiled models against their tensors: samples, scores, gradients, and the cache.
+//! Compiled models against their tensors: samples, scores, gradients; and compiled forms that follow the weights.
+//!
+//! The step of a diffusion is written twice: by tensors (`models/gaussian/step.rs`) and for the CPU (`cpu/src/paths/steps.rs`).
+//! These tests fail when either moves.
 
-use super::*;
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor};
+use tiltrl_policies::Compute;
+use tiltrl_policies::fast::{Activation, Arithmetic, Engine, MlpSpec};
+use tiltrl_policies::models::gaussian::{GaussianDiffusion, GaussianPath, StepShape, Units};
+use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::nets::mlp::Mlp;
+use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_policies::tilt::host::{host, matrix, vector};
+use tiltrl_policies::tilt::noise::Noise;
+use tiltrl_policies::tilt::sequential::{Explore, SequentialModel};
+use tiltrl_policies::tilt::weights;
 
-use crate::gaussian::{GaussianPath, Kernel, Units};
-use crate::kernels::math::Activation;
-use crate::nets::{Mlp, host, matrix};
-use crate::schedule::{Prediction, ScheduleKind};
-use crate::sequential::SequentialModel;
+fn shape() -> PerceptronShape {
+    PerceptronShape {
+        dim: 3,
+        condition_dim: 7,
+        outputs: 3,
+        hidden: vec![40, 24],
+        activation: Activation::Silu,
+        waves: 0,
+    }
+}
 
-fn model(layer_norm: bool) -> GaussianDiffusion {
+fn schedule() -> Schedule {
+    Schedule::new(ScheduleKind::Cosine, 6, Prediction::Velocity).expect("memoryless")
+}
+
+fn network(layer_norm: bool, compute: &Compute) -> Perceptron {
     let spec = MlpSpec {
-        sizes: vec![GaussianDiffusion::net_inputs(3, 7), 40, 24, 3],
+        sizes: shape().sizes(),
         activation: Activation::Silu,
         layer_norm,
     };
-    let schedule = Schedule::new(ScheduleKind::Cosine, 6, Prediction::Velocity);
-    GaussianDiffusion {
-        net: Mlp::new(
-            spec,
-            1.0,
-            &mut Noise::keyed(1, "acting", 0),
-            &Device::flex(),
-        ),
-        schedule: Arc::new(schedule.expect("memoryless")),
-        dim: 3,
-        condition_dim: 7,
-        exact: None,
-        kernel: Kernel::default(),
-    }
+    let mut noise = Noise::keyed(1, "acting", 0);
+    Perceptron::over(Mlp::new(spec, 1.0, &mut noise, compute), &shape())
+}
+
+fn model_on(layer_norm: bool, compute: &Compute) -> GaussianDiffusion {
+    GaussianDiffusion::new(network(layer_norm, compute), schedule(), [3, 7]).expect("fits")
+}
+
+fn model(layer_norm: bool) -> GaussianDiffusion {
+    model_on(layer_norm, &Compute::cpu())
 }
 
 /// A model whose network also sets the variance of each step.
 fn with_learned_variance() -> GaussianDiffusion {
-    widened(
-        model(false),
-        Kernel {
-            learned_variance: true,
-            ..Kernel::default()
-        },
-    )
+    let step = StepShape {
+        learned_variance: true,
+        ..StepShape::default()
+    };
+    widened(&model(false), step)
 }
 
 /// A model that also follows a gradient, with learned variances.
@@ -49,32 +66,52 @@ fn with_guidance(layer_norm: bool) -> GaussianDiffusion {
         let of_row = |i: usize| 0.1 * steps[i / 3] as f32 + condition[i / 3 * width];
         (0..x.len()).map(|i| of_row(i) - x[i]).collect()
     };
-    widened(
-        model(layer_norm),
-        Kernel {
-            learned_variance: true,
-            guidance: Some(Arc::new(gradient)),
-            ..Kernel::default()
-        },
-    )
+    let step = StepShape {
+        learned_variance: true,
+        guidance: Some(Arc::new(gradient)),
+        ..StepShape::default()
+    };
+    widened(&model(layer_norm), step)
 }
 
 /// Shifts of the mean in units of sigma.
 fn in_units_of_sigma() -> GaussianDiffusion {
-    let mut model = model(false);
-    model.kernel.units = Units::Sigma;
-    model
+    let step = StepShape {
+        units: Units::Sigma,
+        ..StepShape::default()
+    };
+    let net = network(false, &Compute::cpu());
+    GaussianDiffusion::with_parts(net, schedule(), [3, 7], step).expect("fits")
 }
 
-fn widened(model: GaussianDiffusion, kernel: Kernel) -> GaussianDiffusion {
-    let mut wide = model.widened(kernel);
-    let mut values = HostVector::take(&mut wide.net.parameters);
-    let (noise, count) = (&mut Noise::keyed(5, "acting", 0), values.values().len());
-    for (value, z) in values.values_mut().iter_mut().zip(noise.normals(count, 1)) {
-        *value += 0.1 * z;
-    }
-    wide.net.parameters = values.into_tensor();
-    wide
+/// The model with other outputs and all weights moved, so that no new output stays at zero.
+fn widened(model: &GaussianDiffusion, step: StepShape) -> GaussianDiffusion {
+    let wide = model.reshaped(step).expect("a perceptron widens");
+    let parameters = weights::tensors(wide.weights()).into_iter();
+    let mut noise = Noise::keyed(5, "acting", 0);
+    let moved = parameters.map(|p| {
+        let mut values = host(p);
+        let shift = noise.normals(values.len(), 1);
+        values
+            .iter_mut()
+            .zip(&shift)
+            .for_each(|(v, z)| *v += 0.1 * z);
+        vector(values, &Device::flex())
+    });
+    wide.with_weights(weights::with_tensors(
+        wide.weights().clone(),
+        moved.collect(),
+    ))
+}
+
+fn conditions(rows: usize) -> Tensor<2> {
+    let values = Noise::keyed(2, "acting", 0).normals(rows, 7);
+    matrix(values, 7, &Device::flex())
+}
+
+fn sample(model: &GaussianDiffusion, condition: &Tensor<2>, mut noise: Noise) -> Vec<f32> {
+    assert!(model.is_compiled());
+    host(model.sample(condition, &mut noise))
 }
 
 #[test]
@@ -89,54 +126,91 @@ fn the_compiled_policy_samples_what_the_tensors_sample() {
         (in_units_of_sigma(), 33),
     ];
     for (model, rows) in cases {
-        let condition = Noise::keyed(2, "acting", 0).normals(rows, 7);
-        let noise = || Noise::keyed(3, "acting", 0);
-        let frozen = FrozenPolicy::new(&model).expect("plain");
-        let compiled = frozen.sample(&condition, &mut noise());
+        let (condition, noise) = (conditions(rows), Noise::keyed(3, "acting", 0));
+        let compiled = sample(&model, &condition, noise.clone());
         // burn cannot expand to no rows: there is nothing to compare an empty batch with.
         if rows == 0 {
             assert!(compiled.is_empty());
             continue;
         }
-        let tensor = matrix(condition, 7, &Device::flex());
-        let plain = host(model.sample_by_tensors(&tensor, &mut noise()));
+        let mut plain = model.exploration_by_tensors(&condition, 1.0, &mut noise.clone());
+        let plain = host(plain.states.pop().expect("a path has states"));
         assert!(worst(&compiled, &plain) < 1e-4, "{rows} rows");
     }
 }
 
 #[test]
 fn threads_and_other_rows_change_no_bit() {
-    let frozen = FrozenPolicy::new(&model(true)).expect("plain");
-    let streams: Vec<u64> = (0..150).collect();
-    let condition = Noise::keyed(2, "acting", 0).normals(150, 7);
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        let sample = || frozen.sample(&condition, &mut Noise::streams(4, "acting", &streams));
-        pool.build().expect("pool").install(sample)
-    };
-    let one = run(1);
-    assert_eq!(one, run(3));
-    let alone = frozen.sample(
-        &condition[77 * 7..78 * 7],
-        &mut Noise::streams(4, "acting", &[77]),
-    );
-    assert_eq!(alone, one[77 * 3..78 * 3]);
+    for engine in [Engine::best(), Engine::new(Arithmetic::F32)] {
+        let device = Device::flex();
+        let model = model_on(true, &Compute { device, engine });
+        let streams: Vec<u64> = (0..150).collect();
+        let condition = conditions(150);
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let noise = Noise::streams(4, "acting", &streams);
+            let sample = || sample(&model, &condition, noise);
+            pool.build().expect("pool").install(sample)
+        };
+        let one = run(1);
+        assert_eq!(one, run(3));
+        let row = condition.clone().slice([77..78, 0..7]);
+        let alone = sample(&model, &row, Noise::streams(4, "acting", &[77]));
+        assert_eq!(alone, one[77 * 3..78 * 3]);
+    }
 }
 
+/// Every weight counts, and those that a model has now: a compiled form of old weights would sample the same.
 #[test]
-fn the_cache_follows_the_parameters() {
-    let mut model = model(false);
-    let first = FrozenPolicy::of(&model).expect("plain");
-    assert!(Arc::ptr_eq(
-        &first,
-        &FrozenPolicy::of(&model).expect("plain")
-    ));
-    let mut values = HostVector::take(&mut model.net.parameters);
-    values.values_mut()[0] += 1.0;
-    model.net.parameters = values.into_tensor();
-    let second = FrozenPolicy::of(&model).expect("plain");
-    assert!(!Arc::ptr_eq(&first, &second));
-    assert_ne!(first.parameters.values()[0], second.parameters.values()[0]);
+fn a_model_with_other_weights_gives_other_samples_and_the_same_model_the_same() {
+    let condition = conditions(20);
+    let draw = |m: &GaussianDiffusion| sample(m, &condition, Noise::keyed(3, "acting", 0));
+    let model = model(false);
+    let first = draw(&model);
+    assert_eq!(first, draw(&model));
+    assert_eq!(first, draw(&model.clone()));
+    let start = host(weights::tensors(model.weights()).remove(0));
+    for index in [0, start.len() / 2, start.len() - 1] {
+        let mut values = start.clone();
+        values[index] += 1.0;
+        let values = vec![vector(values, &Device::flex())];
+        let weights = weights::with_tensors(model.weights().clone(), values);
+        let other = model.with_weights(weights);
+        assert_ne!(first, draw(&other), "weight {index}");
+        assert_eq!(first, draw(&other.with_weights(model.weights().clone())));
+    }
+    // And so do scores, whose form is compiled with the weights too.
+    let (path, scores) = model.sample_path(&condition, &mut Noise::keyed(3, "acting", 0));
+    let wide = with_learned_variance();
+    assert_ne!(host(wide.step_log_probs(&path, 0..6)), host(scores.clone()));
+    assert_eq!(host(model.step_log_probs(&path, 0..6)), host(scores));
+    // Other noise levels are another compiled form.
+    let mut shorter = schedule();
+    shorter.sigma.iter_mut().for_each(|s| *s *= 0.5);
+    assert_ne!(first, draw(&model.clone().with_schedule(shorter)));
+    assert_eq!(first, draw(&model));
+}
+
+/// What has no compiled form says so, and is not given one.
+#[test]
+fn waves_exact_parts_and_models_without_a_condition_are_not_compiled() {
+    let waves = PerceptronShape {
+        waves: 2,
+        ..shape()
+    };
+    let mut noise = Noise::keyed(1, "acting", 0);
+    let net = Perceptron::new(&waves, 1.0, &mut noise, &Compute::cpu());
+    let model_of = |net| GaussianDiffusion::new(net, schedule(), [3, 7]).expect("fits");
+    assert!(!model_of(net).is_compiled());
+    let exact = |x: &[f32], _: &[usize], _: &[f32]| x.to_vec();
+    assert!(!model(false).with_exact(Arc::new(exact)).is_compiled());
+    let bare = PerceptronShape {
+        condition_dim: 0,
+        ..shape()
+    };
+    let net = Perceptron::new(&bare, 1.0, &mut noise, &Compute::cpu());
+    let bare = GaussianDiffusion::new(net, schedule(), [3, 0]).expect("fits");
+    assert!(!bare.is_compiled());
 }
 
 fn worst(a: &[f32], b: &[f32]) -> f32 {
@@ -152,11 +226,8 @@ fn gradient(model: &GaussianDiffusion, scores: Tensor<2>) -> Vec<f32> {
     let weights = Noise::keyed(8, "acting", 0).normals(paths, steps);
     let loss = (scores * matrix(weights, steps, &Device::flex())).sum();
     let gradients = loss.backward();
-    host(model.net.parameters.grad(&gradients).expect("tracked"))
-}
-
-fn tracked(model: &GaussianDiffusion) -> GaussianDiffusion {
-    model.with_parameters(model.net.parameters.clone().autodiff().require_grad())
+    let all = weights::gradient(model.weights(), &gradients).into_iter();
+    all.flat_map(|g| host(g.expect("tracked"))).collect()
 }
 
 #[test]
@@ -173,10 +244,10 @@ fn paths_scores_and_gradients_are_those_of_the_tensors() {
         (with_guidance(true), 1),
     ];
     for (model, rows) in cases {
-        let condition = Noise::keyed(2, "acting", 0).normals(rows, 7);
-        let condition = matrix(condition, 7, &Device::flex());
+        assert!(model.is_compiled());
+        let condition = conditions(rows);
         let noise = || Noise::keyed(3, "acting", 0);
-        let (one, two) = (tracked(&model), tracked(&model));
+        let (one, two) = (model.tracked(), model.tracked());
         let (path, scores) = one.sample_path(&condition, &mut noise());
         let (reference, plain) = two.path_by_tensors(&condition, &mut noise());
         for (a, b) in path.states.iter().zip(&reference.states) {
@@ -185,7 +256,7 @@ fn paths_scores_and_gradients_are_those_of_the_tensors() {
         assert!(worst(&host(scores.clone()), &host(plain.clone())) < 1e-4);
         assert!(worst(&gradient(&one, scores), &gradient(&two, plain)) < 1e-4);
         for steps in [0..6, 2..5] {
-            let (one, two) = (tracked(&model), tracked(&model));
+            let (one, two) = (model.tracked(), model.tracked());
             let scores = one.step_log_probs(&reference, steps.clone());
             let plain = two.scores_by_tensors(&reference, steps);
             assert!(worst(&host(scores.clone()), &host(plain.clone())) < 1e-4);
@@ -198,7 +269,7 @@ fn paths_scores_and_gradients_are_those_of_the_tensors() {
 fn an_empty_batch_has_no_paths_and_no_gradient() {
     let models = [model(true), with_learned_variance(), with_guidance(false)];
     for model in models {
-        let (model, condition) = (tracked(&model), matrix(vec![], 7, &Device::flex()));
+        let (model, condition) = (model.tracked(), matrix(vec![], 7, &Device::flex()));
         let (path, scores) = model.sample_path(&condition, &mut Noise::keyed(3, "acting", 0));
         assert_eq!((path.states.len(), scores.dims()), (7, [0, 6]));
         assert!(path.states.iter().all(|s| s.dims() == [0, 3]));
@@ -212,11 +283,7 @@ fn an_empty_batch_has_no_paths_and_no_gradient() {
 #[test]
 fn exploration_is_that_of_the_tensors() {
     let model = with_learned_variance();
-    let condition = matrix(
-        Noise::keyed(2, "acting", 0).normals(40, 7),
-        7,
-        &Device::flex(),
-    );
+    let condition = conditions(40);
     let noise = || Noise::keyed(3, "acting", 0);
     let wide: GaussianPath = model.explore(&condition, 2.0, &mut noise());
     let plain = model.exploration_by_tensors(&condition, 2.0, &mut noise());
@@ -228,15 +295,11 @@ fn exploration_is_that_of_the_tensors() {
 #[test]
 fn threads_change_no_bit_of_a_gradient() {
     let model = with_guidance(true);
-    let condition = matrix(
-        Noise::keyed(2, "acting", 0).normals(150, 7),
-        7,
-        &Device::flex(),
-    );
+    let condition = conditions(150);
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         pool.build().expect("pool").install(|| {
-            let model = tracked(&model);
+            let model = model.tracked();
             let (path, scores) = model.sample_path(&condition, &mut Noise::keyed(3, "acting", 0));
             let values = host(scores.clone());
             (

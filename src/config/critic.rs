@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
-use tiltrl_policies::agent::critic::{CriticKind, kind, kinds};
+use tiltrl_policies::agent::critic::CriticKind;
+use tiltrl_policies::agent::critics::{kind, kinds};
 use toml::{Table, Value};
 
 use crate::error::{Error, nearest};

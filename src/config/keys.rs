@@ -1,7 +1,8 @@
 //! The table of keys: name, meaning, range. The comments of `tiltrl config` and the check before a run both come from it.
 //! Those of the critic are the critic's own.
 
-use tiltrl_policies::agent::critic::{CriticKind, kinds};
+use tiltrl_policies::agent::critic::CriticKind;
+use tiltrl_policies::agent::critics::kinds;
 use tiltrl_policies::agent::setting::{LARGEST, ROWS, UPDATES};
 
 pub use tiltrl_policies::agent::setting::Range;

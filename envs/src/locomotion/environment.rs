@@ -1,8 +1,8 @@
 //! One locomotion environment.
 
 use super::task::{Precision, Task};
-use crate::batch::Rows;
 use crate::env::{Env, EnvSpec, Stateful, Step};
+use crate::fleet::Rows;
 use crate::planar::drawing::runner;
 use crate::planar::engine::{Effort, State};
 use crate::planar::lanes::Lanes;

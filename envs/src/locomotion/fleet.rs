@@ -1,8 +1,8 @@
 //! Many environments of one task, stepped eight at a time with vector instructions, or sixteen in f32.
 
 use super::task::{Precision, Task};
-use crate::batch::{Fleet, Rows, for_each_part};
 use crate::env::EnvSpec;
+use crate::fleet::{Fleet, Rows, for_each_part};
 use crate::planar::engine::State;
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! A locomotion task: a robot, its rules and its specification, and one environment step of `L` robots at once.
 
 use super::rules::{LocomotionRules, StartNoise};
-use crate::batch::Rows;
 use crate::env::{EnvSpec, Step};
+use crate::fleet::Rows;
 use crate::planar::RobotDescription;
 use crate::planar::engine::{Effort, State, advance};
 use crate::planar::lanes::{Lanes, Real};

@@ -2,16 +2,15 @@
 //!
 //! `cargo bench -p tiltrl-policies --bench loops -- [--threads N] [--only NAME]` prints medians.
 
-use burn::tensor::Device;
-use tiltrl_policies::iql::{Iql, IqlConfig, Transitions};
-use tiltrl_policies::kernels::adam::{Adam, AdamConfig};
-use tiltrl_policies::kernels::math::Activation;
-use tiltrl_policies::kernels::mlp::MlpSpec;
-use tiltrl_policies::kernels::parallel::inside;
-use tiltrl_policies::kernels::pass::Net;
-use tiltrl_policies::kernels::train::{self, Descent, Packing, Pass, Task};
-use tiltrl_policies::nets::{Mlp, host};
-use tiltrl_policies::noise::Noise;
+use tiltrl_policies::Compute;
+use tiltrl_policies::agent::critic::{Critic, CriticShape, Lesson};
+use tiltrl_policies::agent::iql::{Iql, IqlConfig};
+use tiltrl_policies::agent::transitions::Transitions;
+use tiltrl_policies::fast::{Activation, Engine, MlpSpec, NetworkPass, Networks};
+use tiltrl_policies::nets::mlp::Mlp;
+use tiltrl_policies::tilt::host::matrix;
+use tiltrl_policies::tilt::noise::Noise;
+use tiltrl_policies::tilt::optimizer::AdamConfig;
 
 mod paths;
 #[path = "../../../benches/serve.rs"]
@@ -32,18 +31,9 @@ pub(crate) fn spec(activation: Activation, layer_norm: bool) -> MlpSpec {
     }
 }
 
-fn parameters(spec: &MlpSpec) -> Vec<f32> {
+fn network(spec: MlpSpec) -> Mlp {
     let mut noise = Noise::keyed(1, "bench", 0);
-    host(Mlp::new(spec.clone(), 1.0, &mut noise, &Device::flex()).parameters)
-}
-
-fn task<'a>(net: Net<'a>, input: &'a [f32], pass: &'a mut Pass) -> Task<'a> {
-    Task {
-        net,
-        input,
-        keep: true,
-        pass,
-    }
+    Mlp::new(spec, 1.0, &mut noise, &Compute::cpu())
 }
 
 /// Forward, squared error, backward, Adam.
@@ -51,52 +41,40 @@ fn training(rows: usize, activation: Activation, layer_norm: bool) -> Box<dyn Fn
     let spec = spec(activation, layer_norm);
     let mut noise = Noise::keyed(2, "bench", 0);
     let (input, target) = (noise.normals(rows, 87), noise.normals(rows, 6));
-    let mut parameters = parameters(&spec);
-    let mut optimizer = Adam::new(ADAM, parameters.len());
-    let (mut packing, mut pass) = (Packing::new(&spec), Pass::default());
+    let parameters = network(spec.clone()).parameters();
+    let mut networks = Networks::new(&Engine::best());
+    networks.push(spec, parameters, ADAM, false);
     Box::new(move || {
-        inside(|| {
-            packing.pack(&parameters, true);
-            let net = packing.net(&parameters);
-            train::forward(vec![task(net, &input, &mut pass)]);
-            let scale = 2.0 / target.len() as f32;
-            let (output, gradient) = pass.loss();
-            for ((g, y), t) in gradient.iter_mut().zip(output).zip(&target) {
-                *g = scale * (y - t);
-            }
-            train::backward(vec![task(net, &input, &mut pass)]);
-            train::descend(vec![Descent {
-                parameters: &mut parameters,
-                optimizer: &mut optimizer,
-                pass: &mut pass,
-                average: None,
-            }]);
+        let pass = NetworkPass {
+            network: 0,
+            target: false,
+            train: true,
+            input: &input,
+        };
+        let scale = 2.0 / target.len() as f32;
+        let learned = networks.learn(&[pass], 0.0, |outputs, gradients| {
+            let slots = gradients[0].iter_mut().zip(outputs[0]).zip(&target);
+            slots.for_each(|((g, y), t)| *g = scale * (y - t));
+            Some(())
         });
+        learned.expect("the loss is taken");
     })
 }
 
-/// A forward pass with weights packed once.
+/// A forward pass of a network, tensor in, tensor out; its weights are packed anew each time.
 fn inference(rows: usize) -> Box<dyn FnMut()> {
-    let spec = spec(Activation::Silu, false);
-    let input = Noise::keyed(2, "bench", 0).normals(rows, 87);
-    let parameters = parameters(&spec);
-    let (mut packing, mut pass) = (Packing::new(&spec), Pass::default());
-    packing.pack(&parameters, false);
+    let net = network(spec(Activation::Silu, false));
+    let values = Noise::keyed(2, "bench", 0).normals(rows, 87);
+    let input = matrix(values, 87, &Compute::cpu().device);
     Box::new(move || {
-        let task = Task {
-            net: packing.net(&parameters),
-            input: &input,
-            keep: false,
-            pass: &mut pass,
-        };
-        train::forward(vec![task]);
+        std::hint::black_box(net.forward(input.clone()));
     })
 }
 
 /// An update of twin Q, V and targets on 256 transitions of the hopper's widths.
 fn critic() -> Box<dyn FnMut()> {
     let config = IqlConfig {
-        updates: 0,
+        updates: 1,
         batch_size: 256,
         hidden: vec![256, 256],
         layer_norm: false,
@@ -107,23 +85,34 @@ fn critic() -> Box<dyn FnMut()> {
         target_rate: 0.005,
         ensemble: 2,
         lcb: 0.0,
-        advantage_updates: 0,
-        caution: 1.0,
     };
-    let mut critic = Iql::new(config, 11, 3, 1, &Device::flex());
+    let shape = CriticShape {
+        observation_dim: 11,
+        action_dim: 3,
+        seed: 1,
+        compute: Compute::cpu(),
+    };
+    let mut critic = Iql::new(config, &shape);
     let mut noise = Noise::keyed(3, "bench", 0);
     let [observations, actions, next_observations, rewards] =
         [11, 3, 11, 1].map(|width| noise.normals(256, width));
-    let discounts = vec![0.99; 256];
+    let transitions = Transitions {
+        observation_dim: 11,
+        action_dim: 3,
+        observations,
+        next_observations,
+        actions,
+        rewards,
+        terminals: vec![false; 256],
+        continues: vec![false; 256],
+    };
     Box::new(move || {
-        let batch = Transitions {
-            observations: &observations,
-            actions: &actions,
-            rewards: &rewards,
-            next_observations: &next_observations,
-            discounts: &discounts,
+        let lesson = Lesson {
+            transitions: &transitions,
+            prior: &|_, _| unreachable!("implicit Q-learning asks no prior"),
+            seed: 1,
         };
-        critic.update(&batch).expect("finite");
+        critic.update(&lesson, 0).expect("finite");
     })
 }
 

@@ -1,55 +1,74 @@
 //! Loops of diffusion models: acting, the prior's update, RTB's update, and closed episodes.
 
-use std::sync::Arc;
-
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use ndarray::ArrayView2;
 use tiltrl_envs::{EnvBatch, EnvOptions, Step};
-use tiltrl_policies::acting::FrozenPolicy;
-use tiltrl_policies::finetune::{Finetuner, Mixture, path_sums};
-use tiltrl_policies::gaussian::{GaussianDiffusion, Kernel};
-use tiltrl_policies::kernels::adam::Adam;
-use tiltrl_policies::kernels::host::HostVector;
-use tiltrl_policies::kernels::math::Activation;
-use tiltrl_policies::kernels::mlp::MlpSpec;
-use tiltrl_policies::nets::{Mlp, host, matrix, vector};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::normalizer::Normalizer;
-use tiltrl_policies::policy::{Choice, Coordinates, DiffusionPolicy, Policy};
-use tiltrl_policies::rtb::{Shaping, gradient_weights, log_weights, residual, vargrad_log_z};
-use tiltrl_policies::schedule::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::sequential::SequentialModel;
+use tiltrl_policies::Compute;
+use tiltrl_policies::agent::coordinates::{Coordinates, Normalizer};
+use tiltrl_policies::agent::policy::{Choice, DiffusionPolicy, Policy};
+use tiltrl_policies::fast::{Activation, HostAdam, MlpSpec};
+use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::nets::mlp::Mlp;
+use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
+use tiltrl_policies::tilt::host::{host, matrix};
+use tiltrl_policies::tilt::noise::Noise;
+use tiltrl_policies::tilt::optimizer::Optimizer;
+use tiltrl_policies::tilt::reward::Reward;
+use tiltrl_policies::tilt::rtb::{Shaping, gradient_weights, residual, vargrad_log_z};
+use tiltrl_policies::tilt::score::{Known, score};
+use tiltrl_policies::tilt::sequential::SequentialModel;
+use tiltrl_policies::tilt::weights;
 
-use super::{ADAM, spec};
+use super::ADAM;
 
 const PATHS: usize = 64;
 const GROUP: usize = 8;
 
-fn model(spec: MlpSpec, dim: usize, condition_dim: usize) -> GaussianDiffusion {
+/// Three hidden layers of 256.
+fn model(dim: usize, condition_dim: usize) -> GaussianDiffusion {
     let schedule = Schedule::new(ScheduleKind::Cosine, 20, Prediction::Velocity);
-    let mut noise = Noise::keyed(1, "bench", 0);
-    GaussianDiffusion {
-        net: Mlp::new(spec, 1.0, &mut noise, &Device::flex()),
-        schedule: Arc::new(schedule.expect("memoryless")),
+    let shape = PerceptronShape {
         dim,
         condition_dim,
-        exact: None,
-        kernel: Kernel::default(),
-    }
+        outputs: dim,
+        hidden: vec![256; 3],
+        activation: Activation::Silu,
+        waves: 0,
+    };
+    let mut noise = Noise::keyed(1, "bench", 0);
+    let net = Perceptron::new(&shape, 1.0, &mut noise, &Compute::cpu());
+    let schedule = schedule.expect("memoryless");
+    GaussianDiffusion::new(net, schedule, [dim, condition_dim]).expect("as many outputs")
 }
 
 fn usual() -> GaussianDiffusion {
-    model(spec(Activation::Silu, false), 6, 65)
+    model(6, 65)
 }
 
 /// 20 sequential denoising steps of 64 rows, noise drawn and added.
 pub fn denoising() -> Box<dyn FnMut()> {
-    let frozen = FrozenPolicy::new(&usual()).expect("plain");
+    let model = usual();
     let mut noise = Noise::keyed(2, "bench", 0);
-    let condition = noise.normals(PATHS, 65);
+    let condition = matrix(noise.normals(PATHS, 65), 65, &model.device());
     Box::new(move || {
-        std::hint::black_box(frozen.sample(&condition, &mut noise));
+        std::hint::black_box(model.sample(&condition, &mut noise));
     })
+}
+
+/// Returns the model after one step of an optimizer on a loss of its tracked self.
+fn stepped(
+    model: &GaussianDiffusion,
+    optimizer: &mut dyn FnMut(Vec<Tensor<1>>, Vec<Option<Tensor<1>>>) -> Vec<Tensor<1>>,
+    loss: impl FnOnce(&GaussianDiffusion) -> Tensor<1>,
+) -> GaussianDiffusion {
+    let tracked = model.tracked();
+    let gradients = loss(&tracked).backward();
+    let gradient = weights::gradient(tracked.weights(), &gradients);
+    drop(tracked);
+    let after = optimizer(weights::tensors(model.weights()), gradient);
+    model.with_weights(weights::with_tensors(model.weights().clone(), after))
 }
 
 /// The prior's update on 256 samples: denoising loss, Adam, moving average.
@@ -57,21 +76,15 @@ pub fn prior() -> Box<dyn FnMut()> {
     let mut model = usual();
     let mut noise = Noise::keyed(2, "bench", 0);
     let (sample, condition) = (noise.normals(256, 6), noise.normals(256, 65));
-    let mut average = host(model.net.parameters.clone());
-    let mut optimizer = Adam::new(ADAM, average.len());
+    let averages = weights::tensors(model.weights()).into_iter().map(host);
+    let mut averages: Vec<Vec<f32>> = averages.collect();
+    let mut adam = HostAdam::new(ADAM);
     Box::new(move || {
-        let tracked = GaussianDiffusion {
-            net: model.net.tracked(),
-            ..model.clone()
-        };
-        let condition = matrix(condition.clone(), 65, &Device::flex());
-        let loss = tracked.denoising_loss(&sample, condition, &mut noise);
-        let gradient = tracked.net.parameters.grad(&loss.backward());
-        drop(tracked);
-        let mut values = HostVector::take(&mut model.net.parameters);
-        let gradient = host(gradient.expect("tracked"));
-        optimizer.step_averaged(values.values_mut(), &gradient, Some((&mut average, 0.995)));
-        model.net.parameters = values.into_tensor();
+        let condition = matrix(condition.clone(), 65, &model.device());
+        let mut step = |p, g| adam.step_averaged(p, g, &mut averages, 0.995).0;
+        model = stepped(&model, &mut step, |tracked| {
+            tracked.denoising_loss(&sample, &condition, &mut noise)
+        });
     })
 }
 
@@ -80,25 +93,25 @@ pub fn stored() -> Box<dyn FnMut()> {
     let prior = usual();
     let mut posterior = prior.clone();
     let mut noise = Noise::keyed(2, "bench", 0);
-    let condition = matrix(noise.normals(PATHS, 65), 65, &Device::flex());
+    let condition = matrix(noise.normals(PATHS, 65), 65, &prior.device());
     let (path, _) = prior.sample_path(&condition, &mut noise);
-    let reward = vec![0.5; PATHS];
-    let mut optimizer = Adam::new(ADAM, prior.net.spec.num_parameters());
+    let value = |_: &Tensor<2>, _: &Tensor<2>| vec![0.5; PATHS];
+    let mut adam = HostAdam::new(ADAM);
     Box::new(move || {
-        let parameters = posterior.parameters().autodiff().require_grad();
-        let tracked = posterior.with_parameters(parameters);
-        let scores = tracked.step_log_probs(&path, 0..20);
-        let q = path_sums(scores.clone().detach());
-        let p = path_sums(prior.step_log_probs(&path, 0..20));
-        let weights = log_weights(&q, &p, &reward);
-        let delta = residual(&vargrad_log_z(&weights, GROUP), &weights);
-        let weights = gradient_weights(&delta, Shaping::default());
-        let weights = weights.iter().flat_map(|&w| [w as f32; 20]).collect();
-        let loss = (scores * matrix(weights, 20, &Device::flex())).sum();
-        let gradient = tracked.parameters().grad(&loss.backward());
-        let mut values = host(posterior.parameters());
-        optimizer.step(&mut values, &host(gradient.expect("tracked")));
-        posterior = posterior.with_parameters(vector(values, &Device::flex()));
+        let mut step = |p, g| adam.step(p, g).0;
+        posterior = stepped(&posterior, &mut step, |tracked| {
+            let reward = Reward {
+                value: &value,
+                temperature: 1.0,
+            };
+            let rows = (&condition, &path);
+            let scores = score(tracked, &prior, reward, rows, Known::default());
+            let weights = scores.log_weights();
+            let delta = residual(&vargrad_log_z(&weights, GROUP), &weights);
+            let weights = gradient_weights(&delta, Shaping::default());
+            let weights = weights.iter().flat_map(|&w| [w as f32; 20]).collect();
+            (scores.tracked * matrix(weights, 20, &prior.device())).sum()
+        });
     })
 }
 
@@ -111,7 +124,7 @@ fn twin() -> impl Fn(&Tensor<2>, Tensor<2>) -> Vec<f64> {
             layer_norm: false,
         };
         let mut noise = Noise::keyed(key, "bench-critic", 0);
-        Mlp::new(spec, 1.0, &mut noise, &Device::flex())
+        Mlp::new(spec, 1.0, &mut noise, &Compute::cpu())
     };
     let nets = [net(1), net(2)];
     move |sample, condition| {
@@ -125,51 +138,31 @@ fn twin() -> impl Fn(&Tensor<2>, Tensor<2>) -> Vec<f64> {
 /// A whole update of RTB on 64 paths, 8 per condition: sampling, both scores, back-propagation, Adam. The reward is a square,
 /// or the lower of two critics.
 pub fn update(critics: bool) -> Box<dyn FnMut()> {
-    let mixture = Mixture {
-        on_policy: GROUP,
-        prior: 0,
-        data: 0,
-    };
-    let mut tuner = Finetuner::new(usual(), ADAM, mixture, Shaping::default());
     let mut noise = Noise::keyed(2, "bench", 0);
-    let rows = noise.normals(PATHS / GROUP, 65);
-    let condition = move |count: usize| -> Tensor<2> {
-        let rows = rows.chunks_exact(65);
-        let repeated = rows.flat_map(|row| row.repeat(count)).collect();
-        matrix(repeated, 65, &Device::flex())
-    };
+    let prior = usual();
+    let conditions = matrix(noise.normals(PATHS / GROUP, 65), 65, &prior.device());
+    let (adam, mixture) = (HostAdam::new(ADAM), Mixture::on_policy(GROUP));
+    let tuner = Finetuner::new(prior.clone(), prior, adam, mixture, &conditions);
+    let mut tuner = tuner.expect("the prior itself");
+    let batch = Batch::new(conditions);
     let lower = twin();
-    let all = condition(GROUP);
-    let value = move |sample: &Tensor<2>, _: usize| -> Vec<f64> {
+    let value = move |sample: &Tensor<2>, condition: &Tensor<2>| -> Vec<f64> {
         if critics {
-            return lower(sample, all.clone());
+            return lower(sample, condition.clone());
         }
         let rows = host(sample.clone());
         let square = |row: &[f32]| row.iter().map(|x| f64::from(x * x)).sum::<f64>();
         rows.chunks_exact(6).map(|row| -0.1 * square(row)).collect()
     };
     Box::new(move || {
-        let data = |_| -> Tensor<2> { unreachable!("no path starts from data") };
-        let report = tuner.update(&condition, &data, &value, &mut noise);
-        report.expect("finite");
+        tuner.update(&batch, &value, &mut noise).expect("finite");
     })
 }
 
 /// One timestep of 64 half-cheetahs under a policy of 20 denoising steps.
 pub fn evaluation() -> Box<dyn FnMut()> {
     let (envs, width, dim) = (64, 17, 6);
-    let spec = MlpSpec {
-        sizes: vec![
-            GaussianDiffusion::net_inputs(dim, width),
-            256,
-            256,
-            256,
-            dim,
-        ],
-        activation: Activation::Silu,
-        layer_norm: false,
-    };
-    let model = model(spec, dim, width);
+    let model = model(dim, width);
     let identity = |width: usize| Normalizer {
         mean: vec![0.0; width],
         std: vec![1.0; width],

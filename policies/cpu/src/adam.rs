@@ -98,7 +98,7 @@ pub(crate) struct FlatAdam {
 
 impl FlatAdam {
     /// Returns an optimizer that has done nothing yet.
-    pub fn new(config: AdamConfig, length: usize) -> Self {
+    pub(crate) fn new(config: AdamConfig, length: usize) -> Self {
         Self {
             config,
             moments: Moments::new(length),
@@ -107,7 +107,7 @@ impl FlatAdam {
     }
 
     /// Updates `parameters` in place and returns the gradient's norm before clipping.
-    pub fn step(
+    pub(crate) fn step(
         &mut self,
         parameters: &mut [f32],
         gradient: &[f32],
@@ -120,13 +120,13 @@ impl FlatAdam {
         norm
     }
 
-    pub fn put(&self, checkpoint: &mut Checkpoint, suffix: &str) {
+    pub(crate) fn put(&self, checkpoint: &mut Checkpoint, suffix: &str) {
         self.moments.put(checkpoint, suffix);
         let key = format!("count{suffix}");
         checkpoint.settings.insert(key, self.count.into());
     }
 
-    pub fn get(
+    pub(crate) fn get(
         &mut self,
         checkpoint: &Checkpoint,
         path: &Path,

@@ -9,23 +9,15 @@
 //! Every element is summed in the same order whatever the number of rows: a row's bytes depend neither on the other rows nor on
 //! threads. They differ from those of the vector units. Henry, Tang and Heinecke 2019 (arXiv:1904.06376) describe the method.
 
+mod sizes;
 mod split;
 mod tiles;
 
 use std::cell::RefCell;
-use std::ops::Range;
 
-use crate::product::Layout;
-pub use split::Line;
-
-/// Rows of a tile, and columns of an accumulator.
-const SIDE: usize = 16;
-/// Reduced indices that a tile holds.
-const DEPTH: usize = 32;
-/// Numbers whose sum is a value.
-const PARTS: usize = 3;
-/// Lines of the tiles of one block of rows or columns and one step of the reduced index.
-const STEP: usize = PARTS * SIDE;
+use crate::product::layout::Layout;
+use sizes::{SIDE, STEP, steps};
+pub(crate) use split::Line;
 
 /// Least reduced size and columns: below, padding costs more than the unit brings.
 const LEAST: [usize; 2] = [24, 16];
@@ -33,36 +25,22 @@ const LEAST: [usize; 2] = [24, 16];
 const LEAST_ROWS: usize = 48;
 
 /// Whether this process may use the unit: asks the operating system for it.
-pub fn available() -> bool {
+pub(crate) fn available() -> bool {
     is_x86_feature_detected!("avx512f") && tiles::permitted()
 }
 
 /// Whether a product with a right operand of this shape, split beforehand, is worth running on the unit.
-pub fn suits([k, n]: [usize; 2]) -> bool {
+pub(crate) fn suits([k, n]: [usize; 2]) -> bool {
     k >= LEAST[0] && n >= LEAST[1]
 }
 
 /// Whether a product with a right operand that is split for it alone is worth running on the unit.
-pub fn suits_once(m: usize, shape: [usize; 2]) -> bool {
+pub(crate) fn suits_once(m: usize, shape: [usize; 2]) -> bool {
     m >= LEAST_ROWS && suits(shape)
 }
 
-/// Number of steps of the reduced index.
-fn steps(k: usize) -> usize {
-    k.div_ceil(DEPTH)
-}
-
-/// Steps of the left operand's tiles (two blocks of rows) that the first cache holds beside those of the right operand.
-const CHUNK: usize = 4;
-
-/// The steps, in chunks of nearly equal length.
-fn chunks(steps: usize) -> impl Iterator<Item = Range<usize>> {
-    let chunks = steps.div_ceil(CHUNK);
-    (0..chunks).map(move |chunk| steps * chunk / chunks..steps * (chunk + 1) / chunks)
-}
-
 /// Splits the right operand [k, n], stored as [k, n] or, when `Transposed`, as [n, k].
-pub fn split_right([k, n]: [usize; 2], matrix: (&[f32], Layout), lines: &mut Vec<Line>) {
+pub(crate) fn split_right([k, n]: [usize; 2], matrix: (&[f32], Layout), lines: &mut Vec<Line>) {
     // Two blocks of columns are multiplied at once; a missing one is all zeros.
     let blocks = n.div_ceil(2 * SIDE) * 2;
     lines.resize(blocks * steps(k) * STEP, Line::default());
@@ -73,7 +51,7 @@ pub fn split_right([k, n]: [usize; 2], matrix: (&[f32], Layout), lines: &mut Vec
 
 /// The right operand of a product.
 #[derive(Clone, Copy)]
-pub enum Right<'a> {
+pub(crate) enum Right<'a> {
     /// Lines of [`split_right`].
     Split(&'a [Line]),
     /// Values [k, n].
@@ -88,7 +66,7 @@ thread_local! {
 ///
 /// # Panics
 /// When a slice is shorter than its shape.
-pub fn matmul(
+pub(crate) fn matmul(
     [m, k, n]: [usize; 3],
     a: (&[f32], Layout),
     b: Right<'_>,

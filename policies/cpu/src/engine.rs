@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::arithmetic::Arithmetic;
 use crate::pass::{PackedWeights, Workspace};
-use crate::paths::KeptShard;
+use crate::paths::kept::KeptShard;
 
 /// The CPU engine. Clones share their buffers.
 #[derive(Clone)]
@@ -73,13 +73,13 @@ impl<T: Default> Spare<T> {
     }
 
     /// Returns spare buffers, or new ones.
-    pub fn take(&self) -> T {
+    pub(crate) fn take(&self) -> T {
         let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
         kept.pop().unwrap_or_default()
     }
 
     /// Keeps buffers for the next [`Self::take`].
-    pub fn give_back(&self, buffers: T) {
+    pub(crate) fn give_back(&self, buffers: T) {
         let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
         if kept.len() < self.most {
             kept.push(buffers);

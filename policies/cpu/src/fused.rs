@@ -14,11 +14,12 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use crate::engine::Engine;
 use crate::math::Activation;
-use crate::mlp::{Kept, MlpSpec, backward, forward};
+use crate::mlp::{Kept, backward, forward};
+use crate::shape::MlpSpec;
 
 /// Backends that run a whole perceptron as one operation.
 #[backend_extension(Flex, Autodiff)]
-pub trait FusedBackend: Backend {
+pub(crate) trait FusedBackend: Backend {
     /// Returns the network's output [rows, outputs] for `input` [rows, inputs] and flat `parameters`.
     fn fused_mlp(
         input: FloatTensor<Self>,
@@ -29,7 +30,7 @@ pub trait FusedBackend: Backend {
 
 /// What the operation is besides its tensors.
 #[derive(Clone, Debug)]
-pub struct FusedNet {
+pub(crate) struct FusedNet {
     engine: Engine,
     spec: Arc<MlpSpec>,
 }

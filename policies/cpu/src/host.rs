@@ -5,11 +5,11 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Device, Tensor};
 
 /// The storage of a flat tensor on the CPU backend.
-pub struct HostVector(FloatTensor<Flex>);
+pub(crate) struct HostVector(FloatTensor<Flex>);
 
 impl HostVector {
     /// Shares a tensor's storage for reading; `None` on another backend or while gradients are recorded.
-    pub fn share(tensor: &Tensor<1>) -> Option<Self> {
+    pub(crate) fn share(tensor: &Tensor<1>) -> Option<Self> {
         if tensor.device() != Device::flex() {
             return None;
         }
@@ -18,7 +18,7 @@ impl HostVector {
     }
 
     /// Takes a tensor's values: its storage on the CPU backend, else a copy.
-    pub fn of(tensor: Tensor<1>) -> Self {
+    pub(crate) fn of(tensor: Tensor<1>) -> Self {
         let tensor = tensor.without_autodiff().to_device(&Device::flex());
         let storage = tensor
             .try_into_primitive::<Flex>()
@@ -27,7 +27,7 @@ impl HostVector {
     }
 
     /// Takes a tensor's storage for writing and leaves a tensor without values behind.
-    pub fn take(tensor: &mut Tensor<1>) -> Self {
+    pub(crate) fn take(tensor: &mut Tensor<1>) -> Self {
         Self::of(std::mem::replace(
             tensor,
             Tensor::empty([0], &Device::flex()),
@@ -35,12 +35,12 @@ impl HostVector {
     }
 
     /// Returns the values.
-    pub fn values(&self) -> &[f32] {
+    pub(crate) fn values(&self) -> &[f32] {
         self.0.as_slice::<f32>().expect("contiguous f32")
     }
 
     /// Returns the values for writing; copies them first when another tensor shares them.
-    pub fn values_mut(&mut self) -> &mut [f32] {
+    pub(crate) fn values_mut(&mut self) -> &mut [f32] {
         let length = self.values().len();
         if self.0.storage::<f32>().len() != length {
             self.0 = FloatTensor::<Flex>::from_data(self.0.clone().into_data());
@@ -49,7 +49,7 @@ impl HostVector {
     }
 
     /// Returns a tensor with these values.
-    pub fn into_tensor(self) -> Tensor<1> {
+    pub(crate) fn into_tensor(self) -> Tensor<1> {
         Tensor::from_primitive::<Flex>(self.0)
     }
 }
@@ -57,7 +57,7 @@ impl HostVector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nets::{host, vector};
+    use tiltrl_tilt::host::{host, vector};
 
     #[test]
     fn writing_changes_this_tensor_and_not_its_clones() {

@@ -21,17 +21,15 @@ mod paths;
 #[allow(unsafe_code)]
 mod product;
 mod rows;
+mod shape;
 mod train;
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-mod wide;
 
 pub use adam::{Average, HostAdam};
 pub use arithmetic::Arithmetic;
 pub use engine::Engine;
 pub use fused::{mlp_forward, mlp_portable};
 pub use math::Activation;
-pub use mlp::{LayerOffsets, MlpSpec};
 pub use networks::{NetworkPass, Networks};
 pub use parallel::{build_pool, for_each};
 pub use paths::{Diffusion, DiffusionStep, Guidance, Keep, PathSampler, bytes_per_row};
+pub use shape::{LayerOffsets, MlpSpec};

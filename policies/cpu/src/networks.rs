@@ -17,8 +17,8 @@ use crate::adam::{Average, FlatAdam};
 use crate::engine::Engine;
 use crate::fused::mlp_forward;
 use crate::host::HostVector;
-use crate::mlp::MlpSpec;
 use crate::parallel::inside;
+use crate::shape::MlpSpec;
 use crate::train::{self, Descent, Packing, Pass, Task};
 
 /// One network, its optimizer, and its slow copy.
@@ -443,3 +443,6 @@ fn descend(
     });
     train::descend(steps.collect());
 }
+
+#[cfg(test)]
+mod tests;

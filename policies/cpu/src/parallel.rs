@@ -31,7 +31,7 @@ pub fn for_each<T: Send>(jobs: Vec<T>, work: impl Fn(T) + Sync + Send) {
 }
 
 /// Runs `work` inside the pool, so that the parallel loops in it do not hand over between threads each.
-pub fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+pub(crate) fn inside<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     if rayon::current_num_threads() == 1 || rayon::current_thread_index().is_some() {
         return work();
     }

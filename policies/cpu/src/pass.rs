@@ -1,20 +1,20 @@
 //! One perceptron over one block of rows, forward and backward, in buffers that outlive the call.
 
 use crate::arithmetic::Arithmetic;
-use crate::mlp::{LayerOffsets, MlpSpec};
 use crate::product::{Layout, Packed, Right, matmul};
 use crate::rows;
+use crate::shape::{LayerOffsets, MlpSpec};
 
 /// A network's weights, packed for both directions.
 #[derive(Debug, Default)]
-pub struct PackedWeights {
+pub(crate) struct PackedWeights {
     forward: Vec<Packed>,
     backward: Vec<Packed>,
 }
 
 impl PackedWeights {
     /// Packs the weights for [`forward`].
-    pub fn pack_forward(
+    pub(crate) fn pack_forward(
         &mut self,
         arithmetic: Arithmetic,
         layers: &[LayerOffsets],
@@ -32,7 +32,7 @@ impl PackedWeights {
     }
 
     /// Packs the weights for [`backward`]: all layers but the first, whose are needed only for the input's gradient.
-    pub fn pack_backward(
+    pub(crate) fn pack_backward(
         &mut self,
         arithmetic: Arithmetic,
         layers: &[LayerOffsets],
@@ -52,7 +52,7 @@ impl PackedWeights {
 
 /// A shape, where its layers lie, its parameters, and its packed weights.
 #[derive(Clone, Copy)]
-pub struct Net<'a> {
+pub(crate) struct Net<'a> {
     /// Shape.
     pub spec: &'a MlpSpec,
     /// [`MlpSpec::layers`] of the shape.
@@ -89,7 +89,7 @@ impl<'a> Net<'a> {
 
 /// Buffers of one block of rows; they grow and are never cleared.
 #[derive(Debug, Default)]
-pub struct Workspace {
+pub(crate) struct Workspace {
     z: Vec<Vec<f32>>,
     hidden: Vec<Vec<f32>>,
     inverse: Vec<Vec<f32>>,
@@ -99,7 +99,7 @@ pub struct Workspace {
 }
 
 /// Returns the first `length` values of a buffer, growing it when it is shorter.
-pub fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
+pub(crate) fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
     if buffer.len() < length {
         buffer.resize(length, 0.0);
     }
@@ -107,12 +107,18 @@ pub fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
 }
 
 /// Computes `output` [rows, outputs] from `input` [rows, inputs]; with `keep`, `work` holds what [`backward`] needs.
-pub fn forward(net: Net<'_>, input: &[f32], output: &mut [f32], work: &mut Workspace, keep: bool) {
+pub(crate) fn forward(
+    net: Net<'_>,
+    input: &[f32],
+    output: &mut [f32],
+    work: &mut Workspace,
+    keep: bool,
+) {
     forward_at(net, input, output, work, keep.then_some(0));
 }
 
 /// As [`forward`]; what [`backward`] needs is kept from row `keep` on, so that several passes fill one workspace.
-pub fn forward_at(
+pub(crate) fn forward_at(
     net: Net<'_>,
     input: &[f32],
     output: &mut [f32],
@@ -167,7 +173,7 @@ pub fn forward_at(
 /// Overwrites `gradient` with the gradient of the parameters and, unless it is empty, `input_gradient` [rows, inputs].
 ///
 /// `work` holds a forward pass with `keep` on the same input; `output_gradient` is [rows, outputs].
-pub fn backward(
+pub(crate) fn backward(
     net: Net<'_>,
     input: &[f32],
     work: &mut Workspace,
@@ -190,7 +196,7 @@ pub fn backward(
 /// wanted.
 ///
 /// `kept` is (workspace, (first row, accumulate)).
-pub fn backward_at(
+pub(crate) fn backward_at(
     net: Net<'_>,
     input: &[f32],
     (work, (at, accumulate)): (&mut Workspace, (usize, bool)),

@@ -6,13 +6,13 @@
 
 use crate::adam::{Average, FlatAdam};
 use crate::arithmetic::Arithmetic;
-use crate::mlp::{LayerOffsets, MlpSpec, rows_per_shard};
 use crate::parallel::for_each;
 use crate::pass::{self, Net, PackedWeights, Workspace, sized};
+use crate::shape::{LayerOffsets, MlpSpec, rows_per_shard};
 
 /// A shape, its layers, and packed weights of one set of parameters.
 #[derive(Debug)]
-pub struct Packing {
+pub(crate) struct Packing {
     spec: MlpSpec,
     layers: Vec<LayerOffsets>,
     weights: PackedWeights,
@@ -21,7 +21,7 @@ pub struct Packing {
 
 impl Packing {
     /// Returns a packing without weights.
-    pub fn new(arithmetic: Arithmetic, spec: &MlpSpec) -> Self {
+    pub(crate) fn new(arithmetic: Arithmetic, spec: &MlpSpec) -> Self {
         Self {
             arithmetic,
             spec: spec.clone(),
@@ -34,7 +34,7 @@ impl Packing {
     ///
     /// # Panics
     /// When the number of parameters is not the shape's.
-    pub fn pack(&mut self, parameters: &[f32], training: bool) {
+    pub(crate) fn pack(&mut self, parameters: &[f32], training: bool) {
         let length = self.layers.last().map_or(0, |layer| layer.end);
         assert_eq!(parameters.len(), length, "parameters of {:?}", self.spec);
         self.weights
@@ -46,18 +46,18 @@ impl Packing {
     }
 
     /// Returns the shape.
-    pub fn spec(&self) -> &MlpSpec {
+    pub(crate) fn spec(&self) -> &MlpSpec {
         &self.spec
     }
 
     /// Packs the weights for [`pass::backward`] with the input's gradient.
-    pub fn pack_for_input(&mut self, parameters: &[f32]) {
+    pub(crate) fn pack_for_input(&mut self, parameters: &[f32]) {
         self.weights
             .pack_backward(self.arithmetic, &self.layers, parameters, true);
     }
 
     /// Returns the network of these weights and the parameters they were packed from.
-    pub fn net<'a>(&'a self, parameters: &'a [f32]) -> Net<'a> {
+    pub(crate) fn net<'a>(&'a self, parameters: &'a [f32]) -> Net<'a> {
         Net {
             spec: &self.spec,
             layers: &self.layers,
@@ -69,7 +69,7 @@ impl Packing {
 }
 
 /// Packs several networks at once: (where to, parameters, for training too).
-pub fn pack_all(jobs: Vec<(&mut Packing, &[f32], bool)>) {
+pub(crate) fn pack_all(jobs: Vec<(&mut Packing, &[f32], bool)>) {
     for_each(jobs, |(packing, parameters, training)| {
         packing.pack(parameters, training);
     });
@@ -77,7 +77,7 @@ pub fn pack_all(jobs: Vec<(&mut Packing, &[f32], bool)>) {
 
 /// Buffers of one network on one input.
 #[derive(Debug, Default)]
-pub struct Pass {
+pub(crate) struct Pass {
     output: Vec<f32>,
     output_gradient: Vec<f32>,
     shards: Vec<Workspace>,
@@ -87,18 +87,18 @@ pub struct Pass {
 
 impl Pass {
     /// Returns the outputs of the last forward pass.
-    pub fn output(&self) -> &[f32] {
+    pub(crate) fn output(&self) -> &[f32] {
         &self.output[..self.length]
     }
 
     /// Returns those outputs and where their gradient goes.
-    pub fn loss(&mut self) -> (&[f32], &mut [f32]) {
+    pub(crate) fn loss(&mut self) -> (&[f32], &mut [f32]) {
         let gradient = sized(&mut self.output_gradient, self.length);
         (&self.output[..self.length], gradient)
     }
 
     /// Returns the gradient of the parameters of the last backward pass, its shards added in order.
-    pub fn gradient(&mut self, num_parameters: usize) -> &[f32] {
+    pub(crate) fn gradient(&mut self, num_parameters: usize) -> &[f32] {
         let Some((total, others)) = self.gradients.split_first_mut() else {
             return &[];
         };
@@ -116,7 +116,7 @@ fn add(total: &mut [f32], other: &[f32]) {
 }
 
 /// One network, its input, and its buffers.
-pub struct Task<'a> {
+pub(crate) struct Task<'a> {
     /// The network.
     pub net: Net<'a>,
     /// Input [rows, inputs].
@@ -128,7 +128,7 @@ pub struct Task<'a> {
 }
 
 /// Runs the tasks' forward passes.
-pub fn forward(tasks: Vec<Task<'_>>) {
+pub(crate) fn forward(tasks: Vec<Task<'_>>) {
     let mut jobs = Vec::new();
     for Task {
         net,
@@ -155,7 +155,7 @@ pub fn forward(tasks: Vec<Task<'_>>) {
 }
 
 /// Runs the backward passes of tasks whose forward pass kept its activations; see [`Pass::loss`] and [`Pass::gradient`].
-pub fn backward(tasks: Vec<Task<'_>>) {
+pub(crate) fn backward(tasks: Vec<Task<'_>>) {
     let mut jobs = Vec::new();
     for Task {
         net, input, pass, ..
@@ -177,7 +177,7 @@ pub fn backward(tasks: Vec<Task<'_>>) {
 }
 
 /// One optimizer step, and the moving average that follows it.
-pub struct Descent<'a> {
+pub(crate) struct Descent<'a> {
     /// Parameters.
     pub parameters: &'a mut [f32],
     /// Their optimizer.
@@ -189,7 +189,7 @@ pub struct Descent<'a> {
 }
 
 /// Runs optimizer steps.
-pub fn descend(steps: Vec<Descent<'_>>) {
+pub(crate) fn descend(steps: Vec<Descent<'_>>) {
     for_each(steps, |step| {
         let gradient = step.pass.gradient(step.parameters.len());
         let optimizer = step.optimizer;

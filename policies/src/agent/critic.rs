@@ -1,9 +1,6 @@
-//! What a posterior is tilted by: a critic of actions, and the table of those that there are.
-//!
-//! To add one, write its file and a line of `KINDS`; from another crate, [`register`] it.
+//! What a posterior is tilted by: a critic of actions, and what a configuration must know of its kind.
 
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 use tiltrl_tilt::TiltError;
@@ -12,7 +9,6 @@ use tiltrl_tilt::noise::Noise;
 
 use super::setting::Setting;
 use super::transitions::Transitions;
-use super::{advantage, iql};
 use crate::compute::Compute;
 
 /// What a critic learns from.
@@ -66,6 +62,9 @@ pub struct CriticShape {
     pub compute: Compute,
 }
 
+/// Makes an untrained critic of settings that lie in their ranges; `discount` is always one of them.
+pub type Make = fn(&Map<String, Value>, &CriticShape) -> Result<Box<dyn Critic>, TiltError>;
+
 /// A kind of critic that configurations name.
 #[derive(Clone, Copy)]
 pub struct CriticKind {
@@ -79,41 +78,8 @@ pub struct CriticKind {
     pub growing: &'static [&'static str],
     /// Their defaults.
     pub defaults: fn() -> Map<String, Value>,
-    /// Makes an untrained critic of settings that lie in their ranges; `discount` is always one of them.
-    pub make: fn(&Map<String, Value>, &CriticShape) -> Result<Box<dyn Critic>, TiltError>,
-}
-
-/// The kinds that are built in.
-const KINDS: [CriticKind; 2] = [iql::KIND, advantage::KIND];
-
-/// What was registered in this process; entries are added and never changed, so a name means the same from then on.
-static REGISTERED: RwLock<Vec<CriticKind>> = RwLock::new(Vec::new());
-
-/// Makes a critic of the user's known by its name, in this process.
-///
-/// # Errors
-/// [`TiltError::Model`] when the name is taken.
-pub fn register(kind: CriticKind) -> Result<(), TiltError> {
-    if kinds().iter().any(|k| k.name == kind.name) {
-        return Err(TiltError::Model(format!(
-            "a critic is registered once, under a name that no other has; found `{}` again",
-            kind.name
-        )));
-    }
-    let mut all = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
-    all.push(kind);
-    Ok(())
-}
-
-/// Returns all kinds, built in and registered.
-pub fn kinds() -> Vec<CriticKind> {
-    let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
-    KINDS.iter().chain(registered.iter()).copied().collect()
-}
-
-/// Returns the kind of that name.
-pub fn kind(name: &str) -> Option<CriticKind> {
-    kinds().into_iter().find(|k| k.name == name)
+    /// Makes an untrained critic.
+    pub make: Make,
 }
 
 /// Returns settings read from their map.

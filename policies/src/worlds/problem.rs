@@ -12,9 +12,9 @@ use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 
 /// Exact posterior samples: (evaluation condition, count, noise) → [count, dim].
-pub type ExactSamples = dyn Fn(usize, usize, &mut Noise) -> Vec<f64> + Send + Sync;
+pub(super) type ExactSamples = dyn Fn(usize, usize, &mut Noise) -> Vec<f64> + Send + Sync;
 /// Draws conditions of training, [rows, width].
-pub type DrawConditions = dyn Fn(usize, &mut Noise) -> Vec<f32> + Send + Sync;
+pub(super) type DrawConditions = dyn Fn(usize, &mut Noise) -> Vec<f32> + Send + Sync;
 
 /// A prior, a reward, and the exact posterior.
 #[derive(Clone)]
@@ -124,7 +124,7 @@ impl Problem {
 }
 
 /// Returns the index of the nearest centre.
-pub fn nearest<'a>(centres: impl Iterator<Item = &'a [f64]>, x: &[f64]) -> usize {
+pub(super) fn nearest<'a>(centres: impl Iterator<Item = &'a [f64]>, x: &[f64]) -> usize {
     let distance = |c: &[f64]| -> f64 { c.iter().zip(x).map(|(a, b)| (a - b) * (a - b)).sum() };
     centres
         .map(distance)

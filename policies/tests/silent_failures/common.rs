@@ -1,17 +1,37 @@
 //! Shared by all files of this suite.
 
 use burn::tensor::{Device, Tensor};
-use tiltrl_policies::kernels::adam::AdamConfig;
-use tiltrl_policies::nets::host;
-use tiltrl_policies::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::fast::HostAdam;
+use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
+use tiltrl_policies::tilt::host::host64;
+use tiltrl_policies::tilt::optimizer::AdamConfig;
+use tiltrl_policies::tilt::reward::Reward;
+use tiltrl_policies::tilt::score::{Known, Scores, score};
+use tiltrl_policies::tilt::sequential::SequentialModel;
+
+/// The fine-tuner of this suite.
+pub type Tuner<M> = Finetuner<M, HostAdam>;
 
 /// Adam without weight decay and clipping.
-pub fn adam(learning_rate: f32) -> AdamConfig {
-    AdamConfig {
-        learning_rate,
-        weight_decay: 0.0,
-        max_gradient_norm: 0.0,
-    }
+pub fn adam(learning_rate: f32) -> HostAdam {
+    HostAdam::new(AdamConfig::plain(learning_rate))
+}
+
+/// A fine-tuner whose posterior starts as its prior.
+pub fn tuner<M: SequentialModel<Condition = Tensor<2>>>(
+    prior: &M,
+    learning_rate: f32,
+    mixture: Mixture,
+) -> Tuner<M> {
+    let adam = adam(learning_rate);
+    Finetuner::new(prior.clone(), prior.clone(), adam, mixture, &none(8)).expect("the prior itself")
+}
+
+/// One group of paths without a condition and without data.
+pub fn group<M: SequentialModel<Condition = Tensor<2>>>() -> Batch<M> {
+    Batch::new(none(1))
 }
 
 /// A cosine schedule that predicts ε.
@@ -27,13 +47,42 @@ pub fn none(paths: usize) -> Tensor<2> {
 /// The first coordinate of every sample.
 pub fn first(sample: &Tensor<2>) -> Vec<f64> {
     let width = sample.dims()[1];
-    host(sample.clone())
-        .chunks_exact(width)
-        .map(|row| f64::from(row[0]))
-        .collect()
+    let rows = host64(sample.clone());
+    rows.chunks_exact(width).map(|row| row[0]).collect()
 }
 
 /// The mean.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The sum of each path's steps [paths, T], in f64.
+pub fn path_sums(steps: Tensor<2>) -> Vec<f64> {
+    let width = steps.dims()[1];
+    let rows = host64(steps);
+    rows.chunks_exact(width)
+        .map(|row| row.iter().sum())
+        .collect()
+}
+
+/// Scores paths under a posterior, a prior and a log-reward of samples alone.
+pub fn scored<M: SequentialModel<Condition = Tensor<2>>>(
+    posterior: &M,
+    prior: &M,
+    path: &M::Path,
+    log_reward: &dyn Fn(&M::Sample) -> Vec<f64>,
+) -> Scores {
+    let value = |sample: &M::Sample, _: &Tensor<2>| log_reward(sample);
+    let reward = Reward {
+        value: &value,
+        temperature: 1.0,
+    };
+    score(posterior, prior, reward, (&none(1), path), Known::default())
+}
+
+/// The moments of a step of paths without a condition.
+pub fn variances(model: &GaussianDiffusion, state: &Tensor<2>, step: usize) -> Vec<f64> {
+    let rows = state.dims()[0];
+    let moments = model.step_moments(state, step, &none(rows));
+    moments.std.iter().map(|s| s * s).collect()
 }

@@ -1,21 +1,20 @@
 //! On the linear-Gaussian world.
 
-use std::sync::Arc;
-
-use burn::tensor::{Device, Tensor};
-use tiltrl_policies::finetune::{Finetuner, Mixture, path_sums};
-use tiltrl_policies::gaussian::{GaussianDiffusion, Kernel};
-use tiltrl_policies::kernels::adam::AdamConfig;
-use tiltrl_policies::kernels::math::Activation;
-use tiltrl_policies::kernels::mlp::MlpSpec;
-use tiltrl_policies::nets::{Mlp, host, matrix, vector};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::rtb::{Shaping, effective_share, log_mean_exp, log_weights};
-use tiltrl_policies::schedule::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::sequential::SequentialModel;
+use burn::tensor::Tensor;
+use tiltrl_policies::Compute;
+use tiltrl_policies::fast::Activation;
+use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
+use tiltrl_policies::tilt::host::{host, matrix, vector};
+use tiltrl_policies::tilt::noise::Noise;
+use tiltrl_policies::tilt::rtb::{effective_share, log_mean_exp, log_weights};
+use tiltrl_policies::tilt::sequential::SequentialModel;
+use tiltrl_policies::tilt::weights;
 use tiltrl_policies::worlds::LinearGaussian;
 
-use super::common::{cosine, first, mean, none};
+use super::common::{Tuner, cosine, first, mean, none, path_sums, tuner};
 
 /// Trains on a linear-Gaussian world with any mixture of sources and any log-reward scale.
 fn train(
@@ -24,38 +23,30 @@ fn train(
     mixture: Mixture,
     scale: f64,
     updates: u64,
-) -> Finetuner<GaussianDiffusion> {
-    let prior = world.prior(schedule.clone(), 32, 3, &Device::flex());
-    let adam = AdamConfig {
-        learning_rate: 5e-3,
-        weight_decay: 0.0,
-        max_gradient_norm: 0.0,
-    };
-    let data_source = prior.clone();
-    let mut tuner = Finetuner::new(prior, adam, mixture, Shaping::default());
-    let reward = |sample: &Tensor<2>, _: usize| -> Vec<f64> {
-        first(sample)
-            .iter()
-            .map(|&x| scale * world.log_reward(x))
-            .collect()
+) -> Tuner<GaussianDiffusion> {
+    let prior = world.prior(schedule.clone(), 32, 3, &Compute::cpu());
+    let mut tuner = tuner(&prior, 5e-3, mixture);
+    let reward = |sample: &Tensor<2>, _: &Tensor<2>| -> Vec<f64> {
+        let first = first(sample);
+        first.iter().map(|&x| scale * world.log_reward(x)).collect()
     };
     for update in 0..updates {
-        tuner.optimizer.config.learning_rate = if update * 3 < updates * 2 { 5e-3 } else { 5e-4 };
-        let data =
-            |count: usize| data_source.sample(&none(count), &mut Noise::keyed(9, "data", update));
-        tuner
-            .update(&none, &data, &reward, &mut Noise::keyed(4, "test", update))
-            .expect("finite");
+        tuner.set_learning_rate(if update * 3 < updates * 2 { 5e-3 } else { 5e-4 });
+        let data = (mixture.data > 0)
+            .then(|| prior.sample(&none(mixture.data), &mut Noise::keyed(9, "data", update)));
+        let batch = Batch {
+            conditions: none(1),
+            data,
+        };
+        let mut noise = Noise::keyed(4, "test", update);
+        tuner.update(&batch, &reward, &mut noise).expect("finite");
     }
     tuner
 }
 
-fn posterior_mean(tuner: &Finetuner<GaussianDiffusion>) -> f64 {
-    mean(&first(
-        &tuner
-            .posterior
-            .sample(&none(40_000), &mut Noise::keyed(5, "sample", 0)),
-    ))
+fn posterior_mean(tuner: &Tuner<GaussianDiffusion>) -> f64 {
+    let mut noise = Noise::keyed(5, "sample", 0);
+    mean(&first(&tuner.posterior().sample(&none(40_000), &mut noise)))
 }
 
 const ON_POLICY: Mixture = Mixture {
@@ -99,38 +90,30 @@ fn silent_failure_03_a_schedule_with_memory_tilts_too_weakly() {
 
 #[test]
 fn silent_failure_04_the_posterior_starts_as_the_prior() {
-    let spec = MlpSpec {
-        sizes: vec![GaussianDiffusion::net_inputs(3, 5), 32, 3],
-        activation: Activation::Silu,
-        layer_norm: false,
-    };
-    let net = Mlp::new(spec, 1.0, &mut Noise::keyed(1, "net", 0), &Device::flex());
-    let schedule = Arc::new(
-        Schedule::new(ScheduleKind::Cosine, 10, Prediction::Velocity).expect("memoryless"),
-    );
-    let prior = GaussianDiffusion {
-        net,
-        schedule,
+    let shape = PerceptronShape {
         dim: 3,
         condition_dim: 5,
-        exact: None,
-        kernel: Kernel::default(),
+        outputs: 3,
+        hidden: vec![32],
+        activation: Activation::Silu,
+        waves: 0,
     };
-    let adam = AdamConfig {
-        learning_rate: 1e-3,
-        weight_decay: 0.0,
-        max_gradient_norm: 0.0,
-    };
-    let tuner = Finetuner::new(prior, adam, ON_POLICY, Shaping::default());
+    let compute = Compute::cpu();
+    let net = Perceptron::new(&shape, 1.0, &mut Noise::keyed(1, "net", 0), &compute);
+    let schedule = Schedule::new(ScheduleKind::Cosine, 10, Prediction::Velocity);
+    let prior = GaussianDiffusion::new(net, schedule.expect("memoryless"), [3, 5]).expect("fits");
     let condition = matrix(
         Noise::keyed(2, "condition", 0).normals(1000, 5),
         5,
-        &Device::flex(),
+        &compute.device,
     );
+    let adam = super::common::adam(1e-3);
+    let tuner =
+        Finetuner::new(prior.clone(), prior, adam, ON_POLICY, &condition).expect("the same");
     let (path, scores) = tuner
-        .posterior
+        .posterior()
         .sample_path(&condition, &mut Noise::keyed(3, "path", 0));
-    let prior_scores = tuner.prior.step_log_probs(&path, 0..10);
+    let prior_scores = tuner.prior().step_log_probs(&path, 0..10);
     let worst = path_sums(scores)
         .iter()
         .zip(path_sums(prior_scores))
@@ -172,9 +155,9 @@ fn silent_failure_06_a_constant_reward_returns_the_prior() {
     let schedule = cosine(8);
     let tuner = train(world, &schedule, ON_POLICY, 1.0, 50);
     let (path, scores) = tuner
-        .posterior
+        .posterior()
         .sample_path(&none(500), &mut Noise::keyed(6, "path", 0));
-    let prior = path_sums(tuner.prior.step_log_probs(&path, 0..8));
+    let prior = path_sums(tuner.prior().step_log_probs(&path, 0..8));
     let kl = mean(
         &path_sums(scores)
             .iter()
@@ -233,7 +216,7 @@ fn silent_failure_09_scoring_a_stored_path_again_gives_the_sampled_scores() {
         c: 0.0,
         dim: 3,
     };
-    let prior = world.prior(cosine(12), 16, 1, &Device::flex());
+    let prior = world.prior(cosine(12), 16, 1, &Compute::cpu());
     let (path, scores) = prior.sample_path(&none(64), &mut Noise::keyed(1, "path", 0));
     let (a, b) = (host(scores), host(prior.step_log_probs(&path, 0..12)));
     assert!(a.iter().zip(&b).all(|(x, y)| (x - y).abs() < 1e-3));
@@ -258,7 +241,7 @@ fn silent_failure_12_steps_are_scored_under_the_kernel_that_sampled_them() {
         c: 0.0,
         dim: 1,
     };
-    let prior = world.prior(cosine(10), 16, 1, &Device::flex());
+    let prior = world.prior(cosine(10), 16, 1, &Compute::cpu());
     let (_, scores) = prior.sample_path(&none(20_000), &mut Noise::keyed(1, "path", 0));
     let scores = host(scores);
     for step in 0..10 {
@@ -285,7 +268,7 @@ fn silent_failure_14_noising_backwards_from_prior_samples_matches_the_prior_bett
             dim: 1,
         };
         let schedule = cosine(steps);
-        let prior = world.prior(schedule.clone(), 8, 1, &Device::flex());
+        let prior = world.prior(schedule.clone(), 8, 1, &Compute::cpu());
         let (path, _) = prior.sample_path(&none(8000), &mut Noise::keyed(1, "path", 0));
         let back = prior.path_to(
             &none(8000),
@@ -312,9 +295,18 @@ fn silent_failure_15_no_gradient_reaches_the_prior_or_the_sampled_states() {
         dim: 1,
     };
     let tuner = train(world, &cosine(6), ON_POLICY, 1.0, 3);
-    let start = world.prior(cosine(6), 32, 3, &Device::flex());
-    assert_eq!(host(tuner.prior.parameters()), host(start.parameters()));
-    let tracked = start.with_parameters(start.parameters().autodiff().require_grad());
+    let start = world.prior(cosine(6), 32, 3, &Compute::cpu());
+    let all = |m: &GaussianDiffusion| -> Vec<Vec<f32>> {
+        weights::tensors(m.weights())
+            .into_iter()
+            .map(host)
+            .collect()
+    };
+    assert_eq!(all(tuner.prior()), all(&start));
+    assert_ne!(all(tuner.posterior()), all(&start));
+    assert!(weights::tracked_names(tuner.prior().weights()).is_empty());
+    assert!(weights::tracked_names(tuner.posterior().weights()).is_empty());
+    let tracked = start.tracked();
     let (path, _) = tracked.sample_path(&none(4), &mut Noise::keyed(1, "path", 0));
     assert!(
         path.states
@@ -334,13 +326,14 @@ fn silent_failure_15_the_on_policy_gradient_is_that_of_the_kl() {
         dim: 1,
     };
     let schedule = cosine(5);
-    let model = world.prior(schedule.clone(), 4, 1, &Device::flex());
-    let count = model.parameters().dims()[0];
-    let bias = count - 1;
+    let model = world.prior(schedule.clone(), 4, 1, &Compute::cpu());
+    let start = host(weights::tensors(model.weights()).remove(0));
+    let bias = start.len() - 1;
     let kl = |shift: f32| -> f64 {
-        let mut values = host(model.parameters());
+        let mut values = start.clone();
         values[bias] += shift;
-        let q = model.with_parameters(vector(values, &Device::flex()));
+        let values = vec![vector(values, &model.device())];
+        let q = model.with_weights(weights::with_tensors(model.weights().clone(), values));
         let (path, scores) = q.sample_path(&none(20_000), &mut Noise::keyed(8, "path", 0));
         let p = path_sums(model.step_log_probs(&path, 0..5));
         let r: Vec<f64> = first(&q.sample_of(&path))
@@ -350,23 +343,20 @@ fn silent_failure_15_the_on_policy_gradient_is_that_of_the_kl() {
         -mean(&log_weights(&path_sums(scores), &p, &r))
     };
     let numeric = (kl(0.05) - kl(-0.05)) / 0.1;
-    let tracked = model.with_parameters(model.parameters().autodiff().require_grad());
+    let tracked = model.tracked();
     let (path, scores) = tracked.sample_path(&none(20_000), &mut Noise::keyed(8, "path", 0));
     let p = path_sums(model.step_log_probs(&path, 0..5));
     let r: Vec<f64> = first(&model.sample_of(&path))
         .iter()
         .map(|&x| world.log_reward(x))
         .collect();
-    let l = log_weights(&path_sums(scores.clone().detach()), &p, &r);
+    let l = log_weights(&path_sums(scores.clone()), &p, &r);
     let center = mean(&l);
-    let weights = l.iter().map(|x| ((center - x) / 20_000.0) as f32).collect();
-    let surrogate = (scores.sum_dim(1).reshape([20_000]) * vector(weights, &Device::flex())).sum();
-    let gradient = host(
-        tracked
-            .parameters()
-            .grad(&surrogate.backward())
-            .expect("tracked"),
-    )[bias];
+    let by_path = l.iter().map(|x| ((center - x) / 20_000.0) as f32).collect();
+    let surrogate = (scores.sum_dim(1).reshape([20_000]) * vector(by_path, &model.device())).sum();
+    let gradients = surrogate.backward();
+    let gradient = weights::gradient(tracked.weights(), &gradients).remove(0);
+    let gradient = host(gradient.expect("tracked"))[bias];
     assert!(
         (f64::from(gradient) - numeric).abs() < 0.05 * numeric.abs(),
         "{gradient} {numeric}"
@@ -385,10 +375,10 @@ fn silent_failure_23_the_target_is_the_samplers_own_marginal() {
     let schedule = cosine(6);
     let tuner = train(world, &schedule, ON_POLICY, 1.0, 500);
     let (path, scores) = tuner
-        .posterior
+        .posterior()
         .sample_path(&none(20_000), &mut Noise::keyed(6, "path", 0));
-    let p = path_sums(tuner.prior.step_log_probs(&path, 0..6));
-    let r: Vec<f64> = first(&tuner.posterior.sample_of(&path))
+    let p = path_sums(tuner.prior().step_log_probs(&path, 0..6));
+    let r: Vec<f64> = first(&tuner.posterior().sample_of(&path))
         .iter()
         .map(|&x| world.log_reward(x))
         .collect();
@@ -396,7 +386,7 @@ fn silent_failure_23_the_target_is_the_samplers_own_marginal() {
     let [log_z, ..] = world.posterior(&schedule);
     let prior = first(
         &tuner
-            .prior
+            .prior()
             .sample(&none(40_000), &mut Noise::keyed(7, "prior", 0)),
     );
     let independent = log_mean_exp(

@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
-use tiltrl_policies::certificate::{ConditionCertificate, PathScores, certify};
-use tiltrl_policies::finetune::{Finetuner, LogZ, Mixture, Options, path_sums};
-use tiltrl_policies::gaussian::{ExactDenoiser, GaussianDiffusion, Kernel, Units};
-use tiltrl_policies::nets::{host, vector};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::rtb::{Shaping, log_mean_exp};
-use tiltrl_policies::sequential::SequentialModel;
-use tiltrl_policies::solve::{Recipe, measure, solve};
+use burn::tensor::{Device, Tensor};
+use tiltrl_policies::agent::baselines::Method;
+use tiltrl_policies::models::gaussian::{GaussianDiffusion, HostField, StepShape, Units};
+use tiltrl_policies::tilt::certificate::{ConditionCertificate, PathScores, certify};
+use tiltrl_policies::tilt::finetune::{LogZ, Mixture, Options};
+use tiltrl_policies::tilt::host::{host, vector};
+use tiltrl_policies::tilt::noise::Noise;
+use tiltrl_policies::tilt::rtb::log_mean_exp;
+use tiltrl_policies::tilt::sequential::SequentialModel;
+use tiltrl_policies::tilt::weights;
+use tiltrl_policies::worlds::solve::{Recipe, measure, solve, train_baseline};
 use tiltrl_policies::worlds::{
     Bandit, GaussianMixture, GaussianReward, LinearGaussian, Problem, Settings, bandit,
     exact_model, line,
 };
 
-use super::common::{adam, cosine, first, mean, none};
+use super::common::{cosine, first, group, mean, none, path_sums, scored, tuner, variances};
 
 /// Two far modes of weight 0.9 and 0.1; the reward lifts the small one.
 fn far(log_scale: f64, steps: usize) -> Problem {
@@ -71,33 +73,27 @@ fn certificate(problem: &Problem, model: &GaussianDiffusion, paths: usize) -> Co
 fn silent_failure_01_log_z_moves_by_exactly_k_and_the_gradient_stays() {
     let gradient = |log_scale: f64| {
         let problem = far(log_scale, 8);
-        let mixture = Mixture {
-            on_policy: 32,
-            prior: 0,
-            data: 0,
-        };
-        let tuner = Finetuner::new(
-            problem.prior.clone(),
-            adam(1e-3),
-            mixture,
-            Shaping::default(),
-        );
-        let value = |s: &Tensor<2>, c: usize| problem.log_reward_of(s, &problem.condition(0, c));
+        let tuner = tuner(&problem.prior, 1e-3, Mixture::on_policy(32));
+        let value = |s: &Tensor<2>, c: &Tensor<2>| problem.log_reward_of(s, c);
         let mut noise = Noise::keyed(1, "update", 0);
-        let unused = |_: usize| unreachable!("no data");
         let gradient = tuner
-            .gradient(&none, &unused, &value, &mut noise)
+            .gradient(&group(), &value, &mut noise)
             .expect("finite");
-        (gradient, problem.log_z[0])
+        let values: Vec<f32> = gradient
+            .posterior
+            .into_iter()
+            .flat_map(|g| host(g.expect("trained")))
+            .collect();
+        (gradient.report, values, problem.log_z[0])
     };
-    let (base, exact) = gradient(0.0);
+    let (base, base_gradient, exact) = gradient(0.0);
     for k in [-7.0, 7.0] {
-        let (moved, moved_exact) = gradient(k);
-        assert!((moved.report.log_z - base.report.log_z - k).abs() < 1e-9);
+        let (moved, moved_gradient, moved_exact) = gradient(k);
+        assert!((moved.log_z - base.log_z - k).abs() < 1e-9);
         assert!((moved_exact - exact - k).abs() < 1e-9);
-        assert!((moved.report.loss - base.report.loss).abs() < 1e-9);
-        assert!(base.posterior.iter().any(|g| *g != 0.0));
-        let same = moved.posterior.iter().zip(&base.posterior);
+        assert!((moved.loss - base.loss).abs() < 1e-9);
+        assert!(base_gradient.iter().any(|g| *g != 0.0));
+        let same = moved_gradient.iter().zip(&base_gradient);
         assert!(same.clone().all(|(a, b)| (a - b).abs() < 1e-6), "K = {k}");
     }
 }
@@ -108,10 +104,10 @@ fn silent_failure_24_far_modes_get_their_mass_and_a_dropped_mode_is_seen() {
     let mut recipe = Recipe::new(600, 128);
     recipe.learning_rate = 1e-2;
     let tuner = solve(&problem, &recipe).expect("finite");
-    let found = measure(&problem, &tuner.posterior, 20_000, 2);
+    let found = measure(&problem, tuner.posterior(), 20_000, 2);
     assert!(found.mode_error < 0.15, "{found:?}");
     assert!(found.log_z_error < 0.03 && found.ess > 0.8, "{found:?}");
-    let good = certificate(&problem, &tuner.posterior, 4000);
+    let good = certificate(&problem, tuner.posterior(), 4000);
     assert!(good.eubo - good.elbo < 0.5, "{good:?}");
     // A model that knows one mode only: its ELBO is low by a nat or two, as a merely imperfect model's would be; masses,
     // EUBO and the forward estimate show what it dropped.
@@ -120,11 +116,8 @@ fn silent_failure_24_far_modes_get_their_mass_and_a_dropped_mode_is_seen() {
         means: vec![vec![1.0]],
         std: 0.2,
     };
-    let exact: Arc<ExactDenoiser> = single.denoiser(&problem.prior.schedule);
-    let dropped = GaussianDiffusion {
-        exact: Some(exact),
-        ..problem.prior.clone()
-    };
+    let exact: Arc<HostField> = single.denoiser(problem.prior.schedule());
+    let dropped = problem.prior.clone().with_exact(exact);
     let bad = certificate(&problem, &dropped, 4000);
     assert!(problem.log_z[0] - bad.elbo < 3.0, "{bad:?}");
     assert!(bad.eubo - bad.elbo > 10.0, "{bad:?}");
@@ -141,50 +134,34 @@ fn silent_failure_20_kernels_shrink_as_the_exact_posterior_says() {
         dim: 1,
     };
     let schedule = cosine(6);
-    let kernel = Kernel {
-        units: Units::Sigma,
-        learned_variance: true,
-        ..Kernel::default()
-    };
     let exact = world.denoiser(&schedule);
-    let device = burn::tensor::Device::flex();
-    let prior = exact_model([1, 0], schedule.clone(), exact, &[32], kernel, (3, &device));
-    let mixture = Mixture {
-        on_policy: 128,
-        prior: 0,
-        data: 0,
-    };
-    let mut tuner = Finetuner::new(prior, adam(1e-2), mixture, Shaping::default());
-    let unused = |_: usize| unreachable!("no data");
-    let value = |s: &Tensor<2>, _: usize| -> Vec<f64> {
-        first(s).iter().map(|&x| world.log_reward(x)).collect()
-    };
+    // A learned variance and shifts in units of σ.
+    let mut settings = Settings::new(6, &[32]);
+    settings.seed = 3;
+    assert!(settings.step.learned_variance && settings.step.units == Units::Sigma);
+    let prior = exact_model([1, 0], schedule.clone(), exact, &settings);
+    let mut tuner = tuner(&prior, 1e-2, Mixture::on_policy(128));
+    let value =
+        |s: &Tensor<2>| -> Vec<f64> { first(s).iter().map(|&x| world.log_reward(x)).collect() };
     for update in 0..600u64 {
-        tuner.optimizer.config.learning_rate = 1e-2 * (1.0 - update as f32 / 600.0) + 1e-4;
+        tuner.set_learning_rate(1e-2 * (1.0 - update as f32 / 600.0) + 1e-4);
         let mut noise = Noise::keyed(4, "train", update);
         tuner
-            .update(&none, &unused, &value, &mut noise)
+            .update(&group(), &|s, _| value(s), &mut noise)
             .expect("finite");
     }
     let mut noise = Noise::keyed(5, "path", 0);
-    let (path, scores) = tuner.posterior.sample_path(&none(4000), &mut noise);
+    let (path, _) = tuner.posterior().sample_path(&none(4000), &mut noise);
     let exact = world.posterior_kernels(&schedule);
     for (k, [_, variance]) in exact.iter().enumerate() {
-        let (_, std) = tuner
-            .posterior
-            .step_moments(&path.states[k], k, &none(4000));
-        let found = mean(&std.iter().map(|s| s * s).collect::<Vec<_>>());
+        let found = mean(&variances(tuner.posterior(), &path.states[k], k));
         let ratio = found / variance;
         assert!(
             (ratio - 1.0).abs() < 0.06,
             "step {k}: variance ratio {ratio}"
         );
     }
-    let p = path_sums(tuner.prior.step_log_probs(&path, 0..6));
-    let r = value(&tuner.posterior.sample_of(&path), 1);
-    let l: Vec<f64> = (path_sums(scores).iter().zip(&p).zip(&r))
-        .map(|((q, p), r)| r + p - q)
-        .collect();
+    let l = scored(tuner.posterior(), tuner.prior(), &path, &value).log_weights();
     let [log_z, ..] = world.posterior(&schedule);
     assert!((log_mean_exp(&l) - log_z).abs() < 0.02);
     let center = mean(&l);
@@ -197,23 +174,23 @@ fn silent_failure_20_kernels_shrink_as_the_exact_posterior_says() {
 fn silent_failure_21_guidance_starts_at_zero_and_moves_along_the_gradient_of_the_reward() {
     let problem = far(0.0, 8);
     let slope = problem.gradient.clone();
-    let guidance: Arc<ExactDenoiser> =
-        Arc::new(move |x: &[f32], _: &[usize], c: &[f32]| slope(x, c));
-    let kernel = Kernel {
+    let guidance: Arc<HostField> = Arc::new(move |x: &[f32], _: &[usize], c: &[f32]| slope(x, c));
+    let step = StepShape {
         guidance: Some(guidance),
-        ..problem.prior.kernel.clone()
+        ..problem.prior.step().clone()
     };
-    let wide = problem.prior.widened(kernel);
-    let x = Tensor::<2>::from_floats([[-0.5], [0.2], [1.4]], &burn::tensor::Device::flex());
+    let wide = problem.prior.reshaped(step).expect("a perceptron widens");
+    let x = Tensor::<2>::from_floats([[-0.5], [0.2], [1.4]], &Device::flex());
     let moments = |m: &GaussianDiffusion| m.step_moments(&x, 4, &none(3));
     assert_eq!(moments(&wide), moments(&problem.prior));
     // The last output is the scale: its bias is the last parameter.
-    let mut values = host(wide.parameters());
+    let mut values = host(weights::tensors(wide.weights()).remove(0));
     *values.last_mut().expect("parameters") = 0.5;
-    let guided = wide.with_parameters(vector(values, &burn::tensor::Device::flex()));
-    let (before, after) = (moments(&wide).0, moments(&guided).0);
+    let values = vec![vector(values, &Device::flex())];
+    let guided = wide.with_weights(weights::with_tensors(wide.weights().clone(), values));
+    let (before, after) = (moments(&wide).mean, moments(&guided).mean);
     let along = (problem.gradient)(&host(x.clone()), &[0.0; 3]);
-    let sigma = wide.schedule.sigma[4];
+    let sigma = wide.schedule().sigma[4];
     for i in 0..3 {
         let moved = (after[i] - before[i]) / (0.5 * sigma * f64::from(along[i]));
         assert!((moved - 1.0).abs() < 1e-3, "{moved}");
@@ -222,7 +199,6 @@ fn silent_failure_21_guidance_starts_at_zero_and_moves_along_the_gradient_of_the
 
 #[test]
 fn silent_failure_25_reinforce_with_kl_reaches_the_same_posterior() {
-    use tiltrl_policies::baselines::{Method, train};
     // F1: one Gaussian, whose posterior is one again.
     let world = GaussianMixture {
         weights: vec![1.0],
@@ -237,7 +213,7 @@ fn silent_failure_25_reinforce_with_kl_reaches_the_same_posterior() {
     let problem = line("F1", &world, &reward, Settings::new(8, &[32]));
     let mut recipe = Recipe::new(400, 128);
     recipe.learning_rate = 1e-2;
-    let model = train(&problem, &recipe, Method::Reinforce).expect("finite");
+    let model = train_baseline(&problem, &recipe, Method::Reinforce).expect("finite");
     let found = measure(&problem, &model, 10_000, 2);
     assert!(found.log_z_error < 0.02 && found.ess > 0.95, "{found:?}");
 }
@@ -264,14 +240,15 @@ fn silent_failure_28_learned_log_z_agrees_with_the_prior_at_every_state() {
         ..Options::default()
     };
     let tuner = solve(&problem, &recipe).expect("finite");
-    let net = tuner.value.as_ref().expect("learned");
     for (index, _) in states.iter().enumerate() {
         let condition = problem.condition(index, 8000);
         let mut noise = Noise::keyed(7, "prior", index as u64);
         let sample = problem.prior.sample(&condition, &mut noise);
         let independent = log_mean_exp(&problem.log_reward_of(&sample, &condition));
         assert!((independent - problem.log_z[index]).abs() < 0.05);
-        let found = net.values(&problem.condition(index, 1))[0];
+        let found = tuner
+            .learned_log_z(&problem.condition(index, 1))
+            .expect("learned")[0];
         assert!(
             (found - independent).abs() < 0.1,
             "state {index}: learned {found}, under the prior {independent}"

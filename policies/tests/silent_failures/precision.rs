@@ -1,11 +1,11 @@
 //! The scores of paths against the same numbers in f64.
 
-use tiltrl_policies::finetune::{Options, path_sums};
-use tiltrl_policies::nets::host;
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::sequential::SequentialModel;
+use tiltrl_policies::tilt::finetune::Options;
+use tiltrl_policies::tilt::host::{host, host64};
+use tiltrl_policies::tilt::noise::Noise;
+use tiltrl_policies::tilt::sequential::{SequentialModel, StateFeatures};
 
-use super::common::{first, none};
+use super::common::{first, none, path_sums};
 use super::variants::{WORLD, moved};
 
 #[test]
@@ -13,23 +13,20 @@ fn silent_failure_19_f32_scores_agree_with_f64_to_a_thousandth_of_a_nat() {
     let steps = 100;
     let tuner = moved(steps, 8, 2, Options::default());
     let mut noise = Noise::keyed(2, "path", 0);
-    let (path, _) = tuner.posterior.sample_path(&none(64), &mut noise);
-    let q = path_sums(tuner.posterior.step_log_probs(&path, 0..steps));
-    let p = path_sums(tuner.prior.step_log_probs(&path, 0..steps));
-    let schedule = tuner.prior.schedule.clone();
-    let net = &tuner.posterior.net;
-    let parameters: Vec<f64> = host(net.parameters.clone())
-        .iter()
-        .map(|&v| f64::from(v))
-        .collect();
+    let (path, _) = tuner.posterior().sample_path(&none(64), &mut noise);
+    let q = path_sums(tuner.posterior().step_log_probs(&path, 0..steps));
+    let p = path_sums(tuner.prior().step_log_probs(&path, 0..steps));
+    let schedule = tuner.prior().schedule().clone();
+    let net = tuner.posterior().denoiser().net();
+    let parameters = host64(net.parameters());
     // States, features and parameters are the f32 values; network, kernels and scores are done again in f64.
     let states: Vec<Vec<f64>> = path.states.iter().map(first).collect();
-    assert_eq!(parameters.len(), net.spec.num_parameters());
+    assert_eq!(parameters.len(), net.spec().num_parameters());
     for row in 0..64 {
         let mut sum = 0.0;
         for k in 0..steps {
             let x = states[k][row];
-            let features = host(tuner.prior.state_features(&path, k));
+            let features = host(tuner.prior().state_features(&path, k));
             let width = features.len() / 64;
             let inputs: Vec<f64> = features[row * width..row * width + width - 1]
                 .iter()

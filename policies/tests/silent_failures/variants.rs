@@ -1,20 +1,25 @@
 //! Variants of the fine-tuner: each keeps the target, and each can be seen to fail.
 
+use std::cell::Cell;
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use tiltrl_policies::checkpoint::Checkpoint;
-use tiltrl_policies::finetune::{
-    Exploration, Finetuner, KlBudget, LogZ, Mixture, Options, ReplayOptions, path_sums,
+use tiltrl_policies::Compute;
+use tiltrl_policies::models::gaussian::{GaussianDiffusion, HostField, StepShape};
+use tiltrl_policies::tilt::TiltError;
+use tiltrl_policies::tilt::checkpoint::Checkpoint;
+use tiltrl_policies::tilt::finetune::{
+    Exploration, Finetuner, KlBudget, LogZ, Mixture, Options, Replay, ReplayOptions,
 };
-use tiltrl_policies::gaussian::{ExactDenoiser, GaussianDiffusion, Kernel};
-use tiltrl_policies::nets::{host, vector};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::rtb::Shaping;
-use tiltrl_policies::sequential::SequentialModel;
-use tiltrl_policies::worlds::{LinearGaussian, exact_model};
+use tiltrl_policies::tilt::host::host;
+use tiltrl_policies::tilt::noise::Noise;
+use tiltrl_policies::tilt::optimizer::Optimizer;
+use tiltrl_policies::tilt::sequential::{Explore, SequentialModel};
+use tiltrl_policies::worlds::{LinearGaussian, Settings, exact_model};
 
-use super::common::{adam, cosine, first, mean, none};
+use super::common::{Tuner, adam, cosine, first, group, mean, none, scored, tuner};
 
 pub(super) const WORLD: LinearGaussian = LinearGaussian {
     mean: 0.3,
@@ -24,52 +29,88 @@ pub(super) const WORLD: LinearGaussian = LinearGaussian {
     dim: 1,
 };
 
-fn reward(sample: &Tensor<2>, _: usize) -> Vec<f64> {
+fn log_reward(sample: &Tensor<2>) -> Vec<f64> {
     first(sample).iter().map(|&x| WORLD.log_reward(x)).collect()
 }
 
-fn no_data(_: usize) -> Tensor<2> {
+fn reward(sample: &Tensor<2>, _: &Tensor<2>) -> Vec<f64> {
+    log_reward(sample)
+}
+
+fn zero() -> Tensor<2> {
     Tensor::zeros([1, 1], &Device::flex())
 }
 
-fn on_policy(paths: usize) -> Mixture {
-    Mixture {
-        on_policy: paths,
-        prior: 0,
-        data: 0,
-    }
+/// A fine-tuner on the linear-Gaussian world whose posterior has moved off the prior.
+///
+/// It moves through a checkpoint: a fine-tuner starts at its prior and nowhere else.
+fn moved_by<O: Optimizer>(
+    optimizer: O,
+    [steps, hidden, paths]: [usize; 3],
+    options: Options,
+) -> Finetuner<GaussianDiffusion, O> {
+    let prior = WORLD.prior(cosine(steps), hidden, 3, &Compute::cpu());
+    let mixture = Mixture::on_policy(paths);
+    let tuner = Finetuner::new(prior.clone(), prior, optimizer, mixture, &none(8));
+    let mut tuner = tuner.expect("the prior itself").with_options(options, 2);
+    let mut checkpoint = Checkpoint::new("posterior", 0);
+    tuner.put(&mut checkpoint);
+    let names: Vec<String> = checkpoint.tensors.keys().cloned().collect();
+    let own: Vec<&String> = names
+        .iter()
+        .filter(|n| n.starts_with("posterior."))
+        .collect();
+    assert_eq!(own.len(), 1, "{names:?}");
+    let values = checkpoint.tensors.get_mut(own[0]).expect("stored");
+    let shift = Noise::keyed(8, "shift", 0).normals(values.len(), 1);
+    values
+        .iter_mut()
+        .zip(&shift)
+        .for_each(|(a, b)| *a += 0.05 * b);
+    tuner.get(Path::new("moved"), &checkpoint).expect("fits");
+    tuner
 }
 
-/// A fine-tuner on the linear-Gaussian world whose posterior has moved off the prior.
 pub(super) fn moved(
     steps: usize,
     hidden: usize,
     paths: usize,
     options: Options,
-) -> Finetuner<GaussianDiffusion> {
-    let prior = WORLD.prior(cosine(steps), hidden, 3, &Device::flex());
-    let mut tuner = Finetuner::new(prior, adam(0.0), on_policy(paths), Shaping::default())
-        .with_options(options, 2);
-    let count = tuner.posterior.parameters().dims()[0];
-    let shift = Noise::keyed(8, "shift", 0).normals(count, 1);
-    let start = host(tuner.posterior.parameters());
-    let values = start
-        .iter()
-        .zip(&shift)
-        .map(|(a, b)| a + 0.05 * b)
-        .collect();
-    tuner.posterior = tuner
-        .posterior
-        .with_parameters(vector(values, &Device::flex()));
-    tuner
+) -> Tuner<GaussianDiffusion> {
+    moved_by(adam(0.0), [steps, hidden, paths], options)
 }
 
-fn gradient(tuner: &Finetuner<GaussianDiffusion>, index: u64) -> Vec<f32> {
+fn gradient<O: Optimizer>(tuner: &Finetuner<GaussianDiffusion, O>, index: u64) -> Vec<f32> {
     let mut noise = Noise::keyed(4, "gradient", index);
-    tuner
-        .gradient(&none, &no_data, &reward, &mut noise)
-        .expect("finite")
-        .posterior
+    let found = tuner
+        .gradient(&group(), &reward, &mut noise)
+        .expect("finite");
+    let all = found.posterior.into_iter();
+    all.flat_map(|g| host(g.expect("trained"))).collect()
+}
+
+/// An optimizer that has done as many updates as somebody else says, and never moves.
+struct Told(Rc<Cell<u64>>);
+
+impl Optimizer for Told {
+    fn step(
+        &mut self,
+        parameters: Vec<Tensor<1>>,
+        _: Vec<Option<Tensor<1>>>,
+    ) -> (Vec<Tensor<1>>, f64) {
+        (parameters, 0.0)
+    }
+    fn set_learning_rate(&mut self, _: f32) {}
+    fn learning_rate(&self) -> f32 {
+        0.0
+    }
+    fn count(&self) -> u64 {
+        self.0.get()
+    }
+    fn put(&self, _: &mut Checkpoint, _: &str) {}
+    fn get(&mut self, _: &Checkpoint, _: &Path, _: &str, _: &[usize]) -> Result<(), TiltError> {
+        Ok(())
+    }
 }
 
 fn distance(a: &[f32], b: &[f32]) -> f64 {
@@ -103,13 +144,14 @@ fn silent_failure_10_the_mean_of_subsampled_gradients_is_the_gradient() {
             sampled_steps,
             ..Options::default()
         };
-        let mut tuner = moved(4, 4, 8, options);
+        let count = Rc::new(Cell::new(0));
+        let tuner = moved_by(Told(count.clone()), [4, 4, 8], options);
         let mut sum = vec![0.0f64; whole.len()];
         // By the drawn steps alone, told apart by their size; their order changes the last bits.
         let mut seen: Vec<Vec<f32>> = Vec::new();
         for draw in 0..draws {
             // The same paths every time: only the drawn steps depend on the number of updates.
-            tuner.optimizer.count = draw;
+            count.set(draw);
             let drawn = gradient(&tuner, 0);
             sum.iter_mut()
                 .zip(&drawn)
@@ -133,29 +175,27 @@ fn silent_failure_10_the_mean_of_subsampled_gradients_is_the_gradient() {
 /// The exact posterior of WORLD (c = 0): every mean moves by σ_k² times the slope of log h_{k+1}.
 fn exact_posterior(steps: usize) -> (GaussianDiffusion, GaussianDiffusion, f64) {
     let schedule = cosine(steps);
-    let prior = WORLD.prior(schedule.clone(), 4, 3, &Device::flex());
+    let prior = WORLD.prior(schedule.clone(), 4, 3, &Compute::cpu());
     let mut slope = WORLD.b;
     let mut shifts = vec![0.0; steps];
     for k in (0..steps).rev() {
         shifts[k] = schedule.sigma[k].powi(2) * slope / schedule.coefficients(k)[1];
         slope *= WORLD.kernel(&schedule, k)[0];
     }
-    let base = prior.exact.clone().expect("an exact prior");
-    let exact: Arc<ExactDenoiser> = Arc::new(move |x: &[f32], steps: &[usize], c: &[f32]| {
+    let base = WORLD.denoiser(&schedule);
+    let exact: Arc<HostField> = Arc::new(move |x: &[f32], steps: &[usize], c: &[f32]| {
         let rows = base(x, steps, c);
         rows.iter()
             .zip(steps)
             .map(|(e, &k)| e + shifts[k] as f32)
             .collect()
     });
-    let posterior = exact_model(
-        [1, 0],
-        schedule.clone(),
-        exact,
-        &[4],
-        Kernel::default(),
-        (3, &Device::flex()),
-    );
+    let settings = Settings {
+        step: StepShape::default(),
+        seed: 3,
+        ..Settings::new(steps, &[4])
+    };
+    let posterior = exact_model([1, 0], schedule.clone(), exact, &settings);
     let [log_z, ..] = WORLD.posterior(&schedule);
     // p(x_0) is fixed: what it would have to be tilted by stays as a residual, tiny when the schedule is memoryless.
     (prior, posterior, log_z)
@@ -181,15 +221,14 @@ fn silent_failure_11_at_the_exact_posterior_delta_is_zero_for_any_behaviour() {
         ),
         (
             "noised backwards",
-            posterior.path_to(&none(200), &(no_data(1).expand([200, 1]) + 0.7), &mut noise),
+            posterior.path_to(&none(200), &(zero().expand([200, 1]) + 0.7), &mut noise),
         ),
         ("junk", junk),
     ];
     for (name, path) in behaviours {
-        let q = path_sums(posterior.step_log_probs(&path, 0..steps));
-        let p = path_sums(prior.step_log_probs(&path, 0..steps));
-        let r = reward(&prior.sample_of(&path), 1);
-        let deltas: Vec<f64> = (0..200).map(|i| log_z + q[i] - p[i] - r[i]).collect();
+        let found = scored(&posterior, &prior, &path, &log_reward);
+        let q = found.log_posterior();
+        let deltas: Vec<f64> = found.log_weights().iter().map(|l| log_z - l).collect();
         // Residual dependence on x_0 under a memoryless schedule, and f32 scores of far paths.
         let far = q.iter().fold(1.0f64, |m, v| m.max(v.abs()));
         let worst = deltas.iter().fold(0.0f64, |m, d| m.max(d.abs()));
@@ -212,19 +251,16 @@ fn silent_failure_11_exploring_paths_teach_the_same_posterior() {
     };
     assert!((options.exploration.scale_at(75) - 1.5).abs() < 1e-12);
     assert!((options.exploration.scale_at(400) - 1.0).abs() < 1e-12);
-    assert!((shift_ratio(options, on_policy(64), 400) - 1.0).abs() < 0.04);
+    assert!((shift_ratio(options, Mixture::on_policy(64), 400) - 1.0).abs() < 0.04);
 }
 
-fn train(options: Options, mixture: Mixture, updates: u64) -> Finetuner<GaussianDiffusion> {
-    let prior = WORLD.prior(cosine(10), 24, 3, &Device::flex());
-    let mut tuner =
-        Finetuner::new(prior, adam(5e-3), mixture, Shaping::default()).with_options(options, 2);
+fn train(options: Options, mixture: Mixture, updates: u64) -> Tuner<GaussianDiffusion> {
+    let prior = WORLD.prior(cosine(10), 24, 3, &Compute::cpu());
+    let mut tuner = tuner(&prior, 5e-3, mixture).with_options(options, 2);
     for update in 0..updates {
-        tuner.optimizer.config.learning_rate = if update * 3 < updates * 2 { 5e-3 } else { 5e-4 };
+        tuner.set_learning_rate(if update * 3 < updates * 2 { 5e-3 } else { 5e-4 });
         let mut noise = Noise::keyed(4, "train", update);
-        tuner
-            .update(&none, &no_data, &reward, &mut noise)
-            .expect("finite");
+        tuner.update(&group(), &reward, &mut noise).expect("finite");
     }
     tuner
 }
@@ -234,7 +270,7 @@ fn shift_ratio(options: Options, mixture: Mixture, updates: u64) -> f64 {
     let tuner = train(options, mixture, updates);
     let [m, v, _] = WORLD.marginal(&cosine(10));
     let mut noise = Noise::keyed(5, "sample", 0);
-    let samples = first(&tuner.posterior.sample(&none(30_000), &mut noise));
+    let samples = first(&tuner.posterior().sample(&none(30_000), &mut noise));
     (mean(&samples) - m) / (WORLD.b * v)
 }
 
@@ -252,43 +288,37 @@ fn replay(groups: usize) -> Options {
 #[test]
 fn silent_failure_17_a_replay_follows_the_temperature() {
     let filled = |temperature: f64| {
-        let mut tuner = moved(5, 4, 16, replay(2));
-        tuner.temperature = temperature;
+        let mut tuner = moved(5, 4, 16, replay(2)).at_temperature(temperature);
         for update in 0..3 {
             let mut noise = Noise::keyed(3, "fill", update);
-            tuner
-                .update(&none, &no_data, &reward, &mut noise)
-                .expect("finite");
+            tuner.update(&group(), &reward, &mut noise).expect("finite");
         }
-        assert_eq!(tuner.replay.len(), 3);
+        assert_eq!(tuner.replay().len(), 3);
         tuner
     };
-    let (mut cooled, fresh) = (filled(1.0), filled(0.25));
+    let (cooled, fresh) = (filled(1.0), filled(0.25));
     let before = gradient(&cooled, 9);
-    cooled.temperature = 0.25;
+    let cooled = cooled.at_temperature(0.25);
     assert_eq!(gradient(&cooled, 9), gradient(&fresh, 9));
     assert!(distance(&before, &gradient(&fresh, 9)) > 0.1);
 }
 
 #[test]
 fn silent_failure_17_replayed_samples_teach_the_same_posterior() {
-    let ratio = shift_ratio(replay(4), on_policy(64), 400);
+    let ratio = shift_ratio(replay(4), Mixture::on_policy(64), 400);
     assert!((ratio - 1.0).abs() < 0.04, "{ratio}");
 }
 
 #[test]
 fn a_replay_prefers_high_values_and_recent_entries() {
-    let tuner = {
-        let mut tuner = moved(5, 4, 16, replay(1));
-        for (value, index) in [(5.0, 0), (1.0, 1), (1.0, 2)] {
-            let samples = no_data(1).expand([16, 1]);
-            let values: Vec<f64> = (0..16).map(|i| value - f64::from(i)).collect();
-            tuner.replay.store(&none(16), &samples, &values, 16);
-            assert_eq!(tuner.replay.len(), index + 1);
-        }
-        tuner
-    };
-    let p = tuner.replay.probabilities();
+    let mut kept: Replay<GaussianDiffusion> = Replay::new(replay(1).replay);
+    for (value, index) in [(5.0, 0), (1.0, 1), (1.0, 2)] {
+        let samples = zero().expand([16, 1]);
+        let values: Vec<f64> = (0..16).map(|i| value - f64::from(i)).collect();
+        kept.store(&none(1), &samples, &values, 16);
+        assert_eq!(kept.len(), index + 1);
+    }
+    let p = kept.probabilities();
     assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     assert!(p[0] > p[1] && p[2] > p[1], "{p:?}");
 }
@@ -303,33 +333,44 @@ fn silent_failure_22_learned_log_z_survives_a_checkpoint_bit_by_bit() {
         },
         ..Options::default()
     };
-    let mut tuner = train(options(), on_policy(16), 5);
+    let mut tuner = train(options(), Mixture::on_policy(16), 5);
     let folder = tempfile::tempdir().expect("temporary folder");
     let file = folder.path().join("posterior.safetensors");
-    let mut checkpoint = Checkpoint::new("posterior", tuner.optimizer.count);
+    let mut checkpoint = Checkpoint::new("posterior", tuner.count());
     tuner.put(&mut checkpoint);
     checkpoint.save(&file).expect("writable");
-    let mut restored = train(options(), on_policy(16), 0);
+    let mut restored = train(options(), Mixture::on_policy(16), 0);
     let loaded = Checkpoint::load(&file, "posterior").expect("loads");
     restored.get(&file, &loaded).expect("fits");
-    restored.optimizer.config = tuner.optimizer.config.clone();
-    let bits = |t: &Finetuner<GaussianDiffusion>| -> Vec<u32> {
-        let value = t.value.as_ref().expect("learned").net.parameters.clone();
-        let all = [host(t.posterior.parameters()), host(value)].concat();
-        all.iter().map(|v| v.to_bits()).collect()
+    // The rate of the last update of `train`.
+    restored.set_learning_rate(5e-4);
+    let bits = |t: &Tuner<GaussianDiffusion>| -> Vec<u32> {
+        let mut stored = Checkpoint::new("posterior", t.count());
+        t.put(&mut stored);
+        let value = stored.tensors.keys().filter(|n| n.starts_with("value."));
+        assert_eq!(value.count(), 4, "a hidden layer and an output");
+        let all = stored.tensors.values().flatten();
+        all.map(|v| v.to_bits()).collect()
     };
+    let learned = |t: &Tuner<GaussianDiffusion>| t.learned_log_z(&none(1)).expect("learned");
     for update in 5..8 {
         assert_eq!(bits(&tuner), bits(&restored));
-        assert_eq!(tuner.temperature.to_bits(), restored.temperature.to_bits());
+        assert_eq!(learned(&tuner), learned(&restored));
+        assert_eq!(
+            tuner.temperature().to_bits(),
+            restored.temperature().to_bits()
+        );
         for t in [&mut tuner, &mut restored] {
             let mut noise = Noise::keyed(4, "train", update);
-            t.update(&none, &no_data, &reward, &mut noise)
-                .expect("finite");
+            t.update(&group(), &reward, &mut noise).expect("finite");
         }
     }
-    let mut without = loaded;
-    without.tensors.remove("value");
-    assert!(restored.get(&file, &without).is_err());
+    assert!(learned(&tuner)[0] != 0.0);
+    for name in loaded.tensors.keys() {
+        let mut without = loaded.clone();
+        without.tensors.remove(name);
+        assert!(restored.get(&file, &without).is_err(), "{name}");
+    }
 }
 
 #[test]
@@ -341,27 +382,21 @@ fn a_kl_budget_meets_its_nats() {
         },
         ..Options::default()
     };
-    let tuner = train(options, on_policy(64), 900);
+    let tuner = train(options, Mixture::on_policy(64), 900);
     let mut noise = Noise::keyed(6, "path", 0);
-    let (path, scores) = tuner.posterior.sample_path(&none(10_000), &mut noise);
-    let p = path_sums(tuner.prior.step_log_probs(&path, 0..10));
-    let kl = path_sums(scores)
-        .iter()
-        .zip(&p)
-        .map(|(q, p)| q - p)
-        .sum::<f64>()
-        / 1e4;
+    let (path, _) = tuner.posterior().sample_path(&none(10_000), &mut noise);
+    let kl = scored(tuner.posterior(), tuner.prior(), &path, &log_reward).path_kl();
     assert!(
         (kl - 0.2).abs() < 0.04,
         "{kl} nats at α = {}",
-        tuner.temperature
+        tuner.temperature()
     );
     // KL = b² v/(2 α²) on this world.
     let [_, v, _] = WORLD.marginal(&cosine(10));
     let alpha = (WORLD.b * WORLD.b * v / 0.4).sqrt();
     assert!(
-        (tuner.temperature / alpha - 1.0).abs() < 0.1,
+        (tuner.temperature() / alpha - 1.0).abs() < 0.1,
         "{}",
-        tuner.temperature
+        tuner.temperature()
     );
 }

@@ -6,6 +6,7 @@
 //! | scoring a sampled path again gives the scores of sampling | δ is not that of the path |
 //! | steps may be scored in parts, and rows in any order | chunked gradients, replay, groups |
 //! | noising backwards ends in the given sample, with finite scores | off-policy paths teach something else |
+//! | other weights give other scores | it never learns, or scores with what it once was |
 //! | gradients reach the tracked weights, all of them, and nothing else | a leak into the prior, a dead layer |
 //! | the gradient in chunks is the whole gradient | `chunk` changes the posterior |
 //! | weights survive a checkpoint bit by bit | a resumed run goes on from another model |
@@ -61,6 +62,7 @@ pub fn check<M: SequentialModel>(
         case.scoring_again(),
         case.parts(),
         case.backwards(&mut noise),
+        case.other_weights(),
         case.gradients(),
         case.chunks(),
         case.checkpoint(),
@@ -163,6 +165,23 @@ impl<M: SequentialModel> Case<'_, M> {
         }
     }
 
+    fn other_weights(&self) -> Result<(), String> {
+        let mut noise = Noise::keyed(self.settings.seed, "conformity-weights", 0);
+        let moved = weights::tensors(self.model.weights()).into_iter().map(|p| {
+            let shift = noise.normals(p.dims()[0], 1);
+            let device = p.device();
+            p + crate::host::vector(shift, &device)
+        });
+        let moved = weights::with_tensors(self.model.weights().clone(), moved.collect());
+        let other = self.model.with_weights(moved);
+        let own = host64(self.model.step_log_probs(&self.path, 0..self.steps()));
+        let found = host64(other.step_log_probs(&self.path, 0..self.steps()));
+        if gap(&own, &found) > 0.0 {
+            return Ok(());
+        }
+        Err("other weights give other scores: found the same".into())
+    }
+
     fn gradients(&self) -> Result<(), String> {
         let plain = self.model.step_log_probs(&self.path, 0..self.steps());
         if plain.is_require_grad() || plain.device().is_autodiff() {
@@ -177,6 +196,12 @@ impl<M: SequentialModel> Case<'_, M> {
         let mut noise = Noise::keyed(self.settings.seed, "conformity-gradient", 0);
         let (path, scores) = tracked.sample_path(self.conditions, &mut noise);
         let again = tracked.step_log_probs(&path, 0..self.steps());
+        if !(scores.device().is_autodiff() && again.device().is_autodiff()) {
+            return Err(format!(
+                "gradients reach every trained parameter: none at `{}`, the scores carry none",
+                trainable.first().map_or("", String::as_str)
+            ));
+        }
         self.near(
             "a tracked model samples what it scores",
             &host64(again),
@@ -213,6 +238,10 @@ impl<M: SequentialModel> Case<'_, M> {
         for start in (0..self.steps()).step_by(chunk) {
             let steps = start..(start + chunk).min(self.steps());
             let scores = tracked.step_log_probs(&self.path, steps);
+            if !scores.device().is_autodiff() {
+                // Said by `gradients`.
+                return Vec::new();
+            }
             let gradients = scores.sum().backward();
             sum = weights::add(sum, weights::gradient(tracked.weights(), &gradients));
         }

@@ -6,13 +6,13 @@
 
 use std::arch::x86_64::*;
 
-use super::{DEPTH, SIDE, STEP, chunks, steps};
-use crate::product::Layout;
+use super::sizes::{DEPTH, SIDE, STEP, chunks, steps};
+use crate::product::layout::Layout;
 
 /// One line of a tile.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub struct Line([u32; SIDE]);
+pub(crate) struct Line([u32; SIDE]);
 
 impl Default for Line {
     fn default() -> Self {

@@ -3,9 +3,9 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
+use super::sizes::{CHUNK, SIDE, STEP, chunks, steps};
 use super::split::{self, Line};
-use super::{CHUNK, SIDE, STEP, chunks, steps};
-use crate::product::Layout;
+use crate::product::layout::Layout;
 
 /// Asks Linux for the tile registers.
 #[cfg(target_os = "linux")]

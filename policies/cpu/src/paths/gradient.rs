@@ -14,8 +14,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::steps::KeptShard;
-use super::{Keep, MOST_ROWS_PER_SHARD, PathSampler, Paths};
+use super::compiled::{Keep, MOST_ROWS_PER_SHARD, PathSampler, Paths};
+use super::kept::KeptShard;
 use crate::parallel::for_each;
 use crate::pass::{self, Net, sized};
 use crate::product::{Layout, Right, matmul};
@@ -211,7 +211,7 @@ impl KeptPaths {
 
 /// Backends that back-propagate through a [`KeptPaths`].
 #[backend_extension(Flex, Autodiff)]
-pub trait PathBackend: Backend {
+pub(super) trait PathBackend: Backend {
     /// Returns the kept_paths's scores.
     fn path_scores(
         parameters: FloatTensor<Self>,

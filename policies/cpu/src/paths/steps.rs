@@ -2,28 +2,11 @@
 
 use std::ops::Range;
 
-use super::{MOST_ROWS_PER_SHARD, PathSampler};
-use crate::pass::{self, Workspace, sized};
+use super::compiled::{MOST_ROWS_PER_SHARD, PathSampler};
+use super::kept::KeptShard;
+use crate::pass::{self, sized};
 use crate::product::{Layout, matmul};
 use crate::rows;
-
-/// What back-propagation needs of one shard, rows step-major; buffers grow and are used again.
-#[derive(Debug, Default)]
-pub(crate) struct KeptShard {
-    /// The first layer's pre-activations (normalised rows with layer normalisation) and values, [steps · rows, width].
-    pub z: Vec<f32>,
-    pub hidden: Vec<f32>,
-    /// 1/std of each row, with layer normalisation.
-    pub inverse: Vec<f32>,
-    /// The other layers.
-    pub work: Workspace,
-    /// ∂ log q of each row with respect to the network's outputs.
-    pub slopes: Vec<f32>,
-    /// Buffers of the backward pass.
-    pub gradient: Vec<f32>,
-    pub delta: Vec<f32>,
-    pub sum: Vec<f32>,
-}
 
 /// One shard's part of a walk.
 pub(super) struct Shard<'a> {

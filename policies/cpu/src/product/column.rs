@@ -2,14 +2,19 @@
 
 use multiversion::multiversion;
 
-use super::{Layout, Left, NARROW};
+use super::layout::{BLOCK, Layout};
 use crate::math::{fused, multiply_add};
 
 /// The product with a single column: sums over a row in sixteen lanes, or over rows for many elements at once.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
-pub(super) fn column(left: &Left, b: &[f32], out: &mut [f32], accumulate: bool) {
+pub(super) fn column(
+    [m, k]: [usize; 2],
+    (a, layout): (&[f32], Layout),
+    b: &[f32],
+    out: &mut [f32],
+    accumulate: bool,
+) {
     const FUSED: bool = fused!();
-    let Left { a, m, k, layout } = *left;
     let out = &mut out[..m];
     if k == 0 && !accumulate {
         out.fill(0.0);
@@ -26,11 +31,11 @@ pub(super) fn column(left: &Left, b: &[f32], out: &mut [f32], accumulate: bool) 
         return;
     }
     for (o, row) in out.iter_mut().zip(a.chunks_exact(k.max(1))) {
-        let mut lanes = [0.0f32; NARROW];
-        let (blocks, rest) = row.as_chunks::<NARROW>();
-        let (columns, others) = b[..k].as_chunks::<NARROW>();
+        let mut lanes = [0.0f32; BLOCK];
+        let (blocks, rest) = row.as_chunks::<BLOCK>();
+        let (columns, others) = b[..k].as_chunks::<BLOCK>();
         for (x, y) in blocks.iter().zip(columns) {
-            for c in 0..NARROW {
+            for c in 0..BLOCK {
                 lanes[c] = multiply_add::<FUSED>(x[c], y[c], lanes[c]);
             }
         }

@@ -1,7 +1,15 @@
 //! Products against f64, between instruction sets, and row by row.
 
 use super::*;
+use crate::arithmetic::Arithmetic;
 use tiltrl_tilt::noise::Noise;
+
+/// The fastest arithmetic of this machine, and f32 where that is another.
+fn arithmetics() -> Vec<Arithmetic> {
+    let mut all = vec![Arithmetic::best(), Arithmetic::F32];
+    all.dedup();
+    all
+}
 
 fn reference(
     shape: [usize; 3],
@@ -19,6 +27,12 @@ fn reference(
 
 #[test]
 fn products_of_odd_sizes_agree_with_f64_in_every_layout() {
+    for arithmetic in arithmetics() {
+        odd_sizes_agree_with_f64(arithmetic);
+    }
+}
+
+fn odd_sizes_agree_with_f64(arithmetic: Arithmetic) {
     let mut noise = Noise::keyed(1, "products", 0);
     for [m, k, n] in [
         [1, 1, 1],
@@ -49,10 +63,10 @@ fn products_of_odd_sizes_agree_with_f64_in_every_layout() {
                     Layout::Transposed => b[c * k + j],
                 };
                 let expected = reference([m, k, n], at, bt);
-                let packed = Packed::new([k, n], (&b, b_layout));
+                let packed = Packed::new(arithmetic, [k, n], (&b, b_layout));
                 let mut rights = vec![Right::Packed(&packed)];
                 if b_layout == Layout::Plain {
-                    rights.push(Right::Plain(&b, [k, n]));
+                    rights.push(Right::plain(arithmetic, &b, [k, n]));
                 }
                 for (right, accumulate) in rights.into_iter().flat_map(|r| [(r, false), (r, true)])
                 {
@@ -60,46 +74,13 @@ fn products_of_odd_sizes_agree_with_f64_in_every_layout() {
                     let mut out = vec![if accumulate { 0.5 } else { f32::NAN }; m * n];
                     matmul(m, (&a, a_layout), right, &mut out, accumulate);
                     for (x, y) in out.iter().zip(&expected) {
-                        assert!((f64::from(*x) - y - start).abs() < 1e-4, "{m} {k} {n}");
+                        assert!(
+                            (f64::from(*x) - y - start).abs() < 1e-4,
+                            "{arithmetic}: {m} {k} {n}"
+                        );
                     }
                 }
             }
-        }
-    }
-}
-
-#[test]
-fn every_vector_unit_gives_the_same_bytes() {
-    let mut noise = Noise::keyed(3, "products", 0);
-    for [m, k, n] in [[7, 33, 150], [64, 14, 3], [13, 128, 64]] {
-        let (a, b) = (noise.normals(m * k, 1), noise.normals(k * n, 1));
-        let mut packed = Packed {
-            k,
-            n,
-            ..Packed::default()
-        };
-        packed.pack_panels((&b, Layout::Plain));
-        for layout in [Layout::Plain, Layout::Transposed] {
-            let mut all = Vec::new();
-            for right in [Right::Packed(&packed), Right::Plain(&b, [k, n])] {
-                let mut out = vec![0.5; m * n];
-                portable(&a, [m, k], layout, &right, &mut out, true);
-                all.push(out);
-                #[cfg(target_arch = "x86_64")]
-                if is_x86_feature_detected!("avx512f") {
-                    let left = Left {
-                        a: &a,
-                        m,
-                        k,
-                        layout,
-                    };
-                    let mut out = vec![0.5; m * n];
-                    // SAFETY: the CPU has AVX-512.
-                    unsafe { avx512(left, right, &mut out, true) };
-                    all.push(out);
-                }
-            }
-            assert!(all.iter().all(|out| *out == all[0]), "{m} {k} {n}");
         }
     }
 }
@@ -125,6 +106,12 @@ fn distances(found: &[f32], [m, k, n]: [usize; 3], a: &[f32], b: &[f32]) -> [f64
 /// above it (the largest error twice) where magnitudes spread. Elsewhere both are the same.
 #[test]
 fn products_are_as_exact_as_in_f32_at_every_magnitude() {
+    for arithmetic in arithmetics() {
+        exact_at_every_magnitude(arithmetic);
+    }
+}
+
+fn exact_at_every_magnitude(arithmetic: Arithmetic) {
     let mut noise = Noise::keyed(4, "products", 0);
     for [m, k, n] in [[40, 24, 33], [33, 256, 48], [20, 1000, 32]] {
         for spread in [0.0f32, 8.0] {
@@ -137,18 +124,19 @@ fn products_are_as_exact_as_in_f32_at_every_magnitude() {
                     .collect()
             };
             let (a, b) = (values(&mut noise, m * k), values(&mut noise, k * n));
-            let packed = Packed::new([k, n], (&b, Layout::Plain));
+            let packed = Packed::new(arithmetic, [k, n], (&b, Layout::Plain));
             let mut chosen = vec![0.0; m * n];
             matmul(m, (&a, Layout::Plain), &packed, &mut chosen, false);
             let mut plain = vec![0.0; m * n];
             let right = Right::Plain(&b, [k, n]);
-            portable(&a, [m, k], Layout::Plain, &right, &mut plain, false);
+            let left = (&a[..], Layout::Plain);
+            matmul_with(Instructions::Portable, m, left, right, &mut plain, false);
             let [chosen, plain] = [chosen, plain].map(|out| distances(&out, [m, k, n], &a, &b));
-            let unit = crate::arithmetic::arithmetic() == crate::arithmetic::AMX;
+            let unit = arithmetic != Arithmetic::F32;
             let share = if unit && spread == 0.0 { 0.67 } else { 1.1 };
             assert!(
                 chosen[0] <= share * plain[0] && chosen[1] <= 2.0 * plain[1],
-                "{m} {k} {n}, spread {spread}: {chosen:?}, in f32 {plain:?}"
+                "{arithmetic}: {m} {k} {n}, spread {spread}: {chosen:?}, in f32 {plain:?}"
             );
         }
     }
@@ -156,10 +144,16 @@ fn products_are_as_exact_as_in_f32_at_every_magnitude() {
 
 #[test]
 fn what_is_not_finite_stays_in_its_row() {
+    for arithmetic in arithmetics() {
+        not_finite_stays_in_its_row(arithmetic);
+    }
+}
+
+fn not_finite_stays_in_its_row(arithmetic: Arithmetic) {
     let mut noise = Noise::keyed(5, "products", 0);
     let (m, k, n) = (40, 50, 33);
     let (mut a, b) = (noise.normals(m * k, 1), noise.normals(k * n, 1));
-    let packed = Packed::new([k, n], (&b, Layout::Plain));
+    let packed = Packed::new(arithmetic, [k, n], (&b, Layout::Plain));
     let mut clean = vec![0.0; m * n];
     matmul(m, (&a, Layout::Plain), &packed, &mut clean, false);
     (a[3 * k + 7], a[20 * k], a[39 * k + 49]) =
@@ -171,9 +165,12 @@ fn what_is_not_finite_stays_in_its_row() {
     }
     for (row, (found, clean)) in out.chunks_exact(n).zip(clean.chunks_exact(n)).enumerate() {
         if [3, 20, 39].contains(&row) {
-            assert!(found.iter().all(|x| !x.is_finite()), "row {row}");
+            assert!(
+                found.iter().all(|x| !x.is_finite()),
+                "{arithmetic}: row {row}"
+            );
         } else {
-            assert_eq!(found, clean, "row {row}");
+            assert_eq!(found, clean, "{arithmetic}: row {row}");
         }
     }
     matmul(1, (&a[..k], Layout::Plain), &packed, &mut out, false);
@@ -182,9 +179,15 @@ fn what_is_not_finite_stays_in_its_row() {
 
 #[test]
 fn a_rows_bytes_do_not_depend_on_the_other_rows() {
+    for arithmetic in arithmetics() {
+        rows_do_not_depend_on_others(arithmetic);
+    }
+}
+
+fn rows_do_not_depend_on_others(arithmetic: Arithmetic) {
     let mut noise = Noise::keyed(2, "products", 0);
     let (a, b) = (noise.normals(23, 50), noise.normals(50, 70));
-    let packed = Packed::new([50, 70], (&b, Layout::Plain));
+    let packed = Packed::new(arithmetic, [50, 70], (&b, Layout::Plain));
     let run = |a: &[f32]| {
         let mut out = vec![0.0; a.len() / 50 * 70];
         matmul(a.len() / 50, (a, Layout::Plain), &packed, &mut out, false);

@@ -9,7 +9,7 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::SequentialModel;
 
 /// Longest shift of one step, in units of σ_k: steep rewards would throw particles off otherwise.
-pub const LONGEST_SHIFT: f64 = 5.0;
+pub(super) const LONGEST_SHIFT: f64 = 5.0;
 
 /// Returns E[x_T | x_k] [rows · dim] that a step of mean `mean` from `x` stands for.
 pub(super) fn predicted(model: &GaussianDiffusion, x: &[f32], mean: &[f64], k: usize) -> Vec<f32> {

@@ -62,3 +62,74 @@ fn differences(
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tiltrl_tilt::noise::Noise;
+
+    use super::*;
+    use crate::compute::Compute;
+    use crate::fast::Activation;
+    use crate::models::gaussian::{StepShape, Units};
+    use crate::models::schedule::{Prediction, Schedule, ScheduleKind};
+    use crate::nets::perceptron::{Perceptron, PerceptronShape};
+
+    fn model(units: Units, waves: usize, noise: &mut Noise) -> GaussianDiffusion {
+        let step = StepShape {
+            units,
+            learned_variance: true,
+            guidance: None,
+        };
+        let shape = PerceptronShape {
+            dim: 2,
+            condition_dim: 3,
+            outputs: step.outputs(2),
+            hidden: vec![24],
+            activation: Activation::Silu,
+            waves,
+        };
+        let net = Perceptron::new(&shape, 1.0, noise, &Compute::cpu());
+        let schedule = Schedule::new(ScheduleKind::Cosine, 6, Prediction::Velocity);
+        let schedule = schedule.expect("memoryless");
+        GaussianDiffusion::with_parts(net, schedule, [2, 3], step).expect("fits")
+    }
+
+    /// ⟨along, mean(x)⟩ moves by Jᵀ · along, with and without an exact part and for both units.
+    #[test]
+    fn the_pulled_back_vector_is_the_gradient() {
+        let mut noise = Noise::keyed(1, "pullback", 0);
+        let exact: Arc<HostField> = Arc::new(|x, _, _| x.iter().map(|v| v.sin()).collect());
+        for (exact, units, waves) in [
+            (None, Units::Denoiser, 0),
+            (Some(exact.clone()), Units::Denoiser, 2),
+            (Some(exact), Units::Sigma, 1),
+        ] {
+            let mut model = model(units, waves, &mut noise);
+            if let Some(exact) = exact {
+                model = model.with_exact(exact);
+            }
+            let device = model.device();
+            let x = noise.normals(4, 2);
+            let along = noise.normals(4, 2);
+            let condition = matrix(noise.normals(4, 3), 3, &device);
+            let value = |x: &[f32], row: usize| -> f64 {
+                let x = matrix(x.to_vec(), 2, &device);
+                let mean = model.step_moments(&x, 2, &condition).mean;
+                (0..2)
+                    .map(|i| mean[row * 2 + i] * f64::from(along[row * 2 + i]))
+                    .sum()
+            };
+            let state = matrix(x.clone(), 2, &device);
+            let found = model.jacobian_transposed(&state, 2, &condition, &along);
+            for i in 0..8 {
+                let (mut up, mut down) = (x.clone(), x.clone());
+                up[i] += 1e-2;
+                down[i] -= 1e-2;
+                let slope = (value(&up, i / 2) - value(&down, i / 2)) / 2e-2;
+                assert!((slope - f64::from(found[i])).abs() < 1e-3, "{slope}");
+            }
+        }
+    }
+}

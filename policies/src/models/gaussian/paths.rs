@@ -85,6 +85,11 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         self.score(found, next.reshape([count, paths, dim]), &steps)
     }
 
+    /// Returns whether the CPU engine draws and scores this model's paths; else tensors do.
+    pub fn is_compiled(&self) -> bool {
+        self.compiled().is_some()
+    }
+
     /// The fast form of this model, if there is one.
     fn compiled(&self) -> Option<&Compiled> {
         let made = self.compiled.get_or_init(|| {

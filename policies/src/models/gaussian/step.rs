@@ -60,12 +60,12 @@ pub(super) struct Steps {
     log_scale: Option<Tensor<3>>,
 }
 
-/// Means and standard deviations of one step, [rows · dim] each.
+/// Means and standard deviations of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments {
-    /// Means.
+    /// Means [rows · dim].
     pub mean: Vec<f64>,
-    /// Standard deviations.
+    /// Standard deviations [rows · dim].
     pub std: Vec<f64>,
 }
 

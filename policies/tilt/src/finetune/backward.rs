@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
-use super::Finetuner;
 use super::draw::{Drawn, Set};
+use super::tuner::Finetuner;
 use crate::host::matrix;
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;

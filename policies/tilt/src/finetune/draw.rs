@@ -1,6 +1,6 @@
 //! The first half of an update: paths from all sources, scored.
 
-use super::{Batch, Finetuner};
+use super::tuner::{Batch, Finetuner};
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::reward::Reward;

@@ -2,7 +2,9 @@
 
 use burn::module::Module;
 
-use super::{Finetuner, Mixture, Options, Replay, ReplayOptions};
+use super::options::{Options, ReplayOptions};
+use super::replay::Replay;
+use super::tuner::{Finetuner, Mixture};
 use crate::error::TiltError;
 use crate::host::host;
 use crate::noise::Noise;

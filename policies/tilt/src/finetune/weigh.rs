@@ -4,8 +4,8 @@ use burn::tensor::Tensor;
 
 use super::draw::{Drawn, Set};
 use super::options::LogZ;
+use super::tuner::{FeaturesOfState, Finetuner, Learned, Report};
 use super::value::ValueNet;
-use super::{FeaturesOfState, Finetuner, Learned, Report};
 use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::rtb;

@@ -1,9 +1,7 @@
 //! What people's files do to a reader, each kind in a small file made here: where episodes end, and
 //! what follows what.
 
-mod sample;
-
-use sample::{File, LENGTH, ROWS, ends, environment, lines, note};
+use crate::sample::{File, LENGTH, ROWS, ends, environment, lines, note};
 use tiltrl::data::{BothFlags, DataError, NoteKind, ReadOptions};
 use tiltrl::train::training_data::TrainingData;
 

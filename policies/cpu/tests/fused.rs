@@ -4,12 +4,41 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use proptest::prelude::*;
-use tiltrl_policies::kernels::adam::{Adam, AdamConfig};
-use tiltrl_policies::kernels::fused::{mlp_forward, mlp_portable};
-use tiltrl_policies::kernels::math::Activation;
-use tiltrl_policies::kernels::mlp::{MlpSpec, backward, forward};
-use tiltrl_policies::nets::{Mlp, host, matrix};
-use tiltrl_policies::noise::Noise;
+use tiltrl_cpu::{Activation, Arithmetic, Engine, HostAdam, MlpSpec, mlp_forward, mlp_portable};
+use tiltrl_tilt::host::{host, matrix, vector};
+use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::optimizer::AdamConfig;
+
+/// A network: its shape and flat parameters.
+struct Net {
+    spec: Arc<MlpSpec>,
+    parameters: Tensor<1>,
+}
+
+impl Net {
+    /// Weights U(±√(1/inputs)), zero biases, unit gains.
+    fn new(spec: MlpSpec, noise: &mut Noise) -> Self {
+        let mut values = vec![0.0f32; spec.num_parameters()];
+        for layer in spec.layers() {
+            let bound = (1.0 / layer.shape[0] as f64).sqrt();
+            for w in &mut values[layer.weight..layer.bias] {
+                *w = ((2.0 * noise.uniform() - 1.0) * bound) as f32;
+            }
+            if let Some(norm) = layer.norm {
+                values[norm..norm + layer.shape[1]].fill(1.0);
+            }
+        }
+        Self {
+            parameters: vector(values, &Device::flex()),
+            spec: Arc::new(spec),
+        }
+    }
+}
+
+/// One engine of the fastest arithmetic, and one of f32.
+fn engines() -> [Engine; 2] {
+    [Engine::best(), Engine::new(Arithmetic::F32)]
+}
 
 fn largest(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |m, v| m.max(v.abs()))
@@ -24,13 +53,12 @@ fn close(a: &[f32], b: &[f32], scale: f32, tolerance: f32) -> bool {
 }
 
 /// Values, parameter gradient and input gradient of Σ output².
-fn run(net: &Mlp, input: &Tensor<2>, fused: bool) -> [Vec<f32>; 3] {
+fn run(net: &Net, input: &Tensor<2>, fused: Option<&Engine>) -> [Vec<f32>; 3] {
     let parameters = net.parameters.clone().autodiff().require_grad();
     let x = input.clone().autodiff().require_grad();
-    let output = if fused {
-        mlp_forward(&net.spec, &parameters, x.clone())
-    } else {
-        mlp_portable(&net.spec, &parameters, x.clone())
+    let output = match fused {
+        Some(engine) => mlp_forward(engine, &net.spec, &parameters, x.clone()),
+        None => mlp_portable(&net.spec, &parameters, x.clone()),
     };
     let gradients = (output.clone() * output.clone()).sum().backward();
     [
@@ -60,10 +88,11 @@ proptest! {
             layer_norm: layer_norm && hidden > 4,
         };
         let mut noise = Noise::keyed(seed, "fused", 0);
-        let device = Device::flex();
-        let net = Mlp::new(spec, 1.0, &mut noise, &device);
-        let input = matrix(noise.normals(rows, inputs), inputs, &device);
-        let (fused, plain) = (run(&net, &input, true), run(&net, &input, false));
+        let net = Net::new(spec, &mut noise);
+        let input = matrix(noise.normals(rows, inputs), inputs, &Device::flex());
+        let plain = run(&net, &input, None);
+        for engine in engines() {
+        let fused = run(&net, &input, Some(&engine));
         prop_assert!(close(&fused[0], &plain[0], largest(&plain[0]).max(1.0), 2e-5));
         // Layer normalisation of a row close to zero multiplies by up to 300 and then cancels nearly all of it: its input
         // gradient is only good to rounding of the largest gradient in the network.
@@ -71,6 +100,7 @@ proptest! {
         for i in [1, 2] {
             let scale = if net.spec.layer_norm { joint } else { largest(&plain[i]).max(1.0) };
             prop_assert!(close(&fused[i], &plain[i], scale, 2e-5), "gradient {}", i);
+        }
         }
     }
 }
@@ -83,7 +113,7 @@ fn the_number_of_threads_changes_no_bit() {
         layer_norm: true,
     };
     let mut noise = Noise::keyed(5, "threads", 0);
-    let net = Mlp::new(spec, 1.0, &mut noise, &Device::flex());
+    let net = Net::new(spec, &mut noise);
     let input = matrix(noise.normals(777, 17), 17, &Device::flex());
     let pool = |threads| {
         rayon::ThreadPoolBuilder::new()
@@ -91,9 +121,14 @@ fn the_number_of_threads_changes_no_bit() {
             .build()
             .expect("pool")
     };
-    let one = pool(1).install(|| run(&net, &input, true));
-    for threads in [2, 5] {
-        assert_eq!(one, pool(threads).install(|| run(&net, &input, true)));
+    for engine in engines() {
+        let one = pool(1).install(|| run(&net, &input, Some(&engine)));
+        for threads in [2, 5] {
+            assert_eq!(
+                one,
+                pool(threads).install(|| run(&net, &input, Some(&engine)))
+            );
+        }
     }
 }
 
@@ -105,18 +140,25 @@ fn an_empty_batch_gives_an_empty_output_and_no_gradient() {
             activation: Activation::Silu,
             layer_norm,
         };
-        let parameters = vec![0.5; spec.num_parameters()];
-        let (output, kept) = forward(&spec, &parameters, &[], true);
-        assert!(output.is_empty());
-        let kept = kept.expect("asked for");
-        let (gradient, of_input) = backward(&spec, &parameters, &[], &kept, &[], true);
-        assert_eq!(gradient, vec![0.0; spec.num_parameters()]);
-        assert_eq!(of_input, Some(vec![]));
-        // A batch before and after: nothing of it stays behind.
-        let input = vec![0.25; 3 * 30];
-        let full = forward(&spec, &parameters, &input, true).0;
-        assert!(forward(&spec, &parameters, &[], true).0.is_empty());
-        assert_eq!(full, forward(&spec, &parameters, &input, true).0);
+        let values = vec![0.5; spec.num_parameters()];
+        let count = values.len();
+        let parameters = vector(values, &Device::flex());
+        let net = Net {
+            spec: Arc::new(spec),
+            parameters,
+        };
+        for engine in engines() {
+            let none = matrix(vec![], 30, &Device::flex());
+            let [output, gradient, of_input] = run(&net, &none, Some(&engine));
+            assert!(output.is_empty());
+            assert_eq!(gradient, vec![0.0; count]);
+            assert!(of_input.is_empty());
+            // A batch before and after: nothing of it stays behind.
+            let input = matrix(vec![0.25; 3 * 30], 30, &Device::flex());
+            let full = run(&net, &input, Some(&engine));
+            assert!(run(&net, &none, Some(&engine))[0].is_empty());
+            assert_eq!(full, run(&net, &input, Some(&engine)));
+        }
     }
 }
 
@@ -160,21 +202,24 @@ proptest! {
     ) {
         let config = AdamConfig { learning_rate: 1e-2, weight_decay, max_gradient_norm: limit };
         let mut noise = Noise::keyed(seed, "adam", 0);
-        let mut adam = Adam::new(config.clone(), length);
+        let mut adam = HostAdam::new(config.clone());
         let mut parameters = noise.normals(length, 1);
-        let mut average = parameters.clone();
+        let mut average = vec![parameters.clone()];
         let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|&v| f64::from(v)).collect() };
-        let (mut p, mut a) = (wide(&parameters), wide(&average));
+        let (mut p, mut a) = (wide(&parameters), wide(&average[0]));
         let (mut first, mut second) = (vec![0.0; length], vec![0.0; length]);
         for count in 1..=updates {
             let gradient = noise.normals(length, 1);
-            let norm = adam.step_averaged(&mut parameters, &gradient, Some((&mut average, 0.995)));
+            let tensor = |values: &[f32]| vector(values.to_vec(), &Device::flex());
+            let (old, g) = (vec![tensor(&parameters)], vec![Some(tensor(&gradient))]);
+            let (stepped, norm) = adam.step_averaged(old, g, &mut average, 0.995);
+            parameters = host(stepped[0].clone());
             let g = wide(&gradient);
             adam64(&config, [&mut p, &mut first, &mut second, &mut a], &g, count, 0.995);
             let exact = g.iter().map(|g| g * g).sum::<f64>().sqrt();
             prop_assert!((norm - exact).abs() <= 1e-6 * exact);
         }
-        for (found, exact) in [(&parameters, &p), (&average, &a)] {
+        for (found, exact) in [(&parameters, &p), (&average[0], &a)] {
             for (x, y) in found.iter().zip(exact) {
                 prop_assert!((f64::from(*x) - y).abs() <= 1e-6 * y.abs().max(1.0), "{} {}", x, y);
             }
@@ -190,6 +235,7 @@ fn an_untracked_forward_keeps_no_graph() {
         layer_norm: false,
     });
     let parameters = Tensor::<1>::zeros([spec.num_parameters()], &Device::flex());
-    let output = mlp_forward(&spec, &parameters, Tensor::zeros([3, 2], &Device::flex()));
+    let input = Tensor::zeros([3, 2], &Device::flex());
+    let output = mlp_forward(&Engine::best(), &spec, &parameters, input);
     assert!(!output.device().is_autodiff());
 }

@@ -1,22 +1,29 @@
 //! One suite for every backend in the build: networks against f64, and paths, fine-tuning and the critic against the plain
 //! tensor path on the CPU. The default build has the CPU backend alone; `--features tch` adds libtorch.
 
+mod critic;
+
 use std::ops::Range;
 use std::sync::Arc;
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use tiltrl_policies::finetune::{Exploration, Finetuner, Mixture, Options, ReplayOptions};
-use tiltrl_policies::gaussian::{GaussianDiffusion, GaussianPath, Kernel};
-use tiltrl_policies::iql::{Iql, IqlConfig, Transitions};
-use tiltrl_policies::kernels::adam::AdamConfig;
-use tiltrl_policies::kernels::fused::mlp_forward;
-use tiltrl_policies::kernels::math::Activation;
-use tiltrl_policies::kernels::mlp::MlpSpec;
-use tiltrl_policies::nets::{Mlp, host, matrix, vector};
-use tiltrl_policies::noise::Noise;
-use tiltrl_policies::rtb::Shaping;
-use tiltrl_policies::schedule::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::sequential::SequentialModel;
+use tiltrl_policies::Compute;
+use tiltrl_policies::fast::{Activation, HostAdam, MlpSpec};
+use tiltrl_policies::models::gaussian::{GaussianDiffusion, GaussianPath, StepShape};
+use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::nets::mlp::Mlp;
+use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_policies::tilt::finetune::{
+    Batch, Exploration, Finetuner, Mixture, Options, ReplayOptions,
+};
+use tiltrl_policies::tilt::host::{host, matrix, vector};
+use tiltrl_policies::tilt::noise::Noise;
+use tiltrl_policies::tilt::optimizer::{Adam, AdamConfig, Optimizer};
+use tiltrl_policies::tilt::sequential::{
+    ConditionFeatures, Explore, Rows, SequentialModel, StateFeatures,
+};
+use tiltrl_policies::tilt::weights;
 
 fn devices() -> Vec<Device> {
     vec![
@@ -130,21 +137,21 @@ fn networks_and_their_gradients_agree_with_f64() {
         let mut noise = Noise::keyed(case, "conformance", 0);
         for device in devices() {
             let mut noise = noise.clone();
-            let net = Mlp::new(spec.clone(), 1.0, &mut noise, &device);
+            let net = Mlp::new(spec.clone(), 1.0, &mut noise, &Compute::on(device.clone())).train();
             let input = noise.normals(rows, spec.inputs());
-            let parameters = net.parameters.clone().autodiff().require_grad();
+            let parameters = net.parameters();
             let x = matrix(input.clone(), spec.inputs(), &device);
             let x = x.autodiff().require_grad();
-            let output = mlp_forward(&net.spec, &parameters, x.clone());
+            let output = net.forward(x.clone());
             let loss = (output.clone() * output).sum();
             let gradients = loss.clone().backward();
             let found = [
-                parameters.grad(&gradients),
+                weights::gradient(&net, &gradients).remove(0),
                 x.grad(&gradients)
                     .map(|g| g.reshape([rows * spec.inputs()])),
             ];
             let found = found.map(|g| host(g.expect("tracked")));
-            let (value, of_parameters, of_input) = reference(&spec, &host(net.parameters), &input);
+            let (value, of_parameters, of_input) = reference(&spec, &host(parameters), &input);
             let near = (f64::from(host(loss)[0]) - value).abs() < 1e-4 * value.max(1.0);
             assert!(near, "case {case}: {spec:?}");
             // A normalised row near zero multiplies rounding by up to 300.
@@ -165,24 +172,22 @@ fn networks_and_their_gradients_agree_with_f64() {
 struct Plain(GaussianDiffusion);
 
 impl SequentialModel for Plain {
+    type Weights = Perceptron;
     type Condition = Tensor<2>;
     type Sample = Tensor<2>;
     type Path = GaussianPath;
 
-    fn parameters(&self) -> Tensor<1> {
-        self.0.parameters()
+    fn weights(&self) -> &Perceptron {
+        self.0.weights()
     }
-    fn with_parameters(&self, parameters: Tensor<1>) -> Self {
-        Self(self.0.with_parameters(parameters))
+    fn with_weights(&self, weights: Perceptron) -> Self {
+        Self(self.0.with_weights(weights))
     }
     fn num_steps(&self) -> usize {
         self.0.num_steps()
     }
     fn sample_path(&self, c: &Tensor<2>, noise: &mut Noise) -> (GaussianPath, Tensor<2>) {
         self.0.path_by_tensors(c, noise)
-    }
-    fn explore(&self, c: &Tensor<2>, scale: f64, noise: &mut Noise) -> GaussianPath {
-        self.0.exploration_by_tensors(c, scale, noise)
     }
     fn path_to(&self, c: &Tensor<2>, sample: &Tensor<2>, noise: &mut Noise) -> GaussianPath {
         self.0.path_to(c, sample, noise)
@@ -193,11 +198,26 @@ impl SequentialModel for Plain {
     fn step_log_probs(&self, path: &GaussianPath, steps: Range<usize>) -> Tensor<2> {
         self.0.scores_by_tensors(path, steps)
     }
-    fn feature_widths(&self) -> [usize; 2] {
-        self.0.feature_widths()
+}
+
+impl Explore for Plain {
+    fn explore(&self, c: &Tensor<2>, scale: f64, noise: &mut Noise) -> GaussianPath {
+        self.0.exploration_by_tensors(c, scale, noise)
+    }
+}
+
+impl ConditionFeatures for Plain {
+    fn condition_width(&self) -> usize {
+        self.0.condition_width()
     }
     fn condition_features(&self, condition: &Tensor<2>) -> Tensor<2> {
         self.0.condition_features(condition)
+    }
+}
+
+impl StateFeatures for Plain {
+    fn state_width(&self) -> usize {
+        self.0.state_width()
     }
     fn state_features(&self, path: &GaussianPath, step: usize) -> Tensor<2> {
         self.0.state_features(path, step)
@@ -206,53 +226,67 @@ impl SequentialModel for Plain {
 
 fn model(device: &Device, guided: bool) -> GaussianDiffusion {
     let pull = |x: &[f32], _: &[usize], _: &[f32]| x.iter().map(|v| 0.3 - v).collect::<Vec<f32>>();
-    let kernel = Kernel {
+    let step = StepShape {
         learned_variance: guided,
         guidance: guided.then(|| Arc::new(pull) as Arc<_>),
-        ..Kernel::default()
+        ..StepShape::default()
+    };
+    let shape = PerceptronShape {
+        dim: 2,
+        condition_dim: 5,
+        outputs: step.outputs(2),
+        hidden: vec![33, 20],
+        activation: Activation::Silu,
+        waves: 0,
     };
     let spec = MlpSpec {
-        sizes: vec![
-            GaussianDiffusion::net_inputs(2, 5),
-            33,
-            20,
-            kernel.outputs(2),
-        ],
+        sizes: shape.sizes(),
         activation: Activation::Silu,
         layer_norm: guided,
     };
+    let mut noise = Noise::keyed(4, "conformance", 0);
+    let net = Mlp::new(spec, 0.3, &mut noise, &Compute::on(device.clone()));
+    let net = Perceptron::over(net, &shape);
     let schedule = Schedule::new(ScheduleKind::Cosine, 7, Prediction::Velocity);
-    GaussianDiffusion {
-        net: Mlp::new(spec, 0.3, &mut Noise::keyed(4, "conformance", 0), device),
-        schedule: Arc::new(schedule.expect("memoryless")),
-        dim: 2,
-        condition_dim: 5,
-        exact: None,
-        kernel,
-    }
+    let schedule = schedule.expect("memoryless");
+    GaussianDiffusion::with_parts(net, schedule, [2, 5], step).expect("fits")
+}
+
+/// All parameters, one after another.
+fn parameters<M: SequentialModel>(model: &M) -> Vec<f32> {
+    let all = weights::tensors(model.weights()).into_iter();
+    all.flat_map(host).collect()
 }
 
 /// Parameters after three updates, and the last report's loss.
-fn tuned<M>(model: M, options: &Options, mixture: Mixture) -> (Vec<f32>, f64)
+fn tuned<M, O: Optimizer>(
+    model: &M,
+    optimizer: impl FnOnce(AdamConfig) -> O,
+    options: &Options,
+    mixture: Mixture,
+) -> (Vec<f32>, f64)
 where
-    M: SequentialModel<Condition = Tensor<2>, Sample = Tensor<2>>,
+    M: SequentialModel<Condition = Tensor<2>, Sample = Tensor<2>>
+        + Explore
+        + ConditionFeatures
+        + StateFeatures,
 {
-    let device = model.parameters().device().inner();
+    let device = weights::device(model.weights());
     let adam = AdamConfig {
-        learning_rate: 1e-3,
-        weight_decay: 0.0,
         max_gradient_norm: 1.0,
+        ..AdamConfig::plain(1e-3)
     };
-    let mut tuner = Finetuner::new(model, adam, mixture, Shaping::default());
-    tuner = tuner.with_options(options.clone(), 1);
-    let rows = Noise::keyed(5, "conformance", 0).normals(9, 5);
-    let repeat = |width: usize, count: usize| -> Tensor<2> {
-        let part = rows
-            .chunks_exact(5)
-            .flat_map(|row| row[..width].repeat(count));
-        matrix(part.collect(), width, &device)
-    };
-    let value = |sample: &Tensor<2>, _: usize| -> Vec<f64> {
+    let values = Noise::keyed(5, "conformance", 0).normals(9, 5);
+    let conditions = matrix(values, 5, &device);
+    let data = (mixture.data > 0).then(|| {
+        let samples = conditions.clone().slice([0..9, 0..2]);
+        samples.repeated(mixture.data)
+    });
+    let (prior, posterior) = (model.clone(), model.clone());
+    let tuner = Finetuner::new(prior, posterior, optimizer(adam), mixture, &conditions);
+    let mut tuner = tuner.expect("the same").with_options(options.clone(), 1);
+    let batch = Batch { conditions, data };
+    let value = |sample: &Tensor<2>, _: &Tensor<2>| -> Vec<f64> {
         let rows = host(sample.clone());
         rows.chunks_exact(2)
             .map(|r| f64::from(r[0] - 0.3 * r[1] * r[1]))
@@ -261,10 +295,10 @@ where
     let mut noise = Noise::keyed(6, "conformance", 0);
     let mut loss = 0.0;
     for _ in 0..3 {
-        let report = tuner.update(&|c| repeat(5, c), &|c| repeat(2, c), &value, &mut noise);
+        let report = tuner.update(&batch, &value, &mut noise);
         loss = report.expect("finite").loss;
     }
-    (host(tuner.posterior.parameters()), loss)
+    (parameters(tuner.posterior()), loss)
 }
 
 #[test]
@@ -302,9 +336,13 @@ fn fine_tuning_agrees_with_the_plain_path() {
         (off_policy, mixed),
     ] {
         for guided in [false, true] {
-            let plain = tuned(Plain(model(&Device::flex(), guided)), &options, mixture);
+            let reference = Plain(model(&Device::flex(), guided));
+            let plain = tuned(&reference, Adam::new, &options, mixture);
+            assert!(gap(&plain.0, &parameters(&reference)) > 1e-3);
             for device in devices() {
-                let found = tuned(model(&device, guided), &options, mixture);
+                let own = model(&device, guided);
+                assert_eq!(own.is_compiled(), device == Device::flex());
+                let found = tuned(&own, HostAdam::new, &options, mixture);
                 // Adam divides by the gradient's size: rounding of small entries moves them by a share of 3 · 1e-3.
                 assert!(
                     gap(&found.0, &plain.0) < 3e-4,
@@ -320,57 +358,19 @@ fn fine_tuning_agrees_with_the_plain_path() {
 fn the_priors_loss_and_gradient_agree() {
     let of = |device: &Device| {
         let model = model(device, false);
-        let tracked = model.with_parameters(model.parameters().autodiff().require_grad());
+        let tracked = model.tracked();
         let mut noise = Noise::keyed(7, "conformance", 0);
         let (sample, condition) = (noise.normals(50, 2), noise.normals(50, 5));
-        let loss = tracked.denoising_loss(&sample, matrix(condition, 5, device), &mut noise);
-        let gradient = tracked.parameters().grad(&loss.clone().backward());
+        let condition = matrix(condition, 5, device);
+        let loss = tracked.denoising_loss(&sample, &condition, &mut noise);
+        let gradients = loss.clone().backward();
+        let gradient = weights::gradient(tracked.weights(), &gradients).remove(0);
         [host(loss), host(gradient.expect("tracked"))]
     };
     let first = of(&Device::flex());
     for device in devices() {
         let found = of(&device);
         assert!(gap(&found[0], &first[0]) < 1e-5 && gap(&found[1], &first[1]) < 1e-5);
-    }
-}
-
-#[test]
-fn the_critics_update_agrees() {
-    let of = |device: &Device| {
-        let config = IqlConfig {
-            updates: 0,
-            batch_size: 70,
-            hidden: vec![24, 17],
-            layer_norm: true,
-            learning_rate: 1e-3,
-            expectile: 0.7,
-            discount: 0.9,
-            num_steps: 1,
-            target_rate: 0.1,
-            ensemble: 2,
-            lcb: 0.0,
-            advantage_updates: 0,
-            caution: 1.0,
-        };
-        let mut critic = Iql::new(config, 4, 2, 3, device);
-        let mut noise = Noise::keyed(8, "conformance", 0);
-        let [o, next, a, r] = [4, 4, 2, 1].map(|width| noise.normals(70, width));
-        let discounts = vec![0.9; 70];
-        let batch = Transitions {
-            observations: &o,
-            actions: &a,
-            rewards: &r,
-            next_observations: &next,
-            discounts: &discounts,
-        };
-        let loss = [(); 2].map(|()| critic.update(&batch).expect("finite").q_loss as f32);
-        let values: Vec<f32> = critic.value_of(&o, &a).iter().map(|&v| v as f32).collect();
-        (loss, values)
-    };
-    let first = of(&Device::flex());
-    for device in devices() {
-        let found = of(&device);
-        assert!(gap(&found.0, &first.0) < 1e-4 && gap(&found.1, &first.1) < 1e-3);
     }
 }
 

@@ -1,9 +1,7 @@
 //! The units of actions, and values that cannot be right; each kind in a small file made here.
 
-mod sample;
-
+use crate::sample::{File, ROWS, environment, lines, note};
 use hdf5_pure::AttrValue;
-use sample::{File, ROWS, environment, lines, note};
 use tiltrl::data::{ActionBounds, DataError, Dataset, NoteKind, ReadOptions, write};
 use tiltrl::policies::agent::coordinates::ACTION_CLIP;
 use tiltrl::train::training_data::TrainingData;

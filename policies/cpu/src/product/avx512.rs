@@ -1,4 +1,5 @@
-//! Tiles of a matrix product in AVX-512 registers: up to fourteen rows times 32 columns, or twelve times 16.
+//! Tiles of a matrix product in AVX-512 registers: up to fourteen rows times 32 columns, twelve times 16, or
+//! three times 64.
 //!
 //! Written with intrinsics because the accumulators must stay in registers, which the compiler does not do reliably with arrays of
 //! floats. The order of operations is that of the portable tile.
@@ -8,30 +9,49 @@ use std::arch::x86_64::{
     _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
 };
 
+use super::operand::{Columns, Left};
+use super::right::Right;
+
 const LANES: usize = 16;
+/// At most so many rows are multiplied by four panels at once.
+const FEW: usize = 3;
 
-/// The left operand from a tile's first row on: value (row, j) is at `row · steps[0] + j · steps[1]`.
-#[derive(Clone, Copy)]
-pub struct Left<'a> {
-    /// Values.
-    pub values: &'a [f32],
-    /// Distance of neighbouring rows, and of neighbouring reduced indices.
-    pub steps: [usize; 2],
-}
-
-/// Columns of the right operand: row j of `k` is at `j · step`; of 16 · C columns those before `columns` can be read.
-#[derive(Clone, Copy)]
-pub struct Right<'a> {
-    /// Values.
-    pub values: &'a [f32],
-    /// Rows.
-    pub k: usize,
-    /// Distance of neighbouring rows.
-    pub step: usize,
-    /// Columns that can be read.
-    pub columns: usize,
-    /// Columns of the product.
-    pub valid: usize,
+/// Computes `out = a · b` or, with `accumulate`, `out += a · b`.
+///
+/// # Shapes
+/// `left` has `m` rows, `right` is [k, n], `out` is [m, n].
+///
+/// # Panics
+/// When a slice is shorter than its shape, or the CPU has no AVX-512.
+pub(super) fn product(
+    m: usize,
+    left: Left<'_>,
+    right: Right<'_>,
+    out: &mut [f32],
+    accumulate: bool,
+) {
+    assert!(is_x86_feature_detected!("avx512f"));
+    let [_, n] = right.shape();
+    let mut first = 0;
+    while first < n {
+        // A few rows alone would not keep the multipliers busy: they take twice as many columns.
+        let panels = match (n - first) / LANES {
+            4.. if m <= FEW => 4,
+            2.. => 2,
+            _ => 1,
+        };
+        let columns = right.columns(first, panels * LANES);
+        let to = (&mut out[first..], n);
+        // SAFETY: asserted above.
+        unsafe {
+            match panels {
+                4 => panel::<FEW, 4>(left, m, columns, to, accumulate),
+                2 => panel::<14, 2>(left, m, columns, to, accumulate),
+                _ => panel::<12, 1>(left, m, columns, to, accumulate),
+            }
+        }
+        first += panels * LANES;
+    }
 }
 
 /// Multiplies `rows` rows of `left` by a panel of 16 · C columns.
@@ -41,21 +61,22 @@ pub struct Right<'a> {
 /// # Panics
 /// When a slice is too short.
 #[target_feature(enable = "avx512f")]
-pub fn panel<const R: usize, const C: usize>(
+fn panel<const R: usize, const C: usize>(
     left: Left<'_>,
     rows: usize,
-    right: Right<'_>,
+    right: Columns<'_>,
     (out, stride): (&mut [f32], usize),
     accumulate: bool,
 ) {
-    let Right { k, valid, .. } = right;
+    let Columns { k, valid, .. } = right;
     if rows == 0 || valid == 0 {
         return;
     }
     let last = (rows - 1) * left.steps[0] + k.saturating_sub(1) * left.steps[1];
     assert!(k == 0 || left.values.len() > last);
-    assert!(k == 0 || right.values.len() >= (k - 1) * right.step + right.columns);
-    assert!(right.columns <= C * LANES);
+    let reach = (C - 1) * right.jump + right.readable - (C - 1) * LANES;
+    assert!(k == 0 || right.values.len() >= (k - 1) * right.step + reach);
+    assert!(right.readable <= C * LANES);
     assert!(out.len() >= (rows - 1) * stride + valid && valid <= C * LANES);
     // As many tiles as R rows need, of nearly equal height: a low tile at the end would wait for the panel.
     let tiles = rows.div_ceil(R);
@@ -81,7 +102,7 @@ pub fn panel<const R: usize, const C: usize>(
 unsafe fn tile_of<const R: usize, const C: usize>(
     rows: usize,
     left: Left<'_>,
-    right: Right<'_>,
+    right: Columns<'_>,
     (out, stride): (&mut [f32], usize),
     accumulate: bool,
 ) {
@@ -114,7 +135,7 @@ fn lanes(valid: usize, c: usize) -> u16 {
 #[target_feature(enable = "avx512f")]
 unsafe fn tile<const R: usize, const C: usize>(
     left: Left<'_>,
-    right: Right<'_>,
+    right: Columns<'_>,
     (out, stride): (&mut [f32], usize),
     accumulate: bool,
 ) {
@@ -131,7 +152,7 @@ unsafe fn tile<const R: usize, const C: usize>(
                 let mut columns: [__m512; C] = [_mm512_setzero_ps(); C];
                 for (c, column) in columns.iter_mut().enumerate() {
                     // SAFETY: row j of the panel holds `columns` values; the mask leaves out the others.
-                    *column = unsafe { $load(panel.wrapping_add(j * right.step + c * LANES), c) };
+                    *column = unsafe { $load(panel.wrapping_add(j * right.step + c * right.jump), c) };
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
                     // SAFETY: r < R and j < k, which the caller vouches for.
@@ -143,10 +164,10 @@ unsafe fn tile<const R: usize, const C: usize>(
             }
         };
     }
-    if right.columns == C * LANES {
+    if right.readable == C * LANES {
         reduce!(|from, _| _mm512_loadu_ps(from));
     } else {
-        reduce!(|from, c| _mm512_maskz_loadu_ps(lanes(right.columns, c), from));
+        reduce!(|from, c| _mm512_maskz_loadu_ps(lanes(right.readable, c), from));
     }
     for (r, sums) in sums.iter().enumerate() {
         for (c, &sum) in sums.iter().enumerate() {

@@ -1,0 +1,13 @@
+//! How matrices lie in memory.
+
+/// Columns of a panel.
+pub(crate) const BLOCK: usize = 16;
+
+/// How a matrix is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// As stored.
+    Plain,
+    /// Transposed.
+    Transposed,
+}
