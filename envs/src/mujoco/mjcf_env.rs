@@ -58,13 +58,8 @@ impl MjcfEnv {
         data.step(&controls, rules.frame_skip);
         let timestep = data.time();
         let find = |wanted: &[Reading]| {
-            readings::find(&model, wanted).map_err(|reason| {
-                let version = library.version();
-                refused(format!(
-                    "{} needs what MuJoCo {version} does not show: {reason}; ant-v4 does without",
-                    rules.id
-                ))
-            })
+            readings::find(&model, wanted)
+                .map_err(|reason| refused(not_shown(&library, &rules.id, &reason)))
         };
         let wanted: Vec<Reading> = rules.observed.iter().map(|part| part.reading).collect();
         let observed = if wanted.is_empty() {
@@ -244,4 +239,10 @@ impl Env for MjcfEnv {
             terminated: !healthy,
         }
     }
+}
+
+/// Why an environment that needs such readings cannot be made.
+fn not_shown(library: &Library, id: &str, reason: &str) -> String {
+    let version = library.version();
+    format!("{id} needs what MuJoCo {version} does not show: {reason}; ant-v4 does without")
 }

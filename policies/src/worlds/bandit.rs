@@ -57,6 +57,20 @@ impl Bandit {
     }
 }
 
+/// The noise that the exact prior's denoiser predicts.
+fn exact_epsilon(world: Bandit, schedule: &Schedule) -> Arc<HostField> {
+    let levels = schedule.alpha_bar.clone();
+    Arc::new(move |x: &[f32], steps: &[usize], s: &[f32]| {
+        let rows = x.iter().zip(steps).zip(s);
+        rows.map(|((&x, &k), &s)| {
+            let level = levels[levels.len() - 1 - k];
+            let mixture = world.prior(f64::from(s));
+            mixture.epsilon(&[f64::from(x)], level)[0] as f32
+        })
+        .collect()
+    })
+}
+
 /// Returns the problem of a bandit at temperature `alpha`, evaluated at the given states.
 pub fn bandit(
     name: &str,
@@ -77,16 +91,7 @@ pub fn bandit(
         log_z.push(z);
         samplers.push(posterior.sampler());
     }
-    let (of_denoiser, levels) = (world.clone(), schedule.alpha_bar.clone());
-    let exact: Arc<HostField> = Arc::new(move |x: &[f32], steps: &[usize], s: &[f32]| {
-        let rows = x.iter().zip(steps).zip(s);
-        rows.map(|((&x, &k), &s)| {
-            let level = levels[levels.len() - 1 - k];
-            let mixture = of_denoiser.prior(f64::from(s));
-            mixture.epsilon(&[f64::from(x)], level)[0] as f32
-        })
-        .collect()
-    });
+    let exact = exact_epsilon(world.clone(), &schedule);
     let (of_reward, of_slope) = (world.clone(), world.clone());
     Problem {
         name: name.into(),

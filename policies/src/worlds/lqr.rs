@@ -171,6 +171,19 @@ impl Lqr {
         0.5 * (ratio - 1.0 - ratio.ln() + gap * gap / behaviour.variance)
     }
 
+    /// The noise that the exact prior's denoiser predicts.
+    fn exact_epsilon(self, levels: Vec<f64>) -> Arc<HostField> {
+        Arc::new(move |x: &[f32], steps: &[usize], s: &[f32]| {
+            let rows = x.iter().zip(steps).zip(s.chunks_exact(2));
+            rows.map(|((&x, &k), s)| {
+                let level = levels[levels.len() - 1 - k];
+                let mean = self.gain[0] * f64::from(s[0]) + self.gain[1] * f64::from(s[1]);
+                epsilon_of_gaussian(f64::from(x), level, mean, self.std * self.std) as f32
+            })
+            .collect()
+        })
+    }
+
     /// Returns the problem at temperature `alpha`, evaluated at the given states.
     pub fn problem(
         &self,
@@ -182,17 +195,8 @@ impl Lqr {
         let schedule = settings.schedule.clone();
         let behaviour = self.behaviour(&schedule);
         let (policy, value) = (self.posterior(behaviour, alpha), self.value(behaviour));
-        let (world, levels) = (self.clone(), schedule.alpha_bar.clone());
         let of_row = |s: &[f32]| [f64::from(s[0]), f64::from(s[1])];
-        let exact: Arc<HostField> = Arc::new(move |x: &[f32], steps: &[usize], s: &[f32]| {
-            let rows = x.iter().zip(steps).zip(s.chunks_exact(2));
-            rows.map(|((&x, &k), s)| {
-                let level = levels[levels.len() - 1 - k];
-                let mean = world.gain[0] * f64::from(s[0]) + world.gain[1] * f64::from(s[1]);
-                epsilon_of_gaussian(f64::from(x), level, mean, world.std * world.std) as f32
-            })
-            .collect()
-        });
+        let exact = self.clone().exact_epsilon(schedule.alpha_bar.clone());
         let (of_reward, of_slope) = (self.clone(), self.clone());
         let means: Vec<f64> = states
             .iter()
