@@ -153,15 +153,9 @@ pub(super) fn combine(
     horizon: Option<usize>,
     notes: &mut Vec<Note>,
 ) -> Result<Ends, DataError> {
-    for one in found {
-        if one.name.source != "D4RL" {
-            notes.push(Note::new(
-                NoteKind::Understood,
-                path,
-                words(one),
-                &rows(&one.flags),
-            ));
-        }
+    for one in found.iter().filter(|one| one.name.source != "D4RL") {
+        let (kind, rows) = (NoteKind::Understood, rows(&one.flags));
+        notes.push(Note::new(kind, path, words(one), &rows));
     }
     let terminals = agreed(path, found, Meaning::Terminal)?;
     let timeouts = agreed(path, found, Meaning::Timeout)?;

@@ -127,7 +127,7 @@ fn a_circle_would_be_found() {
     let of = |b: &str| Crate {
         name: "tiltrl_made_up",
         files: vec![
-            file("lib", "mod a;\nmod b;\npub use a::A;"),
+            file("lib", "mod a;\nmod b;\npub use a::A;\npub use b::{B, C};"),
             file("a", "use crate::b::{B, C};\npub struct A(B, C);"),
             file("b", b),
         ],

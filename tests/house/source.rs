@@ -174,7 +174,8 @@ impl File {
                 continue;
             };
             let head = item[..at].lines().next_back().unwrap_or_default().trim();
-            if !(head.is_empty() || head.starts_with("pub")) {
+            let is_path = item[at + 4..].starts_with(|c: char| c.is_alphabetic());
+            if !is_path || !(head.is_empty() || head.starts_with("pub")) {
                 continue;
             }
             let mut paths = Vec::new();
@@ -193,8 +194,10 @@ impl File {
         let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
         let words = self.code.split(|c: char| !is_part(c));
         words
-            .filter(|word| word.contains("::") && !word.starts_with("::"))
-            .map(|word| word.trim_matches(':').to_string())
+            .filter(|word| !word.starts_with("::"))
+            .map(|word| word.trim_matches(':'))
+            .filter(|word| word.contains("::"))
+            .map(String::from)
             .collect()
     }
 }

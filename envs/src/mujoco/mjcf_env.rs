@@ -68,11 +68,7 @@ impl MjcfEnv {
             find(&wanted)?
         };
         let one = |needed: bool, reading: Reading| -> Result<Option<Place>, EnvError> {
-            Ok(if needed {
-                Some(find(&[reading])?[0])
-            } else {
-                None
-            })
+            needed.then(|| Ok(find(&[reading])?[0])).transpose()
         };
         let touched = wanted.contains(&Reading::ContactForce) || rules.contact_cost > 0.0;
         let spec = mjcf_spec::write(
