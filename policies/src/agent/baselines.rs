@@ -23,4 +23,5 @@ mod weighted;
 pub use guidance::guided;
 pub use learner::{Learner, Method};
 pub use resampling::{Particles, best_of, resample, systematic, twisted_smc};
-pub use tilt::{LogReward, RewardGradient, Tilt};
+pub use tilt::Tilt;
+pub(crate) use tilt::{LogReward, RewardGradient};

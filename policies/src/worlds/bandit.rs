@@ -28,7 +28,7 @@ pub struct Bandit {
 
 impl Bandit {
     /// Returns the prior of a state.
-    pub fn prior(&self, s: f64) -> GaussianMixture {
+    pub(crate) fn prior(&self, s: f64) -> GaussianMixture {
         GaussianMixture {
             weights: self.weights.clone(),
             means: self
@@ -41,7 +41,7 @@ impl Bandit {
     }
 
     /// Returns exp(Q(s, ·)/α) of a state as a Gaussian reward.
-    pub fn reward(&self, s: f64, alpha: f64) -> GaussianReward {
+    pub(crate) fn reward(&self, s: f64, alpha: f64) -> GaussianReward {
         GaussianReward {
             centre: vec![self.best[0] + self.best[1] * s],
             width: (alpha / self.curvature).sqrt(),
@@ -50,7 +50,7 @@ impl Bandit {
     }
 
     /// Returns (log Z, posterior) of a state at temperature α for the sampler of this schedule.
-    pub fn posterior(&self, s: f64, alpha: f64, schedule: &Schedule) -> (f64, Marginal) {
+    pub(crate) fn posterior(&self, s: f64, alpha: f64, schedule: &Schedule) -> (f64, Marginal) {
         let reward = self.reward(s, alpha);
         let marginal = self.prior(s).marginal(schedule);
         marginal.tilted(|u| reward.log(&[u]))

@@ -54,7 +54,7 @@ pub struct Quadratic {
 
 impl Lqr {
     /// Returns the exact value of a linear policy.
-    pub fn value(&self, policy: LinearPolicy) -> Quadratic {
+    pub(crate) fn value(&self, policy: LinearPolicy) -> Quadratic {
         let k = policy.gain;
         // Closed loop A + B k.
         let m: [[f64; 2]; 2] = std::array::from_fn(|i| {
@@ -102,7 +102,7 @@ impl Lqr {
     }
 
     /// Returns the behaviour policy of a sampler of this schedule: its own mean and variance at finite T.
-    pub fn behaviour(&self, schedule: &Schedule) -> LinearPolicy {
+    pub(crate) fn behaviour(&self, schedule: &Schedule) -> LinearPolicy {
         // The recursion is linear in the mean of the data.
         let [slope, variance, _] = self.chain(1.0).marginal(schedule);
         LinearPolicy {
@@ -122,7 +122,7 @@ impl Lqr {
     }
 
     /// Returns Q(s, a) = constant(s) + slope(s) a − ½ curvature a² of a policy: (constant, slope, curvature).
-    pub fn action_value(&self, value: &Quadratic, s: [f64; 2]) -> [f64; 3] {
+    pub(crate) fn action_value(&self, value: &Quadratic, s: [f64; 2]) -> [f64; 3] {
         let p = &value.matrix;
         let next: [f64; 2] =
             std::array::from_fn(|i| self.transition[i][0] * s[0] + self.transition[i][1] * s[1]);
@@ -141,7 +141,7 @@ impl Lqr {
     }
 
     /// Returns π* ∝ behaviour · exp(Q/α), exactly.
-    pub fn posterior(&self, behaviour: LinearPolicy, alpha: f64) -> LinearPolicy {
+    pub(crate) fn posterior(&self, behaviour: LinearPolicy, alpha: f64) -> LinearPolicy {
         let value = self.value(behaviour);
         let variance_of = |curvature: f64| 1.0 / (1.0 / behaviour.variance + curvature / alpha);
         let [_, first, curvature] = self.action_value(&value, [1.0, 0.0]);
@@ -153,7 +153,7 @@ impl Lqr {
     }
 
     /// Returns log Z(s) = log E_behaviour exp(Q(s, a)/α).
-    pub fn log_z(&self, behaviour: LinearPolicy, alpha: f64, s: [f64; 2]) -> f64 {
+    pub(crate) fn log_z(&self, behaviour: LinearPolicy, alpha: f64, s: [f64; 2]) -> f64 {
         let value = self.value(behaviour);
         let [constant, slope, curvature] = self.action_value(&value, s);
         let mean = behaviour.gain[0] * s[0] + behaviour.gain[1] * s[1];

@@ -8,9 +8,9 @@ use crate::models::gaussian::GaussianDiffusion;
 use tiltrl_tilt::host::host;
 
 /// log r of samples [rows, dim] under conditions [rows, width].
-pub type LogReward = dyn Fn(&[f32], &[f32]) -> Vec<f64> + Send + Sync;
+pub(crate) type LogReward = dyn Fn(&[f32], &[f32]) -> Vec<f64> + Send + Sync;
 /// ∇ log r of samples [rows, dim] under conditions [rows, width], [rows, dim].
-pub type RewardGradient = dyn Fn(&[f32], &[f32]) -> Vec<f32> + Send + Sync;
+pub(crate) type RewardGradient = dyn Fn(&[f32], &[f32]) -> Vec<f32> + Send + Sync;
 /// What a baseline starts from: a frozen prior, and the log-reward of samples under conditions with its gradient.
 #[derive(Clone)]
 pub struct Tilt {

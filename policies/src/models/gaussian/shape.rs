@@ -41,7 +41,7 @@ impl StepShape {
     }
 
     /// Returns the same units with fixed variances and without guidance.
-    pub fn plain(&self) -> Self {
+    pub(crate) fn plain(&self) -> Self {
         Self {
             units: self.units,
             ..Self::default()
