@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::pictures;
 use crate::quickstart::mixed_pendulum;
 use crate::report::{self, Summary};
-use crate::run::{Lock, Provenance, RunDir, allowed_changes, seeds_in, write_state};
+use crate::run::{Lock, Provenance, RunDir, allowed_changes, is_finished, seeds_in, write_state};
 use crate::train::training_data::TrainingData;
 use crate::train::work::Work;
 use crate::train::{certificate, critic, final_evaluation, finetune, memory, prior};
@@ -133,7 +133,7 @@ fn provenance(dataset: &Dataset, spec: &EnvSpec, compute: &Compute, seed: u64) -
 fn others_agree(request: &RunRequest, config: &Config) -> Result<(), Error> {
     for seed in seeds_in(&request.out).unwrap_or_default() {
         let dir = RunDir::of_seed(&request.out, seed);
-        if request.seeds.contains(&seed) || !dir.is_finished() {
+        if request.seeds.contains(&seed) || !is_finished(&dir) {
             continue;
         }
         let found = dir.config()?;
@@ -214,7 +214,7 @@ fn finished_seeds(out: &Path, config: &Config) -> Result<Vec<u64>, Error> {
     let mut seeds = Vec::new();
     for seed in seeds_in(out)? {
         let dir = RunDir::of_seed(out, seed);
-        if !dir.is_finished() {
+        if !is_finished(&dir) {
             continue;
         }
         if dir.config()? == *config {

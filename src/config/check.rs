@@ -6,8 +6,8 @@ use tiltrl_policies::agent::critic::CriticKind;
 
 use super::critic::kind_of;
 use super::keys::{Key, Range, all_names, keys};
-use super::overrides::{leaves, slot};
 use super::settings::Config;
+use super::tables::{leaves, slot};
 use crate::error::{Error, nearest};
 
 /// Returns the config that a table spells, where every key is known, present and in its range.

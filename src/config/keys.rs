@@ -124,8 +124,8 @@ const KEYS: &[Row] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::overrides::leaves;
     use crate::config::preset;
+    use crate::config::tables::leaves;
 
     #[test]
     fn the_table_holds_the_keys_of_a_config_and_no_other() {

@@ -7,9 +7,10 @@ mod overrides;
 mod presets;
 mod print;
 mod settings;
+mod tables;
 
 pub use critic::CriticConfig;
 pub use keys::{Key, Range, keys};
-pub use overrides::slot as value_at;
 pub use presets::{Source, preset, preset_names};
 pub use settings::{Config, EvaluationConfig, FinetuneConfig, PriorConfig};
+pub use tables::slot as value_at;

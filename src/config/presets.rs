@@ -8,9 +8,10 @@ use toml::{Table, Value};
 
 use super::check::checked;
 use super::critic::settle;
-use super::overrides::{overlay, override_all};
+use super::overrides::override_all;
 use super::print::commented;
 use super::settings::Config;
+use super::tables::overlay;
 use crate::error::{Error, nearest};
 
 macro_rules! files {

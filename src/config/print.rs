@@ -6,7 +6,7 @@ use toml::Table;
 
 use super::critic::kind_of;
 use super::keys::keys;
-use super::overrides::slot;
+use super::tables::slot;
 
 /// Returns a complete table as a commented file.
 pub fn commented(table: &Table) -> String {

@@ -6,7 +6,8 @@ use std::path::Path;
 use hdf5_pure::AttrValue;
 
 use super::error::DataError;
-use super::file::{DataFile, explain};
+use super::explain::explain;
+use super::file::DataFile;
 use super::units::ActionBounds;
 
 /// Returns the text attributes at the top of a data file, sorted by name: what the recording

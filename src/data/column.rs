@@ -6,7 +6,7 @@ use hdf5_pure::{ChunkIndex, DType, Dataset, Error, Layout};
 use rayon::prelude::*;
 
 use super::error::DataError;
-use super::file::explain;
+use super::explain::explain;
 
 /// Deflate cannot expand by more than 1032; a header that claims more than this is damaged.
 const LARGEST_EXPANSION: u64 = 1100;

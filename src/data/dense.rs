@@ -1,6 +1,6 @@
 //! The links of a group with many of them: records of a version 2 B-tree that point into a fractal heap.
 
-use super::links::{Bytes, Cursor, Link, link};
+use super::link::{Bytes, Cursor, Link, link};
 
 /// The B-tree's type of record that indexes links by name: a hash, then the link's place in the heap.
 const BY_NAME: u64 = 5;

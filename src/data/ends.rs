@@ -153,15 +153,9 @@ pub(super) fn combine(
     horizon: Option<usize>,
     notes: &mut Vec<Note>,
 ) -> Result<Ends, DataError> {
-    for one in found {
-        if one.name.source != "D4RL" {
-            notes.push(Note::new(
-                NoteKind::Understood,
-                path,
-                words(one),
-                &rows(&one.flags),
-            ));
-        }
+    for one in found.iter().filter(|one| one.name.source != "D4RL") {
+        let (kind, rows) = (NoteKind::Understood, rows(&one.flags));
+        notes.push(Note::new(kind, path, words(one), &rows));
     }
     let terminals = agreed(path, found, Meaning::Terminal)?;
     let timeouts = agreed(path, found, Meaning::Timeout)?;
@@ -172,6 +166,13 @@ pub(super) fn combine(
             .map(|(&end, &other)| end && !other)
             .collect()
     };
+    let both = |terminals, timeouts| {
+        Ok(Ends {
+            terminals,
+            timeouts,
+            told: true,
+        })
+    };
     match (terminals, timeouts, ends) {
         (Some(terminals), Some(mut timeouts), ends) => {
             let more = and_not(&and_not(&ends.unwrap_or_default(), &terminals), &timeouts);
@@ -181,37 +182,19 @@ pub(super) fn combine(
                 notes.push(Note::new(NoteKind::Understood, path, text, &rows));
                 rows.iter().for_each(|&row| timeouts[row] = true);
             }
-            Ok(Ends {
-                terminals,
-                timeouts,
-                told: true,
-            })
+            both(terminals, timeouts)
         }
         (Some(terminals), None, Some(ends)) => {
             let timeouts = and_not(&ends, &terminals);
-            Ok(Ends {
-                terminals,
-                timeouts,
-                told: true,
-            })
+            both(terminals, timeouts)
         }
-        (None, Some(timeouts), Some(ends)) => {
-            let terminals = and_not(&ends, &timeouts);
-            Ok(Ends {
-                terminals,
-                timeouts,
-                told: true,
-            })
-        }
+        (None, Some(timeouts), Some(ends)) => both(and_not(&ends, &timeouts), timeouts),
         (None, None, Some(ends)) => by_length(path, found, &ends, horizon, notes),
-        (Some(terminals), None, None) => {
-            let timeouts = vec![false; terminals.len()];
-            Ok(Ends {
-                terminals,
-                timeouts,
-                told: false,
-            })
-        }
+        (Some(terminals), None, None) => Ok(Ends {
+            timeouts: vec![false; terminals.len()],
+            terminals,
+            told: false,
+        }),
         (None, _, None) => Err(DataError::MissingKey {
             path: path.to_path_buf(),
             key: "terminals".to_string(),

@@ -9,7 +9,9 @@ use hdf5_pure::{ChunkCacheConfig, Error, File, FileAccessProperties, FormatError
 
 use super::column::Column;
 use super::error::{DataError, nearest};
-use super::links::{self, Link, Target};
+use super::explain::explain;
+use super::link::{Link, Target};
+use super::links;
 use super::signature::inspect;
 
 /// Links that lead to links that lead to links; more than this goes round in circles.
@@ -187,29 +189,5 @@ impl DataFile {
     /// Returns the names of the arrays and links at the top of the file, as they are stored.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.links.iter().map(|link| link.name.as_str())
-    }
-}
-
-/// Returns what the HDF5 library said, with file and key.
-pub(super) fn explain(path: &Path, key: &str, error: &Error) -> DataError {
-    let reason = match error {
-        Error::Io(source) => {
-            return DataError::Io {
-                path: path.to_path_buf(),
-                action: "read",
-                source: std::io::Error::new(source.kind(), source.to_string()),
-            };
-        }
-        Error::FileMarkedInUse(_) => {
-            "it is marked as open for writing: the program that wrote it is still running or died \
-             (h5clear -s repairs the mark)"
-                .to_string()
-        }
-        other => other.to_string(),
-    };
-    DataError::Damaged {
-        path: path.to_path_buf(),
-        key: key.to_string(),
-        reason,
     }
 }

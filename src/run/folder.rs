@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::changes;
-use super::results::Results;
+use super::state::{damaged, read_state, write_state};
 use crate::config::Config;
 use crate::console::note;
 use crate::device::{ARITHMETIC_OF_OLD, hint_for};
@@ -142,16 +141,6 @@ impl RunDir {
         self.path.join("log").join(format!("{name}.json"))
     }
 
-    /// Returns whether every stage of the seed is done, as its config stands.
-    pub fn is_finished(&self) -> bool {
-        self.state("results").exists()
-            && self.path.join("certificate.json").exists()
-            && self
-                .config()
-                .and_then(|config| Ok(Results::read(self)?.is_complete(&config)))
-                .unwrap_or(false)
-    }
-
     /// Returns the path of a checkpoint.
     pub fn checkpoint(&self, name: &str) -> PathBuf {
         self.path
@@ -226,40 +215,6 @@ fn same_origin(file: &Path, found: &Provenance, wanted: &Provenance) -> Result<(
     )))
 }
 
-/// Reads a state file.
-///
-/// # Errors
-/// When it is missing or is not what was written there: never taken for empty.
-pub fn read_state<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    let text = std::fs::read_to_string(path).map_err(|e| {
-        Error::Run(format!(
-            "{}: {e}\n  hint: a run writes it beside its checkpoints; one of an earlier version has none: use another --out",
-            path.display()
-        ))
-    })?;
-    serde_json::from_str(&text).map_err(|e| damaged(path, &e.to_string()))
-}
-
-/// Returns the error of a file that cannot be what was written there.
-pub fn damaged(path: &Path, reason: &str) -> Error {
-    Error::Run(format!(
-        "{}: damaged: {reason}\n  hint: restore it, or start over with another --out",
-        path.display()
-    ))
-}
-
-/// Writes a state file.
-///
-/// # Errors
-/// When it cannot be written; the older file is then left as it was.
-pub fn write_state(path: &Path, value: &impl Serialize) -> Result<(), Error> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    }
-    let text = serde_json::to_string(value).map_err(|e| Error::Run(e.to_string()))?;
-    write_atomically(path, text.as_bytes())
-}
-
 /// Returns the seeds that a run's folder holds, ascending.
 ///
 /// # Errors
@@ -287,49 +242,6 @@ pub fn seeds_in(folder: &Path) -> Result<Vec<u64>, Error> {
         )));
     }
     Ok(seeds)
-}
-
-/// Seeds of a run, sorted by whether they are ready for what is wanted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Seeds {
-    /// Ready ones, ascending; at least one.
-    pub ready: Vec<u64>,
-    /// The others.
-    pub rest: Vec<u64>,
-}
-
-impl Seeds {
-    /// Returns the seeds of a run that are finished, beside those that are not.
-    ///
-    /// # Errors
-    /// When the folder holds no run, or no seed of it is finished.
-    pub fn finished(folder: &Path) -> Result<Self, Error> {
-        Self::with(folder, "is finished", RunDir::is_finished)
-    }
-
-    /// Returns the seeds of a run for which `ready` holds, beside the others.
-    ///
-    /// # Errors
-    /// When the folder holds no run, or there is none of the former; `what` says what they lack.
-    pub fn with(folder: &Path, what: &str, ready: impl Fn(&RunDir) -> bool) -> Result<Self, Error> {
-        let (ready, rest): (Vec<u64>, Vec<u64>) = seeds_in(folder)?
-            .into_iter()
-            .partition(|&seed| ready(&RunDir::of_seed(folder, seed)));
-        if !ready.is_empty() {
-            return Ok(Self { ready, rest });
-        }
-        let dir = RunDir::of_seed(folder, rest[0]);
-        let old = dir.path.join("final.csv").exists() && !dir.state("results").exists();
-        let hint = if old {
-            "it was made by an earlier version, which kept its results elsewhere: make it again with another --out"
-        } else {
-            "repeat the command that started it; it goes on from the last checkpoint"
-        };
-        Err(Error::Run(format!(
-            "{}: no seed of this run {what} (seeds {rest:?} are under way)\n  hint: {hint}",
-            folder.display()
-        )))
-    }
 }
 
 /// Says where a run is to be looked for when it is not at `folder`.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::folder::RunDir;
+use super::state::{damaged, read_state, write_state};
 use crate::error::Error;
 use crate::files::write_atomically;
 
@@ -71,10 +72,10 @@ impl Log {
     /// When it is missing or cannot be read: both name the file.
     pub fn read(dir: &RunDir, name: &str) -> Result<Self, Error> {
         let path = dir.state(name);
-        let mut stored: Stored = super::folder::read_state(&path)?;
+        let mut stored: Stored = read_state(&path)?;
         let width = stored.columns.len();
         if stored.rows.iter().any(|row| row.1.len() != width) {
-            return Err(super::folder::damaged(&path, "a row of another width"));
+            return Err(damaged(&path, "a row of another width"));
         }
         for value in stored.rows.iter_mut().flat_map(|row| &mut row.1).flatten() {
             *value = rounded(*value);
@@ -112,7 +113,7 @@ impl Log {
     /// # Errors
     /// When one cannot be written; the older file is then left as it was.
     pub fn save(&self) -> Result<(), Error> {
-        super::folder::write_state(&self.json, &self.stored)?;
+        write_state(&self.json, &self.stored)?;
         let mut text = format!("update,{}\n", self.stored.columns.join(","));
         for Row(update, values) in &self.stored.rows {
             let _ = write!(text, "{update}");

@@ -5,9 +5,13 @@ mod folder;
 mod lock;
 mod log;
 mod results;
+mod seeds;
+mod state;
 
 pub use changes::{Change, allowed as allowed_changes};
-pub use folder::{Provenance, RunDir, Seeds, read_state, seeds_in, write_state};
+pub use folder::{Provenance, RunDir, seeds_in};
 pub use lock::Lock;
 pub use log::{Log, rounded};
 pub use results::{Evaluation, Results};
+pub use seeds::{Seeds, is_finished};
+pub use state::{read_state, write_state};

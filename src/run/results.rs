@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use tiltrl_envs::EnvSpec;
 
-use super::folder::{RunDir, damaged, read_state, write_state};
+use super::folder::RunDir;
 use super::log::rounded;
+use super::state::{damaged, read_state, write_state};
 use crate::config::Config;
 use crate::error::Error;
 use crate::files::write_atomically;

@@ -58,13 +58,8 @@ impl MjcfEnv {
         data.step(&controls, rules.frame_skip);
         let timestep = data.time();
         let find = |wanted: &[Reading]| {
-            readings::find(&model, wanted).map_err(|reason| {
-                let version = library.version();
-                refused(format!(
-                    "{} needs what MuJoCo {version} does not show: {reason}; ant-v4 does without",
-                    rules.id
-                ))
-            })
+            readings::find(&model, wanted)
+                .map_err(|reason| refused(not_shown(&library, &rules.id, &reason)))
         };
         let wanted: Vec<Reading> = rules.observed.iter().map(|part| part.reading).collect();
         let observed = if wanted.is_empty() {
@@ -73,11 +68,7 @@ impl MjcfEnv {
             find(&wanted)?
         };
         let one = |needed: bool, reading: Reading| -> Result<Option<Place>, EnvError> {
-            Ok(if needed {
-                Some(find(&[reading])?[0])
-            } else {
-                None
-            })
+            needed.then(|| Ok(find(&[reading])?[0])).transpose()
         };
         let touched = wanted.contains(&Reading::ContactForce) || rules.contact_cost > 0.0;
         let spec = mjcf_spec::write(
@@ -244,4 +235,10 @@ impl Env for MjcfEnv {
             terminated: !healthy,
         }
     }
+}
+
+/// Why an environment that needs such readings cannot be made.
+fn not_shown(library: &Library, id: &str, reason: &str) -> String {
+    let version = library.version();
+    format!("{id} needs what MuJoCo {version} does not show: {reason}; ant-v4 does without")
 }

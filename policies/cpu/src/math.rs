@@ -154,7 +154,7 @@ pub(super) fn gelu_slope<const FUSED: bool>(z: f32) -> f32 {
 
 /// Writes e^x of each element.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-pub fn exp_slice(input: &[f32], output: &mut [f32]) {
+pub(crate) fn exp_slice(input: &[f32], output: &mut [f32]) {
     const FUSED: bool = fused!();
     for (y, &x) in output.iter_mut().zip(input) {
         *y = exp::<FUSED>(x);

@@ -56,7 +56,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// the pre-activations) and `hidden` gets the values; with an empty `hidden`, it gets the values itself. `norm` is gain and
 /// shift, or empty; `inverse` `[rows]` gets 1/std when it is not empty.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-pub fn forward(
+pub(crate) fn forward(
     activation: Activation,
     bias: &[f32],
     norm: &[f32],
@@ -144,7 +144,7 @@ fn normalize(row: &mut [f32]) -> f32 {
 /// `delta` and `z` [rows, width]; `z` and `inverse` as [`forward`] kept them; `norm` is gain and shift, or empty.
 /// Adds the gradients of the bias and of `norm` to `own`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
-pub fn backward(
+pub(crate) fn backward(
     activation: Activation,
     norm: &[f32],
     z: &[f32],

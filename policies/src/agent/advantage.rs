@@ -31,7 +31,7 @@ const CHUNK: usize = 4096;
 
 /// Settings of [`Advantage`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AdvantageConfig {
+pub(crate) struct AdvantageConfig {
     /// The critic that gives V, and the shape of the networks.
     #[serde(flatten)]
     pub iql: IqlConfig,
@@ -85,7 +85,7 @@ struct Targets {
 }
 
 /// IQL, and networks of the advantage.
-pub struct Advantage {
+pub(crate) struct Advantage {
     config: AdvantageConfig,
     iql: Iql,
     networks: Networks,
@@ -97,7 +97,7 @@ pub struct Advantage {
 
 impl Advantage {
     /// Returns an untrained critic.
-    pub fn new(config: AdvantageConfig, shape: &CriticShape) -> Self {
+    pub(crate) fn new(config: AdvantageConfig, shape: &CriticShape) -> Self {
         let mut noise = Noise::keyed(shape.seed, "advantage-init", 0);
         let widths = [shape.observation_dim, shape.action_dim];
         let mut networks = Networks::new(&shape.compute.engine);

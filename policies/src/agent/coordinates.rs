@@ -72,7 +72,7 @@ pub struct Coordinates {
 
 impl Coordinates {
     /// Returns normalised observations, each `count` times in a row.
-    pub fn conditions(&self, observations: ArrayView2<'_, f32>, count: usize) -> Vec<f32> {
+    pub(crate) fn conditions(&self, observations: ArrayView2<'_, f32>, count: usize) -> Vec<f32> {
         let mut normalized: Vec<f32> = observations.iter().copied().collect();
         self.observation.apply(&mut normalized);
         let rows = normalized.chunks_exact(observations.ncols());
@@ -97,11 +97,6 @@ pub fn latent_actions(actions: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-/// Returns the share of action components that the clip changes.
-pub fn clipped_share(actions: &[f32]) -> f64 {
-    actions.iter().filter(|a| a.abs() > ACTION_CLIP).count() as f64 / actions.len().max(1) as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,8 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn clipping_is_reported() {
-        assert_eq!(clipped_share(&[0.0, 1.0, -1.0, 0.5]), 0.5);
+    fn an_action_at_its_bound_has_a_finite_latent() {
         assert!(latent_actions(&[1.0])[0].is_finite());
     }
 }

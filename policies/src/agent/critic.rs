@@ -63,7 +63,7 @@ pub struct CriticShape {
 }
 
 /// Makes an untrained critic of settings that lie in their ranges; `discount` is always one of them.
-pub type Make = fn(&Map<String, Value>, &CriticShape) -> Result<Box<dyn Critic>, TiltError>;
+pub(crate) type Make = fn(&Map<String, Value>, &CriticShape) -> Result<Box<dyn Critic>, TiltError>;
 
 /// A kind of critic that configurations name.
 #[derive(Clone, Copy)]

@@ -10,7 +10,7 @@ use super::critic::Critic;
 use crate::models::gaussian::HostField;
 
 /// Rows whose gradient is longer are scaled to this length, so that no far state throws a path away.
-pub const LONGEST: f32 = 20.0;
+pub(crate) const LONGEST: f32 = 20.0;
 
 /// Returns ∇_x log r of latent states [rows, action_dim] given normalised observations, for
 /// [`StepShape::guidance`](crate::models::gaussian::StepShape::guidance).

@@ -148,11 +148,6 @@ impl Iql {
         }
     }
 
-    /// Returns the settings.
-    pub fn config(&self) -> &IqlConfig {
-        &self.config
-    }
-
     /// Sets every parameter to one value: a critic that says the same of all actions.
     pub fn fill(&mut self, value: f32) {
         self.networks.fill(value);

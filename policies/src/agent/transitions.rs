@@ -23,7 +23,7 @@ pub struct Transitions {
 
 /// A batch of transitions on the host, row-major.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct TransitionBatch {
+pub(crate) struct TransitionBatch {
     /// [rows, observation_dim]
     pub observations: Vec<f32>,
     /// [rows, action_dim]
@@ -81,7 +81,7 @@ impl Transitions {
     }
 
     /// Returns the given rows, with returns over at most `timesteps`.
-    pub fn batch(&self, rows: &[usize], timesteps: usize, discount: f64) -> TransitionBatch {
+    pub(crate) fn batch(&self, rows: &[usize], timesteps: usize, discount: f64) -> TransitionBatch {
         let returns = rows.iter();
         let returns: Vec<Return> = returns
             .map(|&row| self.return_from(row, timesteps, discount))

@@ -7,6 +7,7 @@
 mod denoising;
 mod jacobian;
 mod paths;
+mod shape;
 mod step;
 
 use std::ops::Range;
@@ -25,11 +26,8 @@ use super::schedule::Schedule;
 use crate::nets::denoiser::{Compiled, Denoiser};
 use crate::nets::perceptron::{EMBEDDING, Perceptron, embedding};
 
-pub use step::{LOG_SIGMA_LIMIT, Moments, StepShape, Units};
-
-/// A function of states on the host, an exact denoiser or the gradient of a reward:
-/// (x [rows, dim], step of each row, condition [rows, c]) → [rows, dim].
-pub type HostField = dyn Fn(&[f32], &[usize], &[f32]) -> Vec<f32> + Send + Sync;
+pub use shape::{HostField, LOG_SIGMA_LIMIT, StepShape, Units};
+pub use step::Moments;
 
 /// A diffusion model of `dim` values given `condition_dim` values.
 #[derive(Clone)]

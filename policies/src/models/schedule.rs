@@ -43,10 +43,10 @@ pub struct Schedule {
 }
 
 /// Largest ᾱ_T that counts as memoryless.
-pub const MEMORYLESS: f64 = 1e-3;
+pub(crate) const MEMORYLESS: f64 = 1e-3;
 
 /// Smallest standard deviation of a step.
-pub const MIN_SIGMA: f64 = 1e-2;
+pub(crate) const MIN_SIGMA: f64 = 1e-2;
 
 impl Schedule {
     /// Returns a memoryless schedule of `num_steps` steps.
@@ -108,7 +108,7 @@ impl Schedule {
     }
 
     /// Returns T.
-    pub fn num_steps(&self) -> usize {
+    pub(crate) fn num_steps(&self) -> usize {
         self.alpha_bar.len() - 1
     }
 
@@ -127,7 +127,7 @@ impl Schedule {
     }
 
     /// Returns the weights of x̂ (the predicted sample) and x_k in the mean of step k.
-    pub fn mean_weights(&self, k: usize) -> [f64; 2] {
+    pub(crate) fn mean_weights(&self, k: usize) -> [f64; 2] {
         let (now, next) = (
             self.alpha_bar[self.num_steps() - k],
             self.alpha_bar[self.num_steps() - k - 1],
@@ -156,7 +156,7 @@ impl Schedule {
     ///
     /// `residual[t − 1]` is the mean squared error of x̂ per dimension at time t, which estimates Var(x_T | x_k):
     /// σ² = β̃ + w² · residual, with w the weight of x̂.
-    pub fn fit_variance(&mut self, residual: &[f64]) {
+    pub(crate) fn fit_variance(&mut self, residual: &[f64]) {
         let steps = self.num_steps();
         for k in 0..steps {
             let (now, next) = (self.alpha_bar[steps - k], self.alpha_bar[steps - k - 1]);

@@ -40,7 +40,7 @@ impl Rows for Strings {
 
 impl Strings {
     /// Returns `rows` strings of one token.
-    pub fn filled(token: u32, rows: usize, length: usize) -> Self {
+    pub(crate) fn filled(token: u32, rows: usize, length: usize) -> Self {
         Self {
             tokens: vec![token; rows * length],
             length,
@@ -94,7 +94,7 @@ pub struct StringPath {
 
 impl StringPath {
     /// Returns the strings before `step`, unfilled positions with the token `hidden`.
-    pub fn state(&self, step: usize, hidden: u32) -> Strings {
+    pub(crate) fn state(&self, step: usize, hidden: u32) -> Strings {
         let length = self.strings.length;
         let mut state = Strings::filled(hidden, self.strings.count(), length);
         let rows = self.order.chunks_exact(length).enumerate();
@@ -154,7 +154,7 @@ pub(crate) fn pick(probabilities: &[f64], uniform: f64) -> usize {
 }
 
 /// Returns the probabilities of logits divided by `temperature`, in f64.
-pub fn softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
+pub(crate) fn softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exp = |&l: &f32| (f64::from(l - top) / temperature).exp();
     let weights: Vec<f64> = logits.iter().map(exp).collect();

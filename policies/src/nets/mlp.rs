@@ -56,7 +56,7 @@ impl Mlp {
     }
 
     /// Returns the same network with as many outputs: new ones are zero, the last ones are dropped.
-    pub fn with_outputs(&self, outputs: usize) -> Self {
+    pub(crate) fn with_outputs(&self, outputs: usize) -> Self {
         let last = self.last_layer();
         let [_, columns] = last.shape;
         let mut spec = (*self.spec).clone();
@@ -77,7 +77,7 @@ impl Mlp {
     }
 
     /// Returns the same network whose outputs from `first` on are zero.
-    pub fn with_zero_outputs_from(&self, first: usize) -> Self {
+    pub(crate) fn with_zero_outputs_from(&self, first: usize) -> Self {
         let last = self.last_layer();
         let device = self.parameters.val().device().inner();
         let mut values = host(self.parameters.val());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use tiltrl_tilt::TiltError;
-use tiltrl_tilt::host::matrix;
+use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 
 use super::denoiser::{Compiled, Denoiser, Query};
@@ -14,7 +14,7 @@ use crate::compute::Compute;
 use crate::fast::{Activation, Diffusion, MlpSpec, PathSampler};
 
 /// Width of the sinusoidal embedding of the step.
-pub const EMBEDDING: usize = 16;
+pub(crate) const EMBEDDING: usize = 16;
 
 /// Shape of a [`Perceptron`].
 #[derive(Clone, Debug)]
@@ -123,6 +123,25 @@ impl Perceptron {
         Tensor::cat(columns, 1)
     }
 
+    /// The input's rows put together on the host: one tensor in place of five.
+    fn joined(
+        &self,
+        states: &Tensor<2>,
+        (steps, of_step): (&[usize], &[[f32; EMBEDDING]]),
+        condition: &Tensor<2>,
+    ) -> Tensor<2> {
+        let (dim, columns) = (self.dim, self.condition_dim);
+        let (states, condition) = (host(states.clone()), host(condition.clone()));
+        let width = dim + EMBEDDING + columns;
+        let mut rows = Vec::with_capacity(steps.len() * width);
+        for (row, &k) in steps.iter().enumerate() {
+            rows.extend_from_slice(&states[row * dim..(row + 1) * dim]);
+            rows.extend_from_slice(&of_step[k]);
+            rows.extend_from_slice(&condition[row * columns..(row + 1) * columns]);
+        }
+        matrix(rows, width, &self.device())
+    }
+
     fn forward(&self, states: &Tensor<2>, times: Tensor<2>, condition: &Tensor<2>) -> Tensor<2> {
         let mut columns = vec![states.clone(), times];
         if self.condition_dim > 0 {
@@ -151,6 +170,9 @@ impl Denoiser for Perceptron {
     ) -> Tensor<2> {
         // Few steps, many rows: each step's sinusoids once.
         let of_step: Vec<_> = (0..num_steps).map(|k| embedding(k, num_steps)).collect();
+        if self.waves == 0 && self.device() == Device::flex() {
+            return self.net.forward(self.joined(states, (steps, &of_step), condition));
+        }
         let mut table = Vec::with_capacity(steps.len() * EMBEDDING);
         steps
             .iter()

@@ -28,7 +28,7 @@ pub struct Bandit {
 
 impl Bandit {
     /// Returns the prior of a state.
-    pub fn prior(&self, s: f64) -> GaussianMixture {
+    pub(crate) fn prior(&self, s: f64) -> GaussianMixture {
         GaussianMixture {
             weights: self.weights.clone(),
             means: self
@@ -41,7 +41,7 @@ impl Bandit {
     }
 
     /// Returns exp(Q(s, ·)/α) of a state as a Gaussian reward.
-    pub fn reward(&self, s: f64, alpha: f64) -> GaussianReward {
+    pub(crate) fn reward(&self, s: f64, alpha: f64) -> GaussianReward {
         GaussianReward {
             centre: vec![self.best[0] + self.best[1] * s],
             width: (alpha / self.curvature).sqrt(),
@@ -50,11 +50,25 @@ impl Bandit {
     }
 
     /// Returns (log Z, posterior) of a state at temperature α for the sampler of this schedule.
-    pub fn posterior(&self, s: f64, alpha: f64, schedule: &Schedule) -> (f64, Marginal) {
+    pub(crate) fn posterior(&self, s: f64, alpha: f64, schedule: &Schedule) -> (f64, Marginal) {
         let reward = self.reward(s, alpha);
         let marginal = self.prior(s).marginal(schedule);
         marginal.tilted(|u| reward.log(&[u]))
     }
+}
+
+/// The noise that the exact prior's denoiser predicts.
+fn exact_epsilon(world: Bandit, schedule: &Schedule) -> Arc<HostField> {
+    let levels = schedule.alpha_bar.clone();
+    Arc::new(move |x: &[f32], steps: &[usize], s: &[f32]| {
+        let rows = x.iter().zip(steps).zip(s);
+        rows.map(|((&x, &k), &s)| {
+            let level = levels[levels.len() - 1 - k];
+            let mixture = world.prior(f64::from(s));
+            mixture.epsilon(&[f64::from(x)], level)[0] as f32
+        })
+        .collect()
+    })
 }
 
 /// Returns the problem of a bandit at temperature `alpha`, evaluated at the given states.
@@ -77,16 +91,7 @@ pub fn bandit(
         log_z.push(z);
         samplers.push(posterior.sampler());
     }
-    let (of_denoiser, levels) = (world.clone(), schedule.alpha_bar.clone());
-    let exact: Arc<HostField> = Arc::new(move |x: &[f32], steps: &[usize], s: &[f32]| {
-        let rows = x.iter().zip(steps).zip(s);
-        rows.map(|((&x, &k), &s)| {
-            let level = levels[levels.len() - 1 - k];
-            let mixture = of_denoiser.prior(f64::from(s));
-            mixture.epsilon(&[f64::from(x)], level)[0] as f32
-        })
-        .collect()
-    });
+    let exact = exact_epsilon(world.clone(), &schedule);
     let (of_reward, of_slope) = (world.clone(), world.clone());
     Problem {
         name: name.into(),

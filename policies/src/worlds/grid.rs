@@ -19,7 +19,11 @@ impl Marginal {
     /// Returns the marginal of the sample of a chain on a line, from x_0 ~ N(0, 1).
     ///
     /// `mean(x, k)` is the mean of step k from x. The grid covers ±`reach` at half the smallest σ.
-    pub fn of_chain(schedule: &Schedule, reach: f64, mean: impl Fn(f64, usize) -> f64) -> Self {
+    pub(crate) fn of_chain(
+        schedule: &Schedule,
+        reach: f64,
+        mean: impl Fn(f64, usize) -> f64,
+    ) -> Self {
         let smallest = schedule.sigma.iter().copied().fold(f64::INFINITY, f64::min);
         let step = 0.5 * smallest;
         let points = (2.0 * reach / step).ceil() as usize + 1;
@@ -52,12 +56,12 @@ impl Marginal {
     }
 
     /// Returns grid point i.
-    pub fn point(&self, i: usize) -> f64 {
+    pub(crate) fn point(&self, i: usize) -> f64 {
         self.low + self.step * i as f64
     }
 
     /// Returns the same density on every `factor`-th point.
-    pub fn thinned(&self, factor: usize) -> Self {
+    pub(crate) fn thinned(&self, factor: usize) -> Self {
         Self {
             low: self.low,
             step: self.step * factor as f64,
@@ -66,7 +70,7 @@ impl Marginal {
     }
 
     /// Returns (log ∫ p r dx, p r / Z at each grid point).
-    pub fn tilted(&self, log_reward: impl Fn(f64) -> f64) -> (f64, Self) {
+    pub(crate) fn tilted(&self, log_reward: impl Fn(f64) -> f64) -> (f64, Self) {
         let logs: Vec<f64> = (0..self.density.len())
             .map(|i| self.density[i].ln() + log_reward(self.point(i)))
             .collect();
@@ -78,7 +82,7 @@ impl Marginal {
     }
 
     /// Returns the mass of the points for which `inside` holds.
-    pub fn mass(&self, inside: impl Fn(f64) -> bool) -> f64 {
+    pub(crate) fn mass(&self, inside: impl Fn(f64) -> bool) -> f64 {
         (0..self.density.len())
             .filter(|&i| inside(self.point(i)))
             .map(|i| self.density[i] * self.step)
@@ -97,7 +101,7 @@ impl Marginal {
     }
 
     /// Returns a sampler by inversion of the distribution function, uniform within a cell.
-    pub fn sampler(&self) -> impl Fn(f64) -> f64 + Send + Sync + use<> {
+    pub(crate) fn sampler(&self) -> impl Fn(f64) -> f64 + Send + Sync + use<> {
         let mut sums: Vec<f64> = Vec::with_capacity(self.density.len());
         let mut total = 0.0;
         for d in &self.density {

@@ -54,7 +54,7 @@ pub struct Quadratic {
 
 impl Lqr {
     /// Returns the exact value of a linear policy.
-    pub fn value(&self, policy: LinearPolicy) -> Quadratic {
+    pub(crate) fn value(&self, policy: LinearPolicy) -> Quadratic {
         let k = policy.gain;
         // Closed loop A + B k.
         let m: [[f64; 2]; 2] = std::array::from_fn(|i| {
@@ -102,7 +102,7 @@ impl Lqr {
     }
 
     /// Returns the behaviour policy of a sampler of this schedule: its own mean and variance at finite T.
-    pub fn behaviour(&self, schedule: &Schedule) -> LinearPolicy {
+    pub(crate) fn behaviour(&self, schedule: &Schedule) -> LinearPolicy {
         // The recursion is linear in the mean of the data.
         let [slope, variance, _] = self.chain(1.0).marginal(schedule);
         LinearPolicy {
@@ -122,7 +122,7 @@ impl Lqr {
     }
 
     /// Returns Q(s, a) = constant(s) + slope(s) a − ½ curvature a² of a policy: (constant, slope, curvature).
-    pub fn action_value(&self, value: &Quadratic, s: [f64; 2]) -> [f64; 3] {
+    pub(crate) fn action_value(&self, value: &Quadratic, s: [f64; 2]) -> [f64; 3] {
         let p = &value.matrix;
         let next: [f64; 2] =
             std::array::from_fn(|i| self.transition[i][0] * s[0] + self.transition[i][1] * s[1]);
@@ -141,7 +141,7 @@ impl Lqr {
     }
 
     /// Returns π* ∝ behaviour · exp(Q/α), exactly.
-    pub fn posterior(&self, behaviour: LinearPolicy, alpha: f64) -> LinearPolicy {
+    pub(crate) fn posterior(&self, behaviour: LinearPolicy, alpha: f64) -> LinearPolicy {
         let value = self.value(behaviour);
         let variance_of = |curvature: f64| 1.0 / (1.0 / behaviour.variance + curvature / alpha);
         let [_, first, curvature] = self.action_value(&value, [1.0, 0.0]);
@@ -153,7 +153,7 @@ impl Lqr {
     }
 
     /// Returns log Z(s) = log E_behaviour exp(Q(s, a)/α).
-    pub fn log_z(&self, behaviour: LinearPolicy, alpha: f64, s: [f64; 2]) -> f64 {
+    pub(crate) fn log_z(&self, behaviour: LinearPolicy, alpha: f64, s: [f64; 2]) -> f64 {
         let value = self.value(behaviour);
         let [constant, slope, curvature] = self.action_value(&value, s);
         let mean = behaviour.gain[0] * s[0] + behaviour.gain[1] * s[1];
@@ -171,6 +171,19 @@ impl Lqr {
         0.5 * (ratio - 1.0 - ratio.ln() + gap * gap / behaviour.variance)
     }
 
+    /// The noise that the exact prior's denoiser predicts.
+    fn exact_epsilon(self, levels: Vec<f64>) -> Arc<HostField> {
+        Arc::new(move |x: &[f32], steps: &[usize], s: &[f32]| {
+            let rows = x.iter().zip(steps).zip(s.chunks_exact(2));
+            rows.map(|((&x, &k), s)| {
+                let level = levels[levels.len() - 1 - k];
+                let mean = self.gain[0] * f64::from(s[0]) + self.gain[1] * f64::from(s[1]);
+                epsilon_of_gaussian(f64::from(x), level, mean, self.std * self.std) as f32
+            })
+            .collect()
+        })
+    }
+
     /// Returns the problem at temperature `alpha`, evaluated at the given states.
     pub fn problem(
         &self,
@@ -182,17 +195,8 @@ impl Lqr {
         let schedule = settings.schedule.clone();
         let behaviour = self.behaviour(&schedule);
         let (policy, value) = (self.posterior(behaviour, alpha), self.value(behaviour));
-        let (world, levels) = (self.clone(), schedule.alpha_bar.clone());
         let of_row = |s: &[f32]| [f64::from(s[0]), f64::from(s[1])];
-        let exact: Arc<HostField> = Arc::new(move |x: &[f32], steps: &[usize], s: &[f32]| {
-            let rows = x.iter().zip(steps).zip(s.chunks_exact(2));
-            rows.map(|((&x, &k), s)| {
-                let level = levels[levels.len() - 1 - k];
-                let mean = world.gain[0] * f64::from(s[0]) + world.gain[1] * f64::from(s[1]);
-                epsilon_of_gaussian(f64::from(x), level, mean, world.std * world.std) as f32
-            })
-            .collect()
-        });
+        let exact = self.clone().exact_epsilon(schedule.alpha_bar.clone());
         let (of_reward, of_slope) = (self.clone(), self.clone());
         let means: Vec<f64> = states
             .iter()

@@ -34,7 +34,7 @@ pub struct GaussianReward {
 
 impl GaussianReward {
     /// Returns log r(x).
-    pub fn log(&self, x: &[f64]) -> f64 {
+    pub(crate) fn log(&self, x: &[f64]) -> f64 {
         let pairs = x.iter().zip(&self.centre);
         let square: f64 = pairs.map(|(x, c)| (x - c) * (x - c)).sum();
         self.log_scale - 0.5 * square / (self.width * self.width)
@@ -83,12 +83,12 @@ impl GaussianMixture {
     }
 
     /// Returns log p(x).
-    pub fn log_density(&self, x: &[f64]) -> f64 {
+    pub(crate) fn log_density(&self, x: &[f64]) -> f64 {
         self.pull(x, 1.0, &mut self.work(), &mut vec![0.0; x.len()])
     }
 
     /// Returns ∇ log p(x).
-    pub fn score(&self, x: &[f64]) -> Vec<f64> {
+    pub(crate) fn score(&self, x: &[f64]) -> Vec<f64> {
         let mut out = vec![0.0; x.len()];
         self.pull(x, 1.0, &mut self.work(), &mut out);
         let variance = self.std * self.std;
@@ -99,7 +99,7 @@ impl GaussianMixture {
     }
 
     /// Returns ε*(x, ᾱ) = √(1 − ᾱ)(x − √ᾱ Σ r_k μ_k)/(ᾱ s² + 1 − ᾱ), the exact denoiser.
-    pub fn epsilon(&self, x: &[f64], level: f64) -> Vec<f64> {
+    pub(crate) fn epsilon(&self, x: &[f64], level: f64) -> Vec<f64> {
         let mut out = vec![0.0; x.len()];
         self.epsilon_into(x, level, &mut self.work(), &mut out);
         out
@@ -115,7 +115,7 @@ impl GaussianMixture {
     }
 
     /// Returns (log Z, posterior) for the DATA's density times the reward: weights ∝ w_k Z_k.
-    pub fn tilted(&self, reward: &GaussianReward) -> (f64, Self) {
+    pub(crate) fn tilted(&self, reward: &GaussianReward) -> (f64, Self) {
         let (prior, width) = (self.std * self.std, reward.width * reward.width);
         let variance = prior * width / (prior + width);
         let logs: Vec<f64> = self
@@ -144,7 +144,7 @@ impl GaussianMixture {
     }
 
     /// Returns samples [count, dim].
-    pub fn sample(&self, count: usize, noise: &mut Noise) -> Vec<f64> {
+    pub(crate) fn sample(&self, count: usize, noise: &mut Noise) -> Vec<f64> {
         let mut out = Vec::new();
         for _ in 0..count {
             let mut left = noise.uniform();
@@ -178,7 +178,7 @@ impl GaussianMixture {
     }
 
     /// Returns the sampler's own marginal at finite T; the mixture must be on a line.
-    pub fn marginal(&self, schedule: &Schedule) -> Marginal {
+    pub(crate) fn marginal(&self, schedule: &Schedule) -> Marginal {
         assert_eq!(self.means[0].len(), 1, "quadrature is for a line");
         Marginal::of_chain(schedule, 6.0, |x, k| {
             let [a, b] = schedule.coefficients(k);

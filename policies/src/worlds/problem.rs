@@ -82,7 +82,7 @@ impl Settings {
 
 impl Problem {
     /// Returns how many evaluation conditions there are.
-    pub fn num_conditions(&self) -> usize {
+    pub(crate) fn num_conditions(&self) -> usize {
         self.conditions.len() / self.width
     }
 
@@ -98,7 +98,7 @@ impl Problem {
     }
 
     /// Returns the share of samples [count, dim] nearest to each mode of a condition.
-    pub fn mode_shares(&self, index: usize, samples: &[f64]) -> Vec<f64> {
+    pub(crate) fn mode_shares(&self, index: usize, samples: &[f64]) -> Vec<f64> {
         let modes = &self.modes[index];
         let mut counts = vec![0.0; modes.len()];
         if modes.is_empty() {

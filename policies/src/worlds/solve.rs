@@ -61,7 +61,7 @@ impl Recipe {
 }
 
 /// The fine-tuner of a world.
-pub type WorldTuner = Finetuner<GaussianDiffusion, HostAdam>;
+pub(crate) type WorldTuner = Finetuner<GaussianDiffusion, HostAdam>;
 
 /// Fine-tunes a world's prior and returns the fine-tuner.
 ///
@@ -222,7 +222,7 @@ pub fn distances(problem: &Problem, index: usize, samples: &[f64], noise: &mut N
 }
 
 /// Returns 2 E‖X − Y‖ − E‖X − X'‖ − E‖Y − Y'‖ of two sets of equal size, rows of `dim` values (a V-statistic, ≥ 0).
-pub fn energy_distance(x: &[f64], y: &[f64], dim: usize) -> f64 {
+pub(crate) fn energy_distance(x: &[f64], y: &[f64], dim: usize) -> f64 {
     let mean = |a: &[f64], b: &[f64]| -> f64 {
         let mut sum = 0.0;
         for p in a.chunks_exact(dim) {

@@ -108,7 +108,7 @@ impl ResidualCounts {
     pub const LIMIT: f64 = 5.0;
 
     /// Counts the residuals of one condition's paths.
-    pub fn add(&mut self, paths: &PathScores<'_>) {
+    pub(crate) fn add(&mut self, paths: &PathScores<'_>) {
         let l = paths.log_weights();
         let log_z = log_mean_exp(&l);
         let last = self.counts.len() - 1;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::TiltError;
 
 /// Version of the format; a checkpoint of another version is refused.
-pub const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 2;
 
 /// Named vectors, counters and settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> TiltError + '_ {
 ///
 /// # Errors
 /// [`TiltError::Io`]; the temporary file is removed and an older file is left as it was.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TiltError> {
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TiltError> {
     use std::io::Write;
     let temporary = path.with_extension("part");
     let write = || -> std::io::Result<()> {

@@ -43,11 +43,6 @@ impl Noise {
         }
     }
 
-    /// Returns how many streams there are.
-    pub fn num_streams(&self) -> usize {
-        self.streams.len()
-    }
-
     /// Keeps the streams whose flag is set.
     pub fn keep(&mut self, flags: &[bool]) {
         let mut flags = flags.iter();

@@ -3,7 +3,7 @@
 use crate::sequential::SequentialModel;
 
 /// Returns one value per row for samples under their conditions, one row per path each.
-pub type Value<'a, M> =
+pub(crate) type Value<'a, M> =
     dyn Fn(&<M as SequentialModel>::Sample, &<M as SequentialModel>::Condition) -> Vec<f64> + 'a;
 
 /// A value and the temperature α that divides it.

@@ -45,7 +45,11 @@ pub fn vargrad_log_z(log_weights: &[f64], paths_per_condition: usize) -> Vec<f64
 ///
 /// # Panics
 /// When the length is not a multiple of the group.
-pub fn robust_log_z(log_weights: &[f64], paths_per_condition: usize, huber: f64) -> Vec<f64> {
+pub(crate) fn robust_log_z(
+    log_weights: &[f64],
+    paths_per_condition: usize,
+    huber: f64,
+) -> Vec<f64> {
     assert_eq!(log_weights.len() % paths_per_condition, 0);
     let limit = if huber > 0.0 { huber } else { f64::INFINITY };
     let centre = |group: &[f64]| -> f64 {
@@ -77,7 +81,7 @@ pub fn residual(log_z: &[f64], log_weights: &[f64]) -> Vec<f64> {
 }
 
 /// Returns ½ mean δ².
-pub fn loss(residual: &[f64]) -> f64 {
+pub(crate) fn loss(residual: &[f64]) -> f64 {
     residual.iter().map(|d| 0.5 * d * d).sum::<f64>() / residual.len().max(1) as f64
 }
 

@@ -73,7 +73,7 @@ impl Scores {
     }
 
     /// Returns log p of each path.
-    pub fn log_prior(&self) -> Vec<f64> {
+    pub(crate) fn log_prior(&self) -> Vec<f64> {
         sums(&self.prior, self.num_steps)
     }
 

@@ -141,7 +141,7 @@ pub fn get<W: Module>(
 }
 
 /// Adds gradients parameter by parameter.
-pub fn add(
+pub(crate) fn add(
     mut sum: Vec<Option<Tensor<1>>>,
     other: Vec<Option<Tensor<1>>>,
 ) -> Vec<Option<Tensor<1>>> {

@@ -19,7 +19,7 @@ use tiltrl_tilt::rtb::{effective_share, log_mean_exp};
 use tiltrl_tilt::score::{Known, score};
 use tiltrl_tilt::sequential::SequentialModel;
 
-use super::{Requirement, Row};
+use super::row::{Requirement, Row};
 use crate::error::Error;
 
 /// A reward of the whole string: equal neighbours, and whether it reads the same backwards.

@@ -13,7 +13,8 @@ use tiltrl_tilt::finetune::LogZ;
 use tiltrl_tilt::host::host;
 use tiltrl_tilt::noise::Noise;
 
-use super::{Requirement, Row, strings};
+use super::row::{Requirement, Row};
+use super::strings;
 use crate::error::Error;
 
 /// One row to come.

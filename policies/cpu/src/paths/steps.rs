@@ -73,13 +73,8 @@ impl PathSampler {
                 .for_each(|s| x.extend_from_slice(s));
             let out = &mut out[..group.len() * rows * outputs];
             let keep_at = keep.then_some(start * rows);
-            self.outputs(
-                &x,
-                &base,
-                (steps.start + start, group.len()),
-                out,
-                (kept, keep_at),
-            );
+            let of_group = (steps.start + start, group.len());
+            self.outputs(&x, &base, of_group, out, (kept, keep_at));
             for index in group {
                 let part = (index - start) * rows..(index - start + 1) * rows;
                 let (before, after) = states.split_at_mut(index + 1);

@@ -5,7 +5,7 @@
 
 use burn::tensor::Tensor;
 
-use super::Tilt;
+use super::tilt::Tilt;
 use crate::models::gaussian::{GaussianDiffusion, GaussianPath, Moments};
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;

@@ -9,7 +9,8 @@ use tiltrl_tilt::optimizer::{self, AdamConfig, Optimizer};
 use tiltrl_tilt::sequential::SequentialModel;
 use tiltrl_tilt::weights;
 
-use super::{Tilt, adjoint, reinforce, weighted};
+use super::tilt::Tilt;
+use super::{adjoint, reinforce, weighted};
 use crate::fast::HostAdam;
 use crate::models::gaussian::GaussianDiffusion;
 

@@ -5,7 +5,7 @@
 
 use burn::tensor::Tensor;
 
-use super::Tilt;
+use super::tilt::Tilt;
 use crate::models::gaussian::GaussianDiffusion;
 use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::noise::Noise;

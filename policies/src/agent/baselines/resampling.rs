@@ -2,8 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::Tilt;
 use super::guidance::predicted;
+use super::tilt::Tilt;
 use crate::models::gaussian::Moments;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;

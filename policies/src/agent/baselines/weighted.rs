@@ -3,7 +3,7 @@
 
 use burn::tensor::Tensor;
 
-use super::Tilt;
+use super::tilt::Tilt;
 use crate::models::gaussian::GaussianDiffusion;
 use tiltrl_tilt::host::vector;
 use tiltrl_tilt::noise::Noise;

@@ -36,11 +36,11 @@ impl<M: SequentialModel> Set<M> {
         self.drawn.iter().map(|d| d.per_condition).sum()
     }
 
-    pub fn groups(&self) -> usize {
+    pub(crate) fn groups(&self) -> usize {
         self.drawn[0].scores.values.len() / self.drawn[0].per_condition
     }
 
-    pub fn paths(&self) -> usize {
+    pub(crate) fn paths(&self) -> usize {
         self.total() * self.groups()
     }
 
@@ -57,7 +57,7 @@ impl<M: SequentialModel> Set<M> {
     }
 
     /// Hands numbers in the order of groups back to the sources.
-    pub fn scatter(&self, grouped: &[f64]) -> Vec<Vec<f64>> {
+    pub(crate) fn scatter(&self, grouped: &[f64]) -> Vec<Vec<f64>> {
         let mut out = vec![Vec::new(); self.drawn.len()];
         for group in grouped.chunks_exact(self.total()) {
             let mut rest = group;
@@ -71,7 +71,7 @@ impl<M: SequentialModel> Set<M> {
     }
 
     /// Mean ESS/N of the first source's groups.
-    pub fn effective_share(&self) -> f64 {
+    pub(crate) fn effective_share(&self) -> f64 {
         let first = &self.drawn[0];
         let weights = first.scores.log_weights();
         let shares = weights.chunks_exact(first.per_condition);

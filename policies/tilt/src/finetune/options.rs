@@ -138,7 +138,7 @@ impl Default for KlBudget {
 
 impl KlBudget {
     /// Returns the next temperature after a measured path-KL.
-    pub fn next(&self, temperature: f64, path_kl: f64) -> f64 {
+    pub(crate) fn next(&self, temperature: f64, path_kl: f64) -> f64 {
         if self.nats <= 0.0 {
             return temperature;
         }

@@ -94,7 +94,7 @@ impl<M: SequentialModel> Replay<M> {
     }
 
     /// Draws groups with replacement, or nothing while the replay is empty.
-    pub fn draw(&self, noise: &mut Noise) -> Option<Replayed<M>> {
+    pub(crate) fn draw(&self, noise: &mut Noise) -> Option<Replayed<M>> {
         if self.entries.is_empty() || self.options.groups == 0 {
             return None;
         }

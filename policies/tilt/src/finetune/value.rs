@@ -19,7 +19,7 @@ pub(super) struct ValueNet {
 
 impl ValueNet {
     /// Returns a network of `inputs` features whose values are all zero.
-    pub fn new(inputs: usize, hidden: usize, seed: u64, device: &Device) -> Self {
+    pub(crate) fn new(inputs: usize, hidden: usize, seed: u64, device: &Device) -> Self {
         let mut noise = Noise::keyed(seed, "value-net", 0);
         let bound = (1.0 / inputs as f64).sqrt();
         let weights = noise.uniform_rows(1, inputs * hidden);
@@ -49,12 +49,12 @@ impl ValueNet {
     }
 
     /// Returns the value of each row of features.
-    pub fn values(&self, features: &Tensor<2>) -> Vec<f64> {
+    pub(crate) fn values(&self, features: &Tensor<2>) -> Vec<f64> {
         host64(self.forward(&self.parameters, features))
     }
 
     /// Moves the values against Σ weights · value, the gradient of the loss with respect to each value.
-    pub fn learn(&mut self, features: &Tensor<2>, weights: &[f64], learning_rate: f32) {
+    pub(crate) fn learn(&mut self, features: &Tensor<2>, weights: &[f64], learning_rate: f32) {
         let track = |p: &Tensor<1>| p.clone().autodiff().require_grad();
         let tracked: Vec<Tensor<1>> = self.parameters.iter().map(track).collect();
         let weights = weights.iter().map(|&w| w as f32).collect();
