@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use tiltrl_policies::agent::critic::{CriticKind, kinds};
 use tiltrl_policies::fast::build_pool;
 
 use super::environments::{self, EnvArgs};
 use super::pipeline::{RunRequest, Stage, run};
+use super::reading::ReadingArgs;
 use super::{benchmark, certify, evaluation, inspect, output, plot, verify};
 use crate::config::{Source, preset_names};
 use crate::console::{Console, note};
@@ -67,6 +69,8 @@ enum Command {
     Devices,
     /// List presets.
     Presets,
+    /// List the kinds of critic that `critic.kind` names.
+    Critics,
     /// Print a preset or a config file, resolved, with meaning and range of every key. Example: tiltrl config hopper-medium > my.toml
     Config(ConfigArgs),
 }
@@ -108,6 +112,8 @@ struct RunArgs {
     /// Folder of the preset's data files.
     #[arg(long, default_value = "data")]
     data_dir: PathBuf,
+    #[command(flatten)]
+    reading: ReadingArgs,
     /// Seeds, comma-separated.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     seeds: Vec<u64>,
@@ -219,6 +225,12 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             output::print(&preset_names().join("\n"));
             Ok(())
         }
+        Command::Critics => {
+            let line = |k: &CriticKind| format!("{:<12} {}", k.name, k.summary);
+            let lines: Vec<String> = kinds().iter().map(line).collect();
+            output::print(&lines.join("\n"));
+            Ok(())
+        }
         Command::Config(args) => {
             let text = Source::of(&args.experiment).commented(&args.set)?;
             output::print(text.trim_end());
@@ -241,7 +253,7 @@ fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {
         data: args.data,
         data_dir: args.data_dir,
         seeds: args.seeds,
-        set: [args.set, args.env.overrides()].concat(),
+        set: [args.set, args.reading.overrides(), args.env.overrides()].concat(),
         json: args.json,
         stage,
         memory: args.memory,

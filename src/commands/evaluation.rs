@@ -11,12 +11,14 @@ use super::environments::EnvArgs;
 use super::evaluate_run::evaluate_run;
 use super::inspect;
 use super::output::{print, refuse_existing, write_json};
+use super::reading::ReadingArgs;
 use crate::console::Console;
 use crate::device::Compute;
 use crate::error::Error;
 use crate::files::write_atomically;
 use crate::report;
 use crate::rollout::rollout_in;
+use crate::run::RunDir;
 use crate::scripted::Scripted;
 use crate::stats::mean;
 use crate::video::{self, Film};
@@ -36,6 +38,8 @@ pub struct EvaluateArgs {
     /// Folder of the run's data files, in place of --data.
     #[arg(long, requires = "folder", conflicts_with = "data")]
     pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub reading: ReadingArgs,
     /// Environment id, for a policy that is not a run's.
     #[arg(long, conflicts_with = "folder")]
     env: Option<String>,
@@ -100,6 +104,11 @@ pub fn evaluate(args: &EvaluateArgs, device: &str, console: Console) -> Result<(
     if args.episodes == Some(0) {
         return Err(Error::Usage("--episodes: expected at least 1".into()));
     }
+    if args.folder.is_none() && !args.reading.overrides().is_empty() {
+        return Err(Error::Usage(
+            "--horizon, --both-flags: they go with the folder of a run and its --data".into(),
+        ));
+    }
     if let Some(folder) = &args.folder {
         let only_look = args.policy.is_empty()
             && args.episodes.is_none()
@@ -109,6 +118,8 @@ pub fn evaluate(args: &EvaluateArgs, device: &str, console: Console) -> Result<(
             return evaluate_run(args, folder, &compute, console);
         }
         let summary = report::load(folder)?;
+        let first = RunDir::of_seed(folder, summary.seeds[0]);
+        args.reading.check(&first.config()?.data)?;
         print(&report::table(&summary));
         return write_json(args.json.as_deref(), &summary);
     }

@@ -11,8 +11,8 @@ mod inspect;
 mod output;
 mod pipeline;
 mod plot;
+mod reading;
 mod verify;
 
 pub use cli::main;
-pub use output::print as say;
-pub use pipeline::{RunRequest, Stage, run};
+pub use pipeline::{RunRequest, Stage, dataset, run};

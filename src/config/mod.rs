@@ -12,4 +12,4 @@ pub use critic::CriticConfig;
 pub use keys::{Key, Range, keys};
 pub use overrides::slot as value_at;
 pub use presets::{Source, preset, preset_names};
-pub use settings::{Config, EvaluationConfig, FinetuneConfig, PriorConfig};
+pub use settings::{Config, DataConfig, EvaluationConfig, FinetuneConfig, PriorConfig};

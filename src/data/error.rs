@@ -38,6 +38,37 @@ pub enum DataError {
         /// Empty, or a sentence saying how to get from that to HDF5.
         hint: &'static str,
     },
+    /// No format recognises the file.
+    #[error(
+        "{}: expected a file of a known format, found {found}. It was tried as: {tried}.{hint}",
+        path.display()
+    )]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// The formats it was tried as, with what their files look like.
+        tried: String,
+        /// What its first bytes look like.
+        found: &'static str,
+        /// Empty, or a sentence saying how to get from that to HDF5.
+        hint: &'static str,
+    },
+    /// The reader of a registered format could not read the file.
+    #[error("{}: {format}: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The format's name.
+        format: &'static str,
+        /// What was expected and found, and what to do.
+        reason: String,
+    },
+    /// A format was registered under a name that is empty or taken.
+    #[error("a format is registered once, under a name that no other has; found `{name}`")]
+    FormatTaken {
+        /// The name.
+        name: String,
+    },
     /// The file is shorter than its own header says.
     #[error(
         "{}: the file is truncated: its header says {expected} bytes, found {found}. \
