@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use hdf5_pure::{ChunkCacheConfig, Error, File, FileAccessProperties, FormatError};
 
 use super::column::Column;
-use super::error::{DataError, nearest};
+use super::error::DataError;
+use super::hints::nearest;
 use super::links::{self, Link, Target};
 use super::signature::inspect;
 

@@ -16,6 +16,7 @@ mod ends;
 mod error;
 mod file;
 mod formats;
+mod hints;
 mod join;
 mod links;
 mod notes;
