@@ -1,6 +1,8 @@
 //! A model of your own: a small transformer over tokens, written as a burn module, tilted by the fine-tuner and checked against the
 //! exact posterior. Nothing here but burn and the method: a path is a string written token by token.
 
+#![allow(clippy::print_stdout)]
+
 use std::ops::Range;
 
 use burn::module::Module;
@@ -189,10 +191,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         log_z = tuner.update(&batch, &reward, &mut noise)?.log_z;
     }
     let (before, after) = (distance(&prior), distance(tuner.posterior()));
-    tiltrl::say(&format!(
-        "total variation to the exact posterior: {before:.3} before, {after:.3} after"
-    ));
-    tiltrl::say(&format!("log Z: exact {:.3}, learned {log_z:.3}", z.ln()));
+    println!("total variation to the exact posterior: {before:.3} before, {after:.3} after");
+    println!("log Z: exact {:.3}, learned {log_z:.3}", z.ln());
     assert!(after < 0.05, "the posterior must come close");
     Ok(())
 }

@@ -16,6 +16,7 @@ use tiltrl_tilt::noise::Noise;
 
 use crate::config::Config;
 use crate::console::Console;
+use crate::data::ActionBounds;
 use crate::error::Error;
 pub use crate::policy_name::PolicyName;
 use crate::run::RunDir;
@@ -27,6 +28,8 @@ use crate::train::{critic, finetune, prior, reward};
 pub struct Agent {
     /// Coordinates of all of them.
     pub coordinates: Coordinates,
+    /// What −1 … 1 of its actions stood for in the data's files, where that is known.
+    pub action_bounds: Option<ActionBounds>,
     /// The prior.
     pub prior: GaussianDiffusion,
     /// The critic, if it was trained.
@@ -77,6 +80,7 @@ impl Agent {
         };
         let mut agent = Self {
             coordinates: loaded.coordinates,
+            action_bounds: loaded.action_bounds,
             prior: loaded.model,
             critic,
             posterior: None,
@@ -95,6 +99,14 @@ impl Agent {
             agent.wide = Some(agent.prior.reshaped(model.step().clone())?);
         }
         Ok(agent)
+    }
+
+    /// Scales row-major actions of a policy from −1 … 1, which environments here take, to the units of the data's files: for
+    /// actions that leave this program. Where the units are not known they stay as they are.
+    pub fn to_data_units(&self, actions: &mut [f32]) {
+        if let Some(bounds) = &self.action_bounds {
+            bounds.from_unit(actions);
+        }
     }
 
     /// Returns a baseline of this seed, for training or reading.

@@ -1,52 +1,21 @@
 //! Writing files so that a kill leaves the old one or the new one, never half of one, and no one else's file is touched.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use tiltrl_tilt::TiltError;
+use tiltrl_tilt::checkpoint;
 
 use crate::error::Error;
 
-/// Writes `bytes` to `path` atomically: a temporary file in the same folder, fsync, rename.
-///
-/// The temporary file is `.NAME.PID-N.part`, created anew: it collides with no other process's and with no file of a user's.
+/// Writes `bytes` to `path` as [`checkpoint::write_atomically`] does.
 ///
 /// # Errors
 /// [`Error::Io`]; the temporary file is removed and an older file is left as it was.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let (temporary, mut file) = beside(path).map_err(Error::io(path))?;
-    let write = || -> std::io::Result<()> {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    let mut write = write;
-    write().map_err(|source| {
-        let _ = std::fs::remove_file(&temporary);
-        Error::io(path)(source)
+    checkpoint::write_atomically(path, bytes).map_err(|error| match error {
+        TiltError::Io { path, source } => Error::Io { path, source },
+        other => Error::Policy(other),
     })
-}
-
-/// Returns the start of the names of a process's temporary files for `name`.
-fn stem(name: &str, process: u32) -> String {
-    format!(".{name}.{process}-")
-}
-
-fn beside(path: &Path) -> std::io::Result<(PathBuf, File)> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let stem = stem(&name, std::process::id());
-    let mut number = 0_u64;
-    loop {
-        let temporary = path.with_file_name(format!("{stem}{number}.part"));
-        let made = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&temporary);
-        match made {
-            Ok(file) => return Ok((temporary, file)),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 /// Removes what a process that is gone left half written in a folder and in the folders one below.
@@ -79,7 +48,7 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("table.part"), "mine").expect("writable");
         // Another write of this process was killed at the same place.
-        let own = format!("{}0.part", stem("table.json", std::process::id()));
+        let own = format!(".table.json.{}-0.part", std::process::id());
         std::fs::write(path(&own), "half").expect("writable");
         std::thread::scope(|scope| {
             for i in 0..4 {

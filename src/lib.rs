@@ -26,8 +26,6 @@ pub use tiltrl_plots as plots;
 pub use tiltrl_policies as policies;
 pub use tiltrl_tilt as tilt;
 
-pub use commands::say;
-
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -9,6 +9,7 @@ use tiltrl_envs::classic::maze_layouts::{LARGE, Layout, MEDIUM, UMAZE};
 use tiltrl_policies::agent::policy::Policy;
 use tiltrl_tilt::noise::Noise;
 
+use crate::error::Error;
 use crate::quickstart::SwingUp;
 
 /// Feedback on (x, θ, ẋ, θ̇) of InvertedPendulum, an action of one being 3 units of control.
@@ -167,6 +168,20 @@ fn follow(layout: &Layout, s: &[f64]) -> [f64; 2] {
     let next = (0..cells.len()).filter(beside).min_by_key(|&i| distance[i]);
     let aim = next.map_or(goal, |i| cells[i]);
     [0, 1].map(|k| 1.5 * (aim[k] - s[k]) - 0.6 * s[2 + k])
+}
+
+/// Returns the hand-written controller of an environment.
+///
+/// # Errors
+/// When nobody wrote one.
+pub fn scripted(env: &str, randomness: f64) -> Result<Box<dyn Policy>, Error> {
+    Scripted::of(env, randomness)
+        .map(|policy| Box::new(policy) as Box<dyn Policy>)
+        .ok_or_else(|| {
+            Error::Usage(format!(
+                "no controller was written for {env}; use --actor FILE"
+            ))
+        })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use tiltrl_tilt::certificate::Verdict;
 
 use super::output::{print, refuse_existing, write_json};
 use super::pipeline::{DataOf, data_of_run};
+use super::reading::ReadingArgs;
 use crate::agent::Agent;
 use crate::console::note;
 use crate::device::Compute;
@@ -32,6 +33,8 @@ pub struct CertifyArgs {
     /// Folder of the run's data files, in place of --data.
     #[arg(long, requires = "residuals", conflicts_with = "data")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArgs,
     /// Draw to STEM.svg, .png and .csv in place of the run's folder.
     #[arg(long, value_name = "STEM")]
     out: Option<PathBuf>,
@@ -82,6 +85,8 @@ pub fn certify(args: &CertifyArgs, device: &str) -> Result<(), Error> {
     let compute = Compute::named(device)?;
     let folder = &args.folder;
     let (seeds, certificate) = joined(folder)?;
+    let config = RunDir::of_seed(folder, seeds[0]).config()?;
+    args.reading.check(&config.data)?;
     print(&certificate_table(&certificate));
     draw(args, &seeds, &certificate)?;
     let residual_reports = if args.residuals {
@@ -132,6 +137,7 @@ fn take_apart(
     let folder = &args.folder;
     let config = RunDir::of_seed(folder, seeds[0]).config()?;
     let named = DataOf {
+        reading: args.reading,
         files: &args.data,
         folder: args.data_dir.as_deref(),
     };

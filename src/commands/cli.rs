@@ -5,11 +5,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use tiltrl_policies::agent::critic::CriticKind;
+use tiltrl_policies::agent::critics::kinds;
 use tiltrl_policies::fast::build_pool;
 
 use super::environments::{self, EnvArgs};
 use super::pipeline::{RunRequest, Stage, run};
-use super::{benchmark, certify, evaluation, inspect, output, plot, verify};
+use super::reading::ReadingArgs;
+use super::{benchmark, certify, evaluate_args, evaluation, inspect, output, plot, verify};
 use crate::config::{Source, preset_names};
 use crate::console::{Console, note};
 use crate::device::{Compute, devices};
@@ -48,7 +51,7 @@ enum Command {
     /// The stages of `run` up to the posterior, without the final evaluation.
     Finetune(RunArgs),
     /// Print a finished run, or play any policy. Example: tiltrl evaluate runs/hopper-medium --policy posterior,best-of-4 --video hopper.gif
-    Evaluate(evaluation::EvaluateArgs),
+    Evaluate(evaluate_args::EvaluateArgs),
     /// Several presets and seeds in one table. Example: tiltrl benchmark --presets hopper-medium,halfcheetah-medium --data-dir data --jobs 2
     Benchmark(benchmark::BenchmarkArgs),
     /// Print and draw the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
@@ -67,6 +70,8 @@ enum Command {
     Devices,
     /// List presets.
     Presets,
+    /// List the kinds of critic that `critic.kind` names.
+    Critics,
     /// Print a preset or a config file, resolved, with meaning and range of every key. Example: tiltrl config hopper-medium > my.toml
     Config(ConfigArgs),
 }
@@ -108,6 +113,8 @@ struct RunArgs {
     /// Folder of the preset's data files.
     #[arg(long, default_value = "data")]
     data_dir: PathBuf,
+    #[command(flatten)]
+    reading: ReadingArgs,
     /// Seeds, comma-separated.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     seeds: Vec<u64>,
@@ -219,6 +226,12 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             output::print(&preset_names().join("\n"));
             Ok(())
         }
+        Command::Critics => {
+            let line = |k: &CriticKind| format!("{:<12} {}", k.name, k.summary);
+            let lines: Vec<String> = kinds().iter().map(line).collect();
+            output::print(&lines.join("\n"));
+            Ok(())
+        }
         Command::Config(args) => {
             let text = Source::of(&args.experiment).commented(&args.set)?;
             output::print(text.trim_end());
@@ -241,7 +254,7 @@ fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {
         data: args.data,
         data_dir: args.data_dir,
         seeds: args.seeds,
-        set: [args.set, args.env.overrides()].concat(),
+        set: [args.set, args.reading.overrides(), args.env.overrides()].concat(),
         json: args.json,
         stage,
         memory: args.memory,

@@ -12,7 +12,7 @@ use tiltrl_policies::agent::policy::Policy;
 use tiltrl_tilt::noise::Noise;
 
 use super::break_even::{BreakEven, HEADER, Priced};
-use super::evaluation::{EvaluateArgs, film};
+use super::evaluate_args::{EvaluateArgs, film};
 use super::output::{print, write_json};
 use super::pipeline::{DataOf, data_of_run};
 use crate::agent::{Agent, PolicyName};
@@ -187,12 +187,14 @@ fn roll_out(
 ) -> Result<Evaluation, Error> {
     let seeds = seeds_to_play(folder, names)?;
     let config = RunDir::of_seed(folder, seeds[0]).config()?;
+    args.reading.check(&config.data)?;
     let options = args.engine.options_or(config.evaluation.options()?);
     let episodes = args.episodes.unwrap_or(config.evaluation.episodes);
     let spec = spec_with(&config.env, &options)?;
     let trains = names.iter().any(|n| matches!(n, PolicyName::Trained(_)));
     let data = if trains {
         let named = DataOf {
+            reading: args.reading,
             files: &args.data,
             folder: args.data_dir.as_deref(),
         };

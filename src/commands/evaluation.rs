@@ -1,77 +1,21 @@
 //! `tiltrl evaluate`: what a finished run says, or episodes of any policy on any engine, filmed if asked.
 
-use std::path::PathBuf;
-
-use clap::Args;
 use serde::Serialize;
-use tiltrl_envs::{EnvBatch, EnvOptions, EnvSpec, spec_with};
+use tiltrl_envs::{EnvBatch, EnvSpec, spec_with};
 use tiltrl_policies::agent::policy::Policy;
 
-use super::environments::EnvArgs;
+use super::evaluate_args::{EvaluateArgs, film};
 use super::evaluate_run::evaluate_run;
 use super::inspect;
 use super::output::{print, refuse_existing, write_json};
 use crate::console::Console;
 use crate::device::Compute;
 use crate::error::Error;
-use crate::files::write_atomically;
 use crate::report;
 use crate::rollout::rollout_in;
-use crate::scripted::Scripted;
+use crate::run::RunDir;
+use crate::scripted::scripted;
 use crate::stats::mean;
-use crate::video::{self, Film};
-
-/// Arguments of `tiltrl evaluate`.
-#[derive(Args)]
-pub struct EvaluateArgs {
-    /// Folder of a finished run; alone it prints the run's own table.
-    folder: Option<PathBuf>,
-    /// Policies of the run to roll out: prior, posterior, posterior-best, best-of-N, resample-N, smc-N, guidance,
-    /// guidance-W, reinforce, adjoint-matching, weighted-denoising (trained once, with --data), or `all`; comma-separated.
-    #[arg(long, value_delimiter = ',', requires = "folder")]
-    pub policy: Vec<String>,
-    /// The run's data, for baselines that are to be trained: D4RL HDF5 files; repeat to concatenate.
-    #[arg(long, requires = "folder")]
-    pub data: Vec<PathBuf>,
-    /// Folder of the run's data files, in place of --data.
-    #[arg(long, requires = "folder", conflicts_with = "data")]
-    pub data_dir: Option<PathBuf>,
-    /// Environment id, for a policy that is not a run's.
-    #[arg(long, conflicts_with = "folder")]
-    env: Option<String>,
-    /// Flat actor file (deterministic).
-    #[arg(long, value_name = "FILE", conflicts_with = "folder")]
-    actor: Option<PathBuf>,
-    /// Act uniformly at random.
-    #[arg(long, conflicts_with_all = ["folder", "actor"])]
-    random: bool,
-    /// Act by the controller that was written for the task (small tasks).
-    #[arg(long, conflicts_with_all = ["folder", "actor", "random"])]
-    scripted: bool,
-    /// Episodes to play (of each policy and seed of a run); default 10, or the run's own number.
-    #[arg(long)]
-    pub episodes: Option<usize>,
-    /// Seed of the episodes; default 1, or the run's own, which repeats its final evaluation.
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// Film episode 0 as an animated GIF; an existing file is not overwritten.
-    #[arg(long, value_name = "FILE.gif")]
-    pub video: Option<PathBuf>,
-    /// Frames of the film at most.
-    #[arg(long, default_value_t = 80)]
-    frames: usize,
-    /// Pixels of the film's longer side.
-    #[arg(long, default_value_t = 240)]
-    size: usize,
-    /// Timesteps before the film's first frame.
-    #[arg(long, default_value_t = 0)]
-    skip: usize,
-    #[command(flatten)]
-    pub engine: EnvArgs,
-    /// Also write the result as JSON here.
-    #[arg(long)]
-    pub json: Option<PathBuf>,
-}
 
 #[derive(Serialize)]
 struct Row {
@@ -100,6 +44,11 @@ pub fn evaluate(args: &EvaluateArgs, device: &str, console: Console) -> Result<(
     if args.episodes == Some(0) {
         return Err(Error::Usage("--episodes: expected at least 1".into()));
     }
+    if args.folder.is_none() && !args.reading.overrides().is_empty() {
+        return Err(Error::Usage(
+            "--horizon, --both-flags: they go with the folder of a run and its --data".into(),
+        ));
+    }
     if let Some(folder) = &args.folder {
         let only_look = args.policy.is_empty()
             && args.episodes.is_none()
@@ -109,6 +58,8 @@ pub fn evaluate(args: &EvaluateArgs, device: &str, console: Console) -> Result<(
             return evaluate_run(args, folder, &compute, console);
         }
         let summary = report::load(folder)?;
+        let first = RunDir::of_seed(folder, summary.seeds[0]);
+        args.reading.check(&first.config()?.data)?;
         print(&report::table(&summary));
         return write_json(args.json.as_deref(), &summary);
     }
@@ -134,20 +85,6 @@ pub fn evaluate(args: &EvaluateArgs, device: &str, console: Console) -> Result<(
     play(args, env, &*policy, &name)
 }
 
-/// Returns the hand-written controller of an environment.
-///
-/// # Errors
-/// When nobody wrote one.
-pub fn scripted(env: &str, randomness: f64) -> Result<Box<dyn Policy>, Error> {
-    Scripted::of(env, randomness)
-        .map(|policy| Box::new(policy) as Box<dyn Policy>)
-        .ok_or_else(|| {
-            Error::Usage(format!(
-                "no controller was written for {env}; use --actor FILE"
-            ))
-        })
-}
-
 fn play(args: &EvaluateArgs, env: &str, policy: &dyn Policy, name: &str) -> Result<(), Error> {
     let options = args.engine.options();
     let mut batch = EnvBatch::new(env, &options, args.episodes.unwrap_or(10))?;
@@ -156,35 +93,6 @@ fn play(args: &EvaluateArgs, env: &str, policy: &dyn Policy, name: &str) -> Resu
     let returns: Vec<f64> = played.iter().map(|e| e.episode_return).collect();
     show(&spec, name, args, &returns)?;
     film(args, (env, args.seed.unwrap_or(1)), &options, policy)
-}
-
-/// Films episode 0 of a policy where `--video` asks for it.
-///
-/// # Errors
-/// When the environment cannot be drawn or the file cannot be written.
-pub fn film(
-    args: &EvaluateArgs,
-    (env, seed): (&str, u64),
-    options: &EnvOptions,
-    policy: &dyn Policy,
-) -> Result<(), Error> {
-    let Some(path) = &args.video else {
-        return Ok(());
-    };
-    let what = Film {
-        frames: args.frames,
-        size: args.size,
-        skip: args.skip,
-        seed,
-    };
-    let bytes = video::film(policy, env, options, what)?;
-    write_atomically(path, &bytes)?;
-    print(&format!(
-        "wrote {} ({} kB)",
-        path.display(),
-        bytes.len().div_ceil(1000)
-    ));
-    Ok(())
 }
 
 fn show(spec: &EnvSpec, name: &str, args: &EvaluateArgs, returns: &[f64]) -> Result<(), Error> {

@@ -10,31 +10,28 @@ use tiltrl_policies::agent::policy::Policy;
 use tiltrl_tilt::noise::Noise;
 
 use super::environments::EnvArgs;
-use super::evaluation::scripted;
 use super::output::{print, refuse_existing, write_json};
+use super::reading::ReadingArgs;
 use crate::actor::FlatActor;
 use crate::agent::AgentPolicy;
-use crate::data::{self, BothFlags, Dataset, Environment, ReadOptions, summarize};
+use crate::data::{self, Dataset, Environment, ReadOptions, summarize};
 use crate::device::Compute;
 use crate::error::Error;
 use crate::quickstart::{SwingUp, Uniform};
 use crate::rollout::rollout_in;
+use crate::scripted::scripted;
 
 /// Arguments of `tiltrl data`.
 #[derive(Args)]
 pub struct DataArgs {
-    /// HDF5 files in D4RL's layout; several are concatenated.
+    /// HDF5 files in D4RL's layout, or of a registered format; several are concatenated.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Environment that the data are for: its reference returns give the score, its bounds the actions' units.
     #[arg(long)]
     env: Option<String>,
-    /// Timesteps after which the clock ended an episode, for files that do not say.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
-    horizon: Option<u64>,
-    /// What a row with both flags means: terminal (the task ended), or timeout (terminals = done was stored).
-    #[arg(long, default_value = "terminal")]
-    both_flags: BothFlags,
+    #[command(flatten)]
+    reading: ReadingArgs,
     /// Draw the histogram of episode returns to STEM.svg, .png and .csv.
     #[arg(long)]
     plot: Option<PathBuf>,
@@ -79,14 +76,21 @@ pub fn data(args: &DataArgs) -> Result<(), Error> {
     if let Some(stem) = &args.plot {
         refuse_existing(&stem.with_added_extension("svg"), "--plot")?;
     }
+    if let Some(path) = &args.json {
+        refuse_existing(path, "--json")?;
+    }
     let spec = args.env.as_deref().map(spec_of).transpose()?;
     let options = ReadOptions {
-        horizon: args.horizon.map(|horizon| horizon as usize),
+        horizon: args.reading.horizon.map(|horizon| horizon as usize),
         environment: spec.as_ref().map(Environment::of),
-        both_flags: args.both_flags,
+        both_flags: args.reading.both_flags.unwrap_or_default(),
     };
     let dataset = Dataset::read_with(&args.files, &options)?;
-    let reference = spec.and_then(|s| s.reference);
+    let widths = [dataset.observations.ncols(), dataset.actions.ncols()];
+    // Files of other widths are refused by the reader; a score of them would mean nothing.
+    let reference = spec
+        .filter(|s| [s.observation_dim, s.action_dim] == widths)
+        .and_then(|s| s.reference);
     let summary = summarize(&dataset, reference.map(|r| (r.min, r.max)));
     print(&summary.to_table());
     write_json(args.json.as_deref(), &summary)?;

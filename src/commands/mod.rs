@@ -5,14 +5,15 @@ mod break_even;
 mod certify;
 mod cli;
 mod environments;
+mod evaluate_args;
 mod evaluate_run;
 mod evaluation;
 mod inspect;
 mod output;
 mod pipeline;
 mod plot;
+mod reading;
 mod verify;
 
 pub use cli::main;
-pub use output::print as say;
-pub use pipeline::{RunRequest, Stage, run};
+pub use pipeline::{RunRequest, Stage, dataset, run};

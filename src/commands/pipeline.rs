@@ -6,9 +6,10 @@ use std::time::Instant;
 use tiltrl_envs::{EnvSpec, spec_with};
 
 use super::output::{print, print_notes, refuse_existing, write_json};
+use super::reading::ReadingArgs;
 use crate::config::{Config, Source};
 use crate::console::{Console, note};
-use crate::data::{self, Dataset, Environment, ReadOptions};
+use crate::data::{self, Dataset, Environment};
 use crate::device::Compute;
 use crate::error::Error;
 use crate::pictures;
@@ -235,10 +236,7 @@ fn finished_seeds(out: &Path, config: &Config) -> Result<Vec<u64>, Error> {
 /// When a file cannot be read.
 pub fn dataset(request: &RunRequest, config: &Config) -> Result<Dataset, Error> {
     let spec = spec_with(&config.env, &config.evaluation.options()?)?;
-    let options = ReadOptions {
-        environment: Some(Environment::of(&spec)),
-        ..ReadOptions::default()
-    };
+    let options = config.data.read_options(Environment::of(&spec));
     let own = request.out.join("data.hdf5");
     if request.data.is_empty() && !config.recipe.is_empty() && !own.exists() {
         make_data(&request.out, &own)?;
@@ -304,6 +302,8 @@ fn run_seed(work: Work<'_>, stage: Stage) -> Result<(), Error> {
 /// Where the data of a finished run may be found again.
 #[derive(Clone, Copy, Debug)]
 pub struct DataOf<'a> {
+    /// How they are to be read; must be as the run did.
+    pub reading: ReadingArgs,
     /// Files that were named.
     pub files: &'a [PathBuf],
     /// A folder that holds the files of the config.
@@ -313,12 +313,13 @@ pub struct DataOf<'a> {
 /// Reads the data of a finished run again, if files or a folder are named or the run made its own.
 ///
 /// # Errors
-/// When a file cannot be read, or it is not the data that the run was made from.
+/// When a file cannot be read, or it is not the data that the run was made from, or is to be read in another way.
 pub fn data_of_run(
     folder: &Path,
     config: &Config,
     named: DataOf<'_>,
 ) -> Result<Option<TrainingData>, Error> {
+    named.reading.check(&config.data)?;
     let own = folder.join("data.hdf5").exists();
     if named.files.is_empty() && named.folder.is_none() && !own {
         return Ok(None);

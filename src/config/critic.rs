@@ -72,6 +72,24 @@ pub(super) fn kind_of(table: &Table) -> Result<CriticKind, String> {
     }
 }
 
+/// Takes from a lower file's critic the keys that the kind which an upper file chooses does not have.
+pub(super) fn make_way(lower: &mut Table, upper: &Table) -> Result<(), String> {
+    let chosen = upper.get("critic").and_then(|critic| critic.get("kind"));
+    if chosen.is_none() {
+        return Ok(());
+    }
+    let kind = kind_of(upper)?;
+    if let Some(Value::Table(critic)) = lower.get_mut("critic") {
+        keep_own(critic, &kind);
+    }
+    Ok(())
+}
+
+fn keep_own(critic: &mut Table, kind: &CriticKind) {
+    let own: Vec<&str> = (kind.settings)().iter().map(|s| s.key).collect();
+    critic.retain(|key, _| key == "kind" || own.contains(&key));
+}
+
 /// Gives the critic's table the keys of its kind: defaults where they are missing, and, where `--set` chose the kind, nothing of
 /// another.
 pub(super) fn settle(table: &mut Table, overrides: &[String]) -> Result<(), String> {
@@ -87,8 +105,7 @@ pub(super) fn settle(table: &mut Table, overrides: &[String]) -> Result<(), Stri
         return Ok(());
     };
     if chosen.is_some() {
-        let own: Vec<&str> = (kind.settings)().iter().map(|s| s.key).collect();
-        critic.retain(|key, _| key == "kind" || own.contains(&key));
+        keep_own(critic, &kind);
     }
     for (key, value) in (kind.defaults)() {
         if !critic.contains_key(&key)

@@ -12,5 +12,5 @@ mod tables;
 pub use critic::CriticConfig;
 pub use keys::{Key, Range, keys};
 pub use presets::{Source, preset, preset_names};
-pub use settings::{Config, EvaluationConfig, FinetuneConfig, PriorConfig};
+pub use settings::{Config, DataConfig, EvaluationConfig, FinetuneConfig, PriorConfig};
 pub use tables::slot as value_at;

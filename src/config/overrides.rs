@@ -4,7 +4,9 @@ use toml::{Table, Value};
 
 use super::check::checked;
 use super::critic::settle;
+use super::keys::all_names;
 use super::settings::Config;
+use super::tables::slot;
 use crate::error::{Error, nearest};
 
 impl Config {
@@ -37,13 +39,26 @@ pub fn override_all(table: &mut Table, overrides: &[String]) -> Result<(), Error
             None => faults.push(format!(
                 "--set {entry}: expected key=value, as in finetune.temperature=0.5"
             )),
-            Some((key, text)) => faults.extend(set(table, key.trim(), text.trim()).err()),
+            Some((key, text)) => {
+                let (key, text) = (key.trim(), text.trim());
+                let fault = other_critics(table, key).map_or_else(|| set(table, key, text), Err);
+                faults.extend(fault.err());
+            }
         }
     }
     if faults.is_empty() {
         return Ok(());
     }
     Err(Error::Usage(faults.join("\n")))
+}
+
+/// Says so where a key is another kind of critic's.
+fn other_critics(table: &Table, key: &str) -> Option<String> {
+    let own = slot(table, "critic.kind").and_then(Value::as_str)?;
+    if slot(table, key).is_some() || !all_names().iter().any(|name| name == key) {
+        return None;
+    }
+    Some(format!("--set {key}: the critic `{own}` has no such key"))
 }
 
 fn set(table: &mut Table, key: &str, text: &str) -> Result<(), String> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::check::checked;
-use super::critic::settle;
+use super::critic::{make_way, settle};
 use super::overrides::override_all;
 use super::print::commented;
 use super::settings::Config;
@@ -151,6 +151,7 @@ fn read(text: &str, origin: &str, depth: usize) -> Result<Table, Error> {
         )));
     }
     let mut whole = read(under, &below, depth - 1)?;
+    make_way(&mut whole, &table).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
     overlay(&mut whole, table);
     Ok(whole)
 }

@@ -8,6 +8,7 @@ use tiltrl_tilt::finetune::{Mixture, Options};
 use tiltrl_tilt::rtb::Shaping;
 
 use super::critic::CriticConfig;
+use crate::data::{BothFlags, Environment, ReadOptions};
 use crate::error::Error;
 
 /// Everything that decides what a run does.
@@ -23,6 +24,9 @@ pub struct Config {
     /// Data that the run makes itself when no file is named: "swing-up", or empty for none.
     #[serde(default)]
     pub recipe: String,
+    /// How the data are read.
+    #[serde(default)]
+    pub data: DataConfig,
     /// Diffusion prior.
     pub prior: PriorConfig,
     /// Critic.
@@ -31,6 +35,27 @@ pub struct Config {
     pub finetune: FinetuneConfig,
     /// Evaluation.
     pub evaluation: EvaluationConfig,
+}
+
+/// How the data are read, where the files leave it open. Another reading of the same files is another run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Timesteps after which the clock ended an episode; 0 = as the files say, and the environment's horizon where they do not.
+    pub horizon: usize,
+    /// What a row with both flags means.
+    pub both_flags: BothFlags,
+}
+
+impl DataConfig {
+    /// Returns what a reader is told of data for `environment`.
+    pub fn read_options(&self, environment: Environment) -> ReadOptions {
+        ReadOptions {
+            horizon: (self.horizon > 0).then_some(self.horizon),
+            environment: Some(environment),
+            both_flags: self.both_flags,
+        }
+    }
 }
 
 /// Training of the diffusion prior.

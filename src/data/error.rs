@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::hints::{io_hint, key_prefix, nearest_file, nearest_hint, sibling_hint, tried_horizon};
+
 /// A data file, or an actor file, that could not be used.
 ///
 /// Every message names the file, the key where there is one, what was expected and found, and what
@@ -37,6 +39,37 @@ pub enum DataError {
         found: &'static str,
         /// Empty, or a sentence saying how to get from that to HDF5.
         hint: &'static str,
+    },
+    /// No format recognises the file.
+    #[error(
+        "{}: expected a file of a known format, found {found}. It was tried as: {tried}.{hint}",
+        path.display()
+    )]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// The formats it was tried as, with what their files look like.
+        tried: String,
+        /// What its first bytes look like.
+        found: &'static str,
+        /// Empty, or a sentence saying how to get from that to HDF5.
+        hint: &'static str,
+    },
+    /// The reader of a registered format could not read the file.
+    #[error("{}: {format}: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The format's name.
+        format: &'static str,
+        /// What was expected and found, and what to do.
+        reason: String,
+    },
+    /// A format was registered under a name that is empty or taken.
+    #[error("a format is registered once, under a name that no other has; found `{name}`")]
+    FormatTaken {
+        /// The name.
+        name: String,
     },
     /// The file is shorter than its own header says.
     #[error(
@@ -311,81 +344,5 @@ impl DataError {
             action,
             source,
         }
-    }
-}
-
-/// Names closer than this (0 unrelated, 1 equal) are offered as the one that was meant.
-const NEAR: f64 = 0.8;
-
-/// Returns the candidate most like `name`, if one is alike at all.
-pub(super) fn nearest(name: &str, candidates: &[String]) -> Option<String> {
-    candidates
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= NEAR)
-        .max_by(|left, right| left.0.total_cmp(&right.0))
-        .map(|(_, candidate)| candidate.clone())
-}
-
-fn nearest_file(path: &Path) -> String {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return format!(
-            " Hint: the folder {} is not there either.",
-            folder.display()
-        );
-    };
-    let mut names: Vec<String> = entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    let wanted = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    match wanted.and_then(|wanted| nearest(&wanted, &names)) {
-        Some(name) => format!(" Hint: did you mean {}?", folder.join(name).display()),
-        None => String::new(),
-    }
-}
-
-fn nearest_hint(nearest: &Option<String>) -> String {
-    match nearest {
-        Some(name) => format!(" Hint: is it the one called `{name}`? Then rename that."),
-        None => " Hint: docs/data.md shows the layout.".to_string(),
-    }
-}
-
-fn tried_horizon(horizon: Option<usize>) -> String {
-    horizon.map_or(String::new(), |horizon| {
-        format!(", and a horizon of {horizon} timesteps ends none either")
-    })
-}
-
-fn sibling_hint(sibling: &Option<String>) -> String {
-    match sibling {
-        Some(id) => format!(" Hint: those are the widths of {id}."),
-        None => " Hint: is it another environment's file?".to_string(),
-    }
-}
-
-fn key_prefix(key: &str) -> String {
-    if key.is_empty() {
-        String::new()
-    } else {
-        format!("key `{key}`: ")
-    }
-}
-
-fn io_hint(source: &io::Error) -> &'static str {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            ". Hint: the disk is full; nothing was left behind, free some space and try again"
-        }
-        io::ErrorKind::PermissionDenied => ". Hint: check the permissions of the file and folder",
-        _ => "",
     }
 }

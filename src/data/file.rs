@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use hdf5_pure::{ChunkCacheConfig, Error, File, FileAccessProperties, FormatError};
 
 use super::column::Column;
-use super::error::{DataError, nearest};
+use super::error::DataError;
 use super::explain::explain;
+use super::hints::nearest;
 use super::link::{Link, Target};
 use super::links;
 use super::signature::inspect;

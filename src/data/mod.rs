@@ -1,6 +1,6 @@
-//! Offline data in D4RL's HDF5 layout: reading, writing, recording, summarising.
+//! Offline data: reading, writing, recording, summarising. D4RL's HDF5 layout is built in; [`register`] adds a format.
 //!
-//! A file holds one row per timestep, all episodes after one another:
+//! A file of D4RL's layout holds one row per timestep, all episodes after one another:
 //! `observations` `[N, observation_dim]`, `actions` `[N, action_dim]`, `rewards` `[N]`,
 //! `terminals` `[N]` (the task ended: no bootstrap), `timeouts` `[N]` (the clock ended: bootstrap),
 //! and sometimes `next_observations` `[N, observation_dim]`. Reference: Fu et al., D4RL
@@ -16,6 +16,9 @@ mod ends;
 mod error;
 mod explain;
 mod file;
+mod formats;
+mod hints;
+mod join;
 mod link;
 mod links;
 mod notes;
@@ -35,6 +38,7 @@ pub use attributes::read_attributes;
 pub use collector::{Ending, NextObservations, Recorder, Row};
 pub use dataset::{Dataset, Interruptions, Source};
 pub use error::DataError;
+pub use formats::{Format, formats, register};
 pub use notes::{Note, NoteKind};
 pub use options::{BothFlags, Environment, ReadOptions};
 pub use summary::{Histogram, NormalizedScore, Statistics, Summary, summarize};

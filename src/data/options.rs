@@ -1,5 +1,6 @@
 //! What a reader is told besides the files.
 
+use serde::{Deserialize, Serialize};
 use tiltrl_envs::EnvSpec;
 
 /// What is known about the data beyond what the files say.
@@ -15,13 +16,23 @@ pub struct ReadOptions {
 }
 
 /// What a row means whose terminal and timeout flags are both set.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum BothFlags {
     /// The task ended, in the very step in which the clock did (Gymnasium passes both through).
     #[default]
     Terminal,
     /// The clock ended and the recorder stored `terminals = done` (some recorders for Gym before 0.26).
     Timeout,
+}
+
+impl std::fmt::Display for BothFlags {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Terminal => "terminal",
+            Self::Timeout => "timeout",
+        })
+    }
 }
 
 impl std::str::FromStr for BothFlags {

@@ -14,64 +14,49 @@ use super::plan::{Arrays, Plan, width};
 use super::suspicions::duplicates;
 use super::units::{ActionBounds, clip_note};
 
-impl Dataset {
-    /// Returns the rows of all `paths`, one file after the other, with nothing known beyond them.
-    ///
-    /// # Errors
-    /// As [`Dataset::read_with`].
-    pub fn read(paths: &[PathBuf]) -> Result<Dataset, DataError> {
-        Self::read_with(paths, &ReadOptions::default())
+/// Returns the rows of all `paths`, HDF5 files in D4RL's layout, decoded into one array each.
+///
+/// Accepted: floating-point or integer numbers of any width (kept as f32); flags as bool or as
+/// numbers that are 0 or 1; `rewards` and flags as `[N]` or `[N, 1]`; any chunking, gzip,
+/// shuffle or lzf; soft links, and external links into the same folder. Other keys (`infos/…`,
+/// `metadata/…`) are not looked at.
+///
+/// - `next_observations` may be missing, from all files alike.
+/// - Ends of episodes may have other names than `terminals` and `timeouts`; docs/data.md lists them.
+/// - Where no key tells when the clock ended, recorded successors that are not the next row's
+///   observation do, and `options.horizon`, or the horizon of `options.environment`.
+/// - Actions are scaled to −1 … 1 by the bounds that the file states or the environment has.
+/// - The last row of a file has no successor in the next file, whatever its flags.
+///
+/// All threads of the current rayon pool decode; the result does not depend on their number.
+/// Memory: the result, and a few MiB a thread.
+pub(super) fn read_hdf5(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, DataError> {
+    let plans = paths
+        .iter()
+        .map(|path| Plan::new(path, options))
+        .collect::<Result<Vec<_>, _>>()?;
+    let Some(first) = plans.first() else {
+        return Err(DataError::Empty {
+            path: PathBuf::from("(no file given)"),
+        });
+    };
+    plans[1..]
+        .iter()
+        .try_for_each(|plan| plan.check_concatenates(first))?;
+    let rows: usize = plans.iter().map(|plan| plan.rows).sum();
+    let widths = (width(&first.observations), width(&first.actions));
+    let mut arrays = Arrays::new(&first.path, rows, widths, first.next_observations.is_some())?;
+    let mut joined = Joined::default();
+    for plan in &plans {
+        let start = joined.terminals.len();
+        let (hash, read) = rayon::join(
+            || hash_files(&plan.path, &plan.linked_files),
+            || plan.read(&mut arrays, start, options),
+        );
+        joined.push(&plan.path, read?, hash?);
     }
-
-    /// Returns the rows of all `paths`, one file after the other (medium-expert is medium, expert).
-    ///
-    /// Accepted: floating-point or integer numbers of any width (kept as f32); flags as bool or as
-    /// numbers that are 0 or 1; `rewards` and flags as `[N]` or `[N, 1]`; any chunking, gzip,
-    /// shuffle or lzf; soft links, and external links into the same folder. Other keys (`infos/…`,
-    /// `metadata/…`) are not looked at.
-    ///
-    /// - `next_observations` may be missing, from all files alike.
-    /// - Ends of episodes may have other names than `terminals` and `timeouts`; docs/data.md lists them.
-    /// - Where no key tells when the clock ended, recorded successors that are not the next row's
-    ///   observation do, and `options.horizon`, or the horizon of `options.environment`.
-    /// - Actions are scaled to −1 … 1 by the bounds that the file states or the environment has.
-    /// - The last row of a file has no successor in the next file, whatever its flags.
-    ///
-    /// What was guessed, repaired, clipped or dropped is in [`Dataset::notes`].
-    ///
-    /// All threads of the current rayon pool decode; the result does not depend on their number.
-    /// Memory: the result, and a few MiB a thread.
-    ///
-    /// # Errors
-    /// See [`DataError`]; a file is refused as a whole.
-    pub fn read_with(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, DataError> {
-        let plans = paths
-            .iter()
-            .map(|path| Plan::new(path, options))
-            .collect::<Result<Vec<_>, _>>()?;
-        let Some(first) = plans.first() else {
-            return Err(DataError::Empty {
-                path: PathBuf::from("(no file given)"),
-            });
-        };
-        plans[1..]
-            .iter()
-            .try_for_each(|plan| plan.check_concatenates(first))?;
-        let rows: usize = plans.iter().map(|plan| plan.rows).sum();
-        let widths = (width(&first.observations), width(&first.actions));
-        let mut arrays = Arrays::new(&first.path, rows, widths, first.next_observations.is_some())?;
-        let mut joined = Joined::default();
-        for plan in &plans {
-            let start = joined.terminals.len();
-            let (hash, read) = rayon::join(
-                || hash_files(&plan.path, &plan.linked_files),
-                || plan.read(&mut arrays, start, options),
-            );
-            joined.push(&plan.path, read?, hash?);
-        }
-        arrays.truncate(joined.terminals.len());
-        Ok(joined.finish(arrays))
-    }
+    arrays.truncate(joined.terminals.len());
+    Ok(joined.finish(arrays))
 }
 
 /// What the files gave so far, besides the values.
@@ -148,7 +133,8 @@ fn hash_files(path: &Path, linked: &[PathBuf]) -> Result<String, DataError> {
     Ok(hex(&hasher.finalize()))
 }
 
-fn hash_file(path: &Path) -> Result<String, DataError> {
+/// Returns the SHA-256 of a file's bytes in hexadecimal.
+pub(super) fn hash_file(path: &Path) -> Result<String, DataError> {
     let read_error = |source| DataError::io(path, "read", source);
     let mut file =
         std::fs::File::open(path).map_err(|source| DataError::io(path, "open", source))?;

@@ -5,37 +5,18 @@ use std::path::Path;
 
 use super::error::DataError;
 
+/// Bytes at the start of a file that tell what it is.
+const HEAD: u64 = 512;
+
 /// Returns the length of the file in bytes, or says what it is if it is not HDF5.
 pub(super) fn inspect(path: &Path) -> Result<u64, DataError> {
-    let mut file =
-        std::fs::File::open(path).map_err(|source| DataError::io(path, "open", source))?;
-    let metadata = file
-        .metadata()
-        .map_err(|source| DataError::io(path, "read", source))?;
-    let mut head = [0_u8; 512];
-    let mut filled = 0;
-    if !metadata.is_dir() {
-        while filled < head.len() {
-            match file
-                .read(&mut head[filled..])
-                .map_err(|source| DataError::io(path, "read", source))?
-            {
-                0 => break,
-                count => filled += count,
-            }
-        }
-    }
+    let head = head_of(path)?;
+    let read_error = |source| DataError::io(path, "read", source);
     // A user block of 512 · 2^k bytes may precede the signature; the library searches for it.
-    let signed = !metadata.is_dir()
-        && hdf5_pure::is_hdf5(path).map_err(|source| DataError::io(path, "read", source))?;
-    if signed {
-        return Ok(metadata.len());
+    if !path.is_dir() && hdf5_pure::is_hdf5(path).map_err(read_error)? {
+        return Ok(std::fs::metadata(path).map_err(read_error)?.len());
     }
-    let (found, hint) = if metadata.is_dir() {
-        ("a folder", " Hint: name the .hdf5 file inside it.")
-    } else {
-        looks_like(&head[..filled])
-    };
+    let (found, hint) = looks_like(path, &head);
     Err(DataError::NotHdf5 {
         path: path.to_path_buf(),
         found,
@@ -43,13 +24,26 @@ pub(super) fn inspect(path: &Path) -> Result<u64, DataError> {
     })
 }
 
+/// Returns the first bytes of a file; none of a folder.
+pub(super) fn head_of(path: &Path) -> Result<Vec<u8>, DataError> {
+    let file = std::fs::File::open(path).map_err(|source| DataError::io(path, "open", source))?;
+    let mut head = Vec::new();
+    if !path.is_dir() {
+        file.take(HEAD)
+            .read_to_end(&mut head)
+            .map_err(|source| DataError::io(path, "read", source))?;
+    }
+    Ok(head)
+}
+
 /// Names the format of a file from its first bytes, and how to get from it to HDF5.
-fn looks_like(head: &[u8]) -> (&'static str, &'static str) {
+pub(super) fn looks_like(path: &Path, head: &[u8]) -> (&'static str, &'static str) {
     const CONVERT: &str = " Hint: docs/data.md shows how to write its arrays with h5py.";
     const DOWNLOAD: &str = " Hint: the download went wrong; fetch the file itself.";
     let text = head.trim_ascii_start();
     let starts = |magic: &[u8]| head.starts_with(magic);
     match head {
+        _ if path.is_dir() => ("a folder", " Hint: name the .hdf5 file inside it."),
         [] => ("an empty file", DOWNLOAD),
         _ if starts(b"PK\x03\x04") => ("a zip archive (perhaps a NumPy .npz)", CONVERT),
         _ if starts(b"\x93NUMPY") => ("a NumPy .npy array", CONVERT),

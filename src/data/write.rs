@@ -1,12 +1,12 @@
 //! Writing D4RL's layout, so that a file is either complete or not there.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use hdf5_pure::{AttrValue, Datatype, EnumTypeBuilder, Error, FileBuilder, make_i8_type};
 use ndarray::Array2;
+use tiltrl_tilt::checkpoint::temporary_beside;
 
 use super::dataset::Dataset;
 use super::error::DataError;
@@ -207,30 +207,17 @@ fn create_whole(
     path: &Path,
     fill: impl FnOnce(&mut fs::File) -> io::Result<()>,
 ) -> Result<(), DataError> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().ok_or_else(|| {
-        DataError::io(
-            path,
-            "create a file",
-            io::Error::other("the path ends in no file name"),
-        )
-    })?;
+    if path.file_name().is_none() {
+        let reason = io::Error::other("the path ends in no file name");
+        return Err(DataError::io(path, "create a file", reason));
+    }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let unique = (std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-    let temporary = Temporary(folder.join(format!(
-        ".{}.{}-{}.tmp",
-        name.to_string_lossy(),
-        unique.0,
-        unique.1
-    )));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&temporary.0)
+    let (temporary, mut file) = temporary_beside(path)
         .map_err(|source| DataError::io(folder, "create a file in it", source))?;
+    let temporary = Temporary(temporary);
     fill(&mut file)
         .and_then(|()| file.flush())
         .and_then(|()| file.sync_all())

@@ -21,12 +21,18 @@ const POSTERIOR: &[&str] = &[
     "eval.csv",
     "final.csv",
 ];
+/// ... to the critic, which may have looked at the prior's samples
+const CRITIC: &[&str] = &[
+    "checkpoints/critic.safetensors",
+    "log/critic.json",
+    "critic.csv",
+];
 /// ... to what is said of a finished posterior, or trained beside it.
 const JUDGEMENT: &[&str] = &["certificate.json", "baselines"];
 
 /// Keys that may grow, and what is made anew then.
 const GROWING: &[(&str, &[&[&str]])] = &[
-    ("prior.updates", &[POSTERIOR, JUDGEMENT]),
+    ("prior.updates", &[CRITIC, POSTERIOR, JUDGEMENT]),
     ("finetune.updates", &[JUDGEMENT]),
     ("evaluation.episodes", &[]),
     ("evaluation.best_of", &[]),
@@ -46,6 +52,22 @@ fn made_anew(key: &str, critic: &CriticConfig) -> Option<&'static [&'static [&'s
     }
 }
 
+/// Says why the updates of a critic cannot grow, where only those of its last part can.
+fn closed(key: &str, critic: &CriticConfig) -> String {
+    let Ok(kind) = critic.kind() else {
+        return String::new();
+    };
+    let own = key.strip_prefix("critic.").unwrap_or_default();
+    if !own.ends_with("updates") || kind.growing.is_empty() || kind.growing.contains(&own) {
+        return String::new();
+    }
+    format!(
+        " (of the critic `{}` only {} can grow: what it learned before was used up when they began)",
+        kind.name,
+        kind.growing.join(", ")
+    )
+}
+
 /// A key whose value is another one than before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
@@ -55,6 +77,8 @@ pub struct Change {
     pub old: Value,
     /// Asked for.
     pub new: Value,
+    /// Why a larger value is refused all the same; empty where that needs no words.
+    closed: String,
     /// What is made anew when it grows; none for a key that cannot.
     made_anew: Option<&'static [&'static [&'static str]]>,
 }
@@ -70,10 +94,9 @@ impl Change {
     }
 
     fn line(&self) -> String {
-        let why = if self.made_anew.is_some() {
-            " (it can only grow)"
-        } else {
-            ""
+        let why = match self.made_anew {
+            Some(_) => " (it can only grow)",
+            None => self.closed.as_str(),
         };
         format!(
             "{}: {} in the folder, {} asked for{why}",
@@ -103,6 +126,7 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
         let (old, new) = (at(&old, &key), at(&new, &key));
         if old != new && found.iter().all(|c| c.key != key) {
             found.push(Change {
+                closed: closed(&key, critic),
                 made_anew: made_anew(&key, critic),
                 key,
                 old,

@@ -19,8 +19,12 @@ use tiltrl_tilt::weights;
 use super::training_data::TrainingData;
 use super::work::Work;
 use crate::config::{Config, PriorConfig};
+use crate::data::ActionBounds;
 use crate::error::Error;
 use crate::stage::Stage;
+
+/// Where a prior's checkpoint holds the bounds of actions.
+const BOUNDS: &str = "action_bounds";
 
 /// A trained prior and the coordinates it works in.
 pub struct Prior {
@@ -28,6 +32,8 @@ pub struct Prior {
     pub model: GaussianDiffusion,
     /// Its coordinates.
     pub coordinates: Coordinates,
+    /// What −1 … 1 of its actions stood for in the data's files, where that is known.
+    pub action_bounds: Option<ActionBounds>,
 }
 
 /// Returns an untrained model of the configured shape.
@@ -97,8 +103,12 @@ pub fn restore(
         serde_json::from_value(setting("observation")).map_err(|_| bad("observation"))?;
     let action: Normalizer =
         serde_json::from_value(setting("action")).map_err(|_| bad("action"))?;
+    // None in checkpoints of other stages, of older runs and of data whose unit nothing told.
+    let bounds: Option<ActionBounds> =
+        serde_json::from_value(setting(BOUNDS)).map_err(|_| bad(BOUNDS))?;
     let restored = weights::get(checkpoint, path, prefix, model.weights().clone())?;
     Ok(Prior {
+        action_bounds: bounds,
         model: model.with_weights(restored).with_schedule(schedule),
         coordinates: Coordinates {
             observation,
@@ -167,6 +177,8 @@ impl State {
         }
         let mut checkpoint = Checkpoint::new("prior", self.update);
         describe(&mut checkpoint, &averaged, &data.coordinates);
+        let bounds = serde_json::to_value(&data.action_bounds).expect("plain data");
+        checkpoint.settings.insert(BOUNDS.into(), bounds);
         weights::put(&mut checkpoint, "trained", self.model.weights());
         weights::put(&mut checkpoint, "average", averaged.weights());
         self.optimizer.put(&mut checkpoint, "");

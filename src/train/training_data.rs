@@ -3,7 +3,7 @@
 use tiltrl_policies::agent::coordinates::{Coordinates, Normalizer, latent_actions};
 use tiltrl_policies::agent::transitions::{Transitions, gather};
 
-use crate::data::{Dataset, clip_actions};
+use crate::data::{ActionBounds, Dataset, clip_actions};
 use crate::error::Error;
 
 /// Transitions in the coordinates that networks see, row-major.
@@ -16,6 +16,8 @@ pub struct TrainingData {
     pub latents: Vec<f32>,
     /// Fitted normalisation.
     pub coordinates: Coordinates,
+    /// What −1 … 1 of the actions stood for in the files, where that is known.
+    pub action_bounds: Option<ActionBounds>,
     /// Units of the critic.
     pub values: ValueUnits,
 }
@@ -83,6 +85,7 @@ impl TrainingData {
             latents,
             values,
             coordinates,
+            action_bounds: dataset.action_bounds.clone(),
         })
     }
 

@@ -230,7 +230,6 @@ fn a_model_of_ones_own_goes_from_data_to_posterior() {
         "env=ant-v5",
         "prior.updates=60",
         "critic.updates=60",
-        "critic.advantage_updates=60",
         "finetune.updates=10",
         "evaluation.episodes=2",
         "evaluation.episodes_in_training=2",

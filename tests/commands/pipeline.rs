@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-const SMALL: [&str; 8] = [
+const SMALL: [&str; 9] = [
     "prior.updates=200",
     "critic.updates=200",
+    "critic.kind=advantage",
     "critic.advantage_updates=100",
     "finetune.updates=40",
     "evaluation.episodes=6",
@@ -34,7 +35,7 @@ fn read(folder: &Path, name: &str) -> Vec<u8> {
     std::fs::read(folder.join("run/seed-1").join(name)).expect("written by the run")
 }
 
-const COMPARED: [&str; 11] = [
+const COMPARED: [&str; 9] = [
     "log/results.json",
     "log/finetune.json",
     "final.csv",
@@ -42,9 +43,7 @@ const COMPARED: [&str; 11] = [
     "prior.csv",
     "critic.csv",
     "finetune.csv",
-    "advantage.csv",
     "checkpoints/critic.safetensors",
-    "checkpoints/advantage.safetensors",
     "checkpoints/posterior.safetensors",
 ];
 

@@ -270,7 +270,7 @@ fn a_file_of_another_format_is_named_for_what_it_is() {
     ];
     for (name, found) in cases {
         let (error, message) = refusal(name);
-        assert!(matches!(error, DataError::NotHdf5 { .. }), "{error}");
+        assert!(matches!(error, DataError::UnknownFormat { .. }), "{error}");
         assert_contains(&message, &[found]);
     }
 }

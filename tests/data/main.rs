@@ -5,6 +5,7 @@ mod cases;
 mod damage;
 mod fixtures;
 mod links;
+mod reading;
 mod recordings;
 mod sample;
 mod shared;

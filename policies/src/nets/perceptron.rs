@@ -171,7 +171,9 @@ impl Denoiser for Perceptron {
         // Few steps, many rows: each step's sinusoids once.
         let of_step: Vec<_> = (0..num_steps).map(|k| embedding(k, num_steps)).collect();
         if self.waves == 0 && self.device() == Device::flex() {
-            return self.net.forward(self.joined(states, (steps, &of_step), condition));
+            return self
+                .net
+                .forward(self.joined(states, (steps, &of_step), condition));
         }
         let mut table = Vec::with_capacity(steps.len() * EMBEDDING);
         steps

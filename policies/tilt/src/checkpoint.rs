@@ -1,7 +1,9 @@
 //! Checkpoints: named f32 vectors and a JSON header in one safetensors file, written atomically.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -34,25 +36,42 @@ fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> TiltError + '_ {
     }
 }
 
-/// Writes `bytes` to `path` atomically: temporary file in the same folder, fsync, rename.
+/// Returns a new empty file beside `path`, open for writing, and its name: what is to become `path` is written there first.
+///
+/// It is `.NAME.PID-N.part` with the first N that is free, created anew: it collides with no other thread's, with no other
+/// process's and with no file of a user's.
+///
+/// # Errors
+/// When no file can be made in the folder.
+pub fn temporary_beside(path: &Path) -> std::io::Result<(PathBuf, File)> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let process = std::process::id();
+    let mut number = 0_u64;
+    loop {
+        let temporary = path.with_file_name(format!(".{name}.{process}-{number}.part"));
+        let mut new = OpenOptions::new();
+        match new.write(true).create_new(true).open(&temporary) {
+            Ok(file) => return Ok((temporary, file)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes `bytes` to `path` atomically: a file of [`temporary_beside`], fsync, rename.
 ///
 /// # Errors
 /// [`TiltError::Io`]; the temporary file is removed and an older file is left as it was.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TiltError> {
-    use std::io::Write;
-    let temporary = path.with_extension("part");
-    let write = || -> std::io::Result<()> {
-        let mut file = std::fs::File::create(&temporary)?;
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TiltError> {
+    let (temporary, mut file) = temporary_beside(path).map_err(io_error(path))?;
+    let mut write = || -> std::io::Result<()> {
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)
     };
     write().map_err(|source| {
         let _ = std::fs::remove_file(&temporary);
-        TiltError::Io {
-            path: path.to_path_buf(),
-            source,
-        }
+        io_error(path)(source)
     })
 }
 
@@ -164,6 +183,30 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_users_own_part_file_survives_writes_from_several_threads() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("prior.part"), "mine").expect("writable");
+        std::thread::scope(|scope| {
+            for i in 0..4 {
+                let path = path("prior.safetensors");
+                let text = i.to_string().repeat(1000);
+                scope.spawn(move || write_atomically(&path, text.as_bytes()).expect("writable"));
+            }
+        });
+        let text = std::fs::read_to_string(path("prior.safetensors")).expect("readable");
+        assert_eq!(text.len(), 1000);
+        assert!(
+            text.bytes().all(|b| b == text.as_bytes()[0]),
+            "of one thread"
+        );
+        let mine = std::fs::read_to_string(path("prior.part")).expect("readable");
+        assert_eq!(mine, "mine");
+        let left = std::fs::read_dir(folder.path()).expect("readable").count();
+        assert_eq!(left, 2, "prior.part and prior.safetensors");
+    }
 
     #[test]
     fn saving_and_loading_returns_the_same_bits_and_bad_files_are_named() {

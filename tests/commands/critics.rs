@@ -1,0 +1,271 @@
+//! Critics by name: kinds that configurations choose, one that this test registers, and what of a trained critic may grow.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Map, Value, json};
+use tiltrl::agent::Agent;
+use tiltrl::commands::{RunRequest, run};
+use tiltrl::config::{Source, preset_names};
+use tiltrl::console::Console;
+use tiltrl::data::ActionBounds;
+use tiltrl::policies::Compute;
+use tiltrl::policies::agent::critic::{Critic, CriticKind, CriticShape, Lesson};
+use tiltrl::policies::agent::critics::register;
+use tiltrl::policies::agent::setting::{Range, Setting};
+use tiltrl::run::RunDir;
+use tiltrl::tilt::TiltError;
+use tiltrl::tilt::checkpoint::Checkpoint;
+
+/// Seconds on one core; data of its own.
+const TINY: &str = r#"
+extends = "quickstart"
+[prior]
+hidden = [16]
+updates = 400
+[critic]
+kind = "KIND"
+[finetune]
+updates = 60
+states = 16
+temperature = 0.5
+[evaluation]
+episodes = 2
+episodes_in_training = 2
+evaluations_in_training = 2
+best_of = [2]
+"#;
+
+fn tiny(folder: &Path, kind: &str) -> PathBuf {
+    let path = folder.join("tiny.toml");
+    std::fs::write(&path, TINY.replace("KIND", kind)).expect("writable");
+    path
+}
+
+fn tiltrl(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tiltrl"))
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .expect("the binary runs")
+}
+
+fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+fn set(entries: &[&str]) -> Vec<String> {
+    entries.iter().map(|e| (*e).to_string()).collect()
+}
+
+#[test]
+fn every_preset_takes_another_critic_and_prints_its_keys() {
+    for name in preset_names() {
+        let source = Source::Preset(name.clone());
+        for (kind, has) in [("advantage", true), ("iql", false)] {
+            let chosen = set(&[&format!("critic.kind={kind}")]);
+            let config = source.config(&chosen).expect(&name);
+            assert_eq!(config.critic.kind, kind);
+            let text = source.commented(&chosen).expect(&name);
+            assert_eq!(
+                text.contains("\nadvantage_updates = "),
+                has,
+                "{name}: {text}"
+            );
+            assert!(text.contains("\nexpectile = "), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_kind_gets_the_nearest_name_and_a_key_of_another_kind_is_refused() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().join("mine.toml");
+    let wrong = "extends = \"quickstart\"\n[critic]\nadvantage_updates = 5\n";
+    std::fs::write(&path, wrong).expect("writable");
+    let quick = Source::default();
+    let cases = [
+        (
+            quick.config(&set(&["critic.kind=advantag"])),
+            "did you mean `advantage`",
+        ),
+        (
+            quick.config(&set(&["critic.kind=iqll"])),
+            "did you mean `iql`",
+        ),
+        (
+            quick.config(&set(&["critic.advantage_updates=5"])),
+            "the critic `iql` has no such key",
+        ),
+        (
+            Source::File(path).config(&[]),
+            "the critic `iql` has no such key",
+        ),
+    ];
+    for (result, words) in cases {
+        let error = result.expect_err(words).to_string();
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    let text = said(&tiltrl(folder.path(), &["critics"]));
+    assert!(
+        text.contains("iql ") && text.contains("advantage "),
+        "{text}"
+    );
+}
+
+/// A critic that prefers no action to any: −‖a‖².
+struct Lazy;
+
+impl Critic for Lazy {
+    fn updates(&self) -> u64 {
+        3
+    }
+
+    fn figures(&self) -> Vec<&'static str> {
+        vec!["loss"]
+    }
+
+    fn update(&mut self, lesson: &Lesson<'_>, _update: u64) -> Result<Vec<f64>, TiltError> {
+        assert!(!lesson.transitions.is_empty(), "it is shown the data");
+        Ok(vec![0.0])
+    }
+
+    fn values(&self, observations: &[f32], actions: &[f32]) -> Vec<f64> {
+        let dim = actions.len() / (observations.len() / 3);
+        let rows = actions.chunks_exact(dim);
+        rows.map(|row| -row.iter().map(|a| f64::from(a * a)).sum::<f64>())
+            .collect()
+    }
+
+    fn gradient(&self, _observations: &[f32], actions: &[f32]) -> Vec<f32> {
+        actions.iter().map(|a| -2.0 * a).collect()
+    }
+
+    fn save(&self, checkpoint: &mut Checkpoint) {
+        checkpoint.settings.insert("lazy".into(), json!(true));
+    }
+
+    fn load(&mut self, checkpoint: &Checkpoint, path: &Path) -> Result<(), TiltError> {
+        if checkpoint.settings.contains_key("lazy") {
+            return Ok(());
+        }
+        Err(TiltError::Model(format!("{}: not lazy", path.display())))
+    }
+}
+
+fn lazy() -> CriticKind {
+    CriticKind {
+        name: "lazy",
+        summary: "no action is the best",
+        settings: || {
+            vec![Setting {
+                key: "discount",
+                meaning: "Discount γ",
+                range: Range::Between(0.0, 1.0),
+            }]
+        },
+        growing: &[],
+        defaults: || Map::from_iter([("discount".to_string(), json!(0.9))]),
+        make: |_: &Map<String, Value>, _: &CriticShape| Ok(Box::new(Lazy)),
+    }
+}
+
+#[test]
+fn a_registered_critic_is_trained_and_tilted_by_and_the_units_of_actions_are_kept() {
+    register(lazy()).expect("free");
+    assert!(register(lazy()).is_err(), "a name is taken once");
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let request = RunRequest {
+        source: Source::File(tiny(folder.path(), "lazy")),
+        seeds: vec![1],
+        out: folder.path().join("run"),
+        console: Console::Quiet,
+        ..RunRequest::default()
+    };
+    run(&request).expect("the whole pipeline");
+    let dir = RunDir::of_seed(&request.out, 1);
+    let config = dir.config().expect("written");
+    assert_eq!(config.critic.discount(), 0.9);
+    let agent = Agent::load(&dir, &config, 1, &Compute::cpu()).expect("loads");
+    let size = |name: tiltrl::agent::PolicyName| -> f32 {
+        let states = ndarray::Array2::from_elem((2000, 3), 0.5);
+        let policy = agent.policy(name).expect("trained");
+        let mut noise = tiltrl::tilt::Noise::keyed(1, "test", 0);
+        let actions = policy.act(states.view(), &mut noise);
+        actions.iter().map(|a| a * a).sum::<f32>() / 2000.0
+    };
+    let (before, after) = (
+        size(tiltrl::agent::PolicyName::Prior),
+        size(tiltrl::agent::PolicyName::Posterior),
+    );
+    assert!(
+        after < 0.8 * before,
+        "the posterior acts less: {before} {after}"
+    );
+    the_bounds_survive(&dir, &agent);
+}
+
+/// The file of the quickstart says that its actions are shares; another prior's checkpoint says other units.
+fn the_bounds_survive(dir: &RunDir, agent: &Agent) {
+    assert_eq!(agent.action_bounds, Some(ActionBounds::symmetric(1.0, 1)));
+    let mut actions = [-1.0, 0.5];
+    agent.to_data_units(&mut actions);
+    assert_eq!(actions, [-1.0, 0.5]);
+    let path = dir.checkpoint("prior");
+    let mut checkpoint = Checkpoint::load(&path, "prior").expect("loads");
+    let torque = serde_json::to_value(ActionBounds::symmetric(2.0, 1)).expect("plain");
+    let load = |bounds: Value, checkpoint: &mut Checkpoint| {
+        checkpoint.settings.insert("action_bounds".into(), bounds);
+        checkpoint.save(&path).expect("writable");
+        Agent::load(dir, &dir.config().expect("read"), 1, &Compute::cpu())
+    };
+    let other = load(torque, &mut checkpoint).expect("loads");
+    other.to_data_units(&mut actions);
+    assert_eq!(actions, [-2.0, 1.0]);
+    let damaged = load(json!("±2"), &mut checkpoint).err().expect("damaged");
+    assert!(damaged.to_string().contains("action_bounds"), "{damaged}");
+}
+
+#[test]
+fn the_updates_of_a_finished_critic_grow_only_where_training_can_go_on() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let inside = folder.path();
+    for (kind, allowed) in [("iql", true), ("advantage", false)] {
+        tiny(inside, kind);
+        let own = [
+            "--set",
+            "critic.hidden=[8]",
+            "--set",
+            "finetune.updates=4",
+            "--set",
+            "critic.updates=20",
+        ];
+        let run = |more: &[&str]| {
+            let start = ["run", "--config", "tiny.toml", "--out", kind];
+            tiltrl(inside, &[&start[..], &own, more].concat())
+        };
+        let short: &[&str] = match allowed {
+            true => &[],
+            false => &["--set", "critic.advantage_updates=20"],
+        };
+        let output = run(short);
+        assert!(output.status.success(), "{}", said(&output));
+        let longer = run(&[short, &["--set", "critic.updates=30"]].concat());
+        let text = said(&longer);
+        assert_eq!(longer.status.success(), allowed, "{text}");
+        if allowed {
+            assert!(text.contains("critic.updates 20 → 30"), "{text}");
+            continue;
+        }
+        for words in [
+            "critic.updates: 20 in the folder, 30 asked for",
+            "only advantage_updates can grow",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        let grown = run(&["--set", "critic.advantage_updates=30"]);
+        assert!(grown.status.success(), "{}", said(&grown));
+        assert!(said(&grown).contains("critic.advantage_updates 20 → 30"));
+    }
+}
