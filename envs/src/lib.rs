@@ -23,6 +23,8 @@ mod dispatch;
 pub mod docs;
 mod env;
 mod error;
+#[cfg(feature = "cuda")]
+pub mod gpu;
 #[cfg(feature = "gymnasium-rs")]
 pub mod gymnasium_rs;
 pub mod locomotion;
