@@ -148,7 +148,7 @@ DEVICE int touch(const Segment *first, const Segment *second, double along_first
   const double between_x = to_x - from_x, between_z = to_z - from_z;
   const double length = sqrt(between_x * between_x + between_z * between_z);
   const double distance = length - first->radius - second->radius;
-  if (distance >= pair_margin(pair) || length < PARALLEL) return count;
+  if (distance >= pair_margin(pair) || length < CROSSING) return count;
   if (!((real)distance < (real)pair_margin(pair))) return count;
   const double normal_x = between_x / length, normal_z = between_z / length, depth = first->radius + 0.5 * distance;
   Contact *contact = &contacts[count];

@@ -4,11 +4,20 @@
 //! Its numbers are tables that [`program::Program::source`] makes from the compiled Rust [`crate::planar::model::Model`];
 //! the compiled text (PTX) is in the repository. docs/gpu.md says how it is built, tested and extended.
 
+pub mod cuda;
+pub mod devices;
+pub mod driver;
+mod environments;
+mod error;
 pub mod program;
 mod tables;
 
-/// Threads of a block, which is also what the kernels are compiled for.
-pub const BLOCK: usize = 128;
+pub use environments::{DeviceEnvs, Status};
+pub use error::GpuError;
+
+/// Threads of a block, which is also what the kernels are compiled for. Small, because a robot fills up to 255 registers: at
+/// 168 an SM holds twelve warps (three on each quarter of its registers), at more than 168 eight.
+pub const BLOCK: usize = 64;
 
 /// In which numbers a device computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -56,6 +56,27 @@ impl Program {
         self.text(mode, include_str!("../../gpu/kernels/kernels.cu"))
     }
 
+    /// The compiled kernels, which a driver turns into code for its device.
+    pub fn ptx(&self, mode: Mode) -> &'static str {
+        match (self.name, mode) {
+            ("halfcheetah", Mode::Fast) => include_str!("../../gpu/ptx/halfcheetah-fast.ptx"),
+            ("halfcheetah", Mode::F32) => include_str!("../../gpu/ptx/halfcheetah-f32.ptx"),
+            ("halfcheetah", Mode::F64) => include_str!("../../gpu/ptx/halfcheetah-f64.ptx"),
+            ("hopper-max", Mode::Fast) => include_str!("../../gpu/ptx/hopper-max-fast.ptx"),
+            ("hopper-max", Mode::F32) => include_str!("../../gpu/ptx/hopper-max-f32.ptx"),
+            ("hopper-max", Mode::F64) => include_str!("../../gpu/ptx/hopper-max-f64.ptx"),
+            ("hopper-sum", Mode::Fast) => include_str!("../../gpu/ptx/hopper-sum-fast.ptx"),
+            ("hopper-sum", Mode::F32) => include_str!("../../gpu/ptx/hopper-sum-f32.ptx"),
+            ("hopper-sum", Mode::F64) => include_str!("../../gpu/ptx/hopper-sum-f64.ptx"),
+            ("walker2d-v4", Mode::Fast) => include_str!("../../gpu/ptx/walker2d-v4-fast.ptx"),
+            ("walker2d-v4", Mode::F32) => include_str!("../../gpu/ptx/walker2d-v4-f32.ptx"),
+            ("walker2d-v4", Mode::F64) => include_str!("../../gpu/ptx/walker2d-v4-f64.ptx"),
+            (_, Mode::Fast) => include_str!("../../gpu/ptx/walker2d-v5-fast.ptx"),
+            (_, Mode::F32) => include_str!("../../gpu/ptx/walker2d-v5-f32.ptx"),
+            (_, Mode::F64) => include_str!("../../gpu/ptx/walker2d-v5-f64.ptx"),
+        }
+    }
+
     /// The text of the twin, the same functions for a C++ compiler.
     ///
     /// # Errors

@@ -9,6 +9,9 @@ use crate::planar::model::{Model, Motion, SelfContact, Spring};
 use crate::planar::trigonometry;
 use std::fmt::Write;
 
+/// Two axes that cross have no normal in the plane and push nothing. With positions in f32 their nearest points are this far
+/// apart, in metres, by rounding alone: a normal made of that throws the robot about.
+const CROSSING_IN_F32: f64 = 1e-6;
 
 /// The text under construction. Writing to a `String` cannot fail, so nothing here returns an error for it.
 #[derive(Default)]
@@ -86,27 +89,37 @@ pub(super) fn sizes<const N: usize>(task: &Task<N>, mode: Mode) -> String {
     text.count("PAIRS", model.self_contacts.len());
     let most = model.floor_contacts.len() + 2 * model.self_contacts.len();
     text.count("MAX_CONTACTS", most.max(1));
-    text.flag(
-        "RUNGE_KUTTA",
-        model.integrator == Integrator::RungeKutta4,
-    );
+    text.flag("RUNGE_KUTTA", model.integrator == Integrator::RungeKutta4);
     text.flag("DAMPED", model.damped);
     solver(&mut text, mode);
     text.0
 }
 
 fn solver(text: &mut Text, mode: Mode) {
-    fn limits<T: Real>(text: &mut Text) {
+    fn tolerances<T: Real>(text: &mut Text) {
         text.number("SOLVER_TOLERANCE", T::SOLVER_TOLERANCE);
         text.number("LINE_TOLERANCE", T::LINE_TOLERANCE);
+    }
+    fn lengths<T: Real>(text: &mut Text) {
         text.count("MAX_NEWTON_STEPS", T::MAX_NEWTON_STEPS);
         text.count("MAX_LINE_SEARCH", T::MAX_LINE_SEARCH);
     }
     match mode {
-        Mode::F64 => limits::<f64>(text),
-        Mode::Fast | Mode::F32 => limits::<f32>(text),
+        Mode::F64 => tolerances::<f64>(text),
+        Mode::Fast | Mode::F32 => tolerances::<f32>(text),
+    }
+    // The CPU's f32 engine gives up after 8 Newton steps, because 16 robots wait for the slowest. From states deep in
+    // the ground that costs up to 7e-2; with f64's patience the fast mode stays within 1e-4 and rarely needs it.
+    match mode {
+        Mode::F32 => lengths::<f32>(text),
+        Mode::Fast | Mode::F64 => lengths::<f64>(text),
     }
     text.number("PARALLEL", PARALLEL);
+    let crossing = match mode {
+        Mode::F32 | Mode::F64 => PARALLEL,
+        Mode::Fast => CROSSING_IN_F32,
+    };
+    text.number("CROSSING", crossing);
 }
 
 /// The robot's numbers and the task's rules.
@@ -182,7 +195,11 @@ fn links<const N: usize>(text: &mut Text, model: &Model<N>) {
     let leaf = |b| (0..bodies.len()).all(|c| parent(c) != Some(b));
     let last = |b| (b + 1..bodies.len()).all(|c| parent(c) != parent(b));
     let all = 0..bodies.len();
-    text.integers("int", "body_is_leaf", all.clone().map(|b| i64::from(leaf(b))));
+    text.integers(
+        "int",
+        "body_is_leaf",
+        all.clone().map(|b| i64::from(leaf(b))),
+    );
     text.integers("int", "body_is_last_child", all.map(|b| i64::from(last(b))));
     text.reals("body_position_x", bodies.iter().map(|b| b.position[0]));
     text.reals("body_position_z", bodies.iter().map(|b| b.position[1]));
@@ -223,8 +240,14 @@ fn joints<const N: usize>(text: &mut Text, model: &Model<N>) -> Result<(), Strin
     let limited = limits().map(|l| i64::from(l.is_some()));
     text.integers("int", "joint_limited", limited);
     text.reals("limit_low", limits().map(|l| l.map_or(0.0, |l| l.range[0])));
-    text.reals("limit_high", limits().map(|l| l.map_or(0.0, |l| l.range[1])));
-    text.reals("limit_margin", limits().map(|l| l.map_or(0.0, |l| l.margin)));
+    text.reals(
+        "limit_high",
+        limits().map(|l| l.map_or(0.0, |l| l.range[1])),
+    );
+    text.reals(
+        "limit_margin",
+        limits().map(|l| l.map_or(0.0, |l| l.margin)),
+    );
     let weights = limits().map(|l| l.map_or(0.0, |l| l.inverse_weight));
     text.reals("limit_inverse_weight", weights);
     let springs: Vec<Spring> = limits().flatten().map(|l| l.spring).collect();
@@ -312,7 +335,10 @@ fn floor<const N: usize>(text: &mut Text, model: &Model<N>) -> Result<(), String
         2.0 * square * (1.0 + square) * end.pair.inverse_weight
     });
     text.reals("end_regulariser", regularisers);
-    let pairs = model.self_contacts.iter().map(|contact| contact.pair.spring);
+    let pairs = model
+        .self_contacts
+        .iter()
+        .map(|contact| contact.pair.spring);
     let springs: Vec<Spring> = ends.iter().map(|e| e.pair.spring).chain(pairs).collect();
     spring(text, "CONTACT", &springs)
 }

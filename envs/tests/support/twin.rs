@@ -1,4 +1,5 @@
 //! The kernels compiled for the CPU: the same text, by g++, loaded as a library.
+#![allow(dead_code)]
 
 use libloading::Library;
 use std::path::{Path, PathBuf};
@@ -59,7 +60,10 @@ pub fn compiler() -> bool {
 
 /// A folder under the target folder, alike for all tests.
 pub fn folder() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gpu");
+    let folder = match option_env!("CARGO_TARGET_TMPDIR") {
+        Some(folder) => Path::new(folder).join("gpu"),
+        None => std::env::temp_dir().join("tiltrl-gpu"),
+    };
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }
@@ -80,7 +84,15 @@ pub fn build(program: &Program, mode: Mode, options: &[&str]) -> PathBuf {
     // Written aside and moved: tests run side by side.
     let part = folder().join(format!("{name}.{:?}.part", std::thread::current().id()));
     let output = Command::new("g++")
-        .args(["-O3", "-ffp-contract=off", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"])
+        .args([
+            "-O3",
+            "-ffp-contract=off",
+            "-fPIC",
+            "-shared",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+        ])
         // What one robot has no use for, another has.
         .args(["-Wno-unused-function", "-Wno-unknown-pragmas"])
         .args(options)
