@@ -1,19 +1,5 @@
 // The rules of a locomotion task: start, observation, reward, end (locomotion/task.rs, locomotion/rules.rs).
-//
-// Every array holds one row for each number and one column for each environment, so that a warp reads 32 neighbours at once.
 // The way along x stands apart, in f64: in f32 it would swallow a step's digits.
-
-enum { RUNNING = 0, TERMINATED = 1, TRUNCATED = 2 };
-
-// What belongs to the environments between two calls.
-typedef struct {
-  GLOBAL double *way;        // [count], m
-  GLOBAL real *numbers;      // [STATE_ROWS][count]: positions but x, velocities, guess
-  GLOBAL u64 *seeds;         // [count]: the seed of the next episode
-  GLOBAL int *ages;          // [count]: steps since the episode began
-  GLOBAL int *status;        // [count]: RUNNING, TERMINATED or TRUNCATED
-  GLOBAL double *returns;    // [count]: the rewards of the episode so far
-} Environments;
 
 DEVICE void store_state(Environments all, const State *state, int env, int count) {
   UNROLLED for (int k = 1; k < DOFS; k++) all.numbers[(k - 1) * count + env] = state->position[k];
@@ -46,8 +32,7 @@ DEVICE void begin_environment(Environments all, GLOBAL float *observations, u64 
   if (all.status[env] == RUNNING) return;
   State state;
   Stream stream;
-  const u64 seed = all.seeds[env];
-  open_stream(&stream, seed);
+  open_stream(&stream, all.seeds[env]);
   UNROLLED for (int k = 0; k < DOFS; k++) {
     const double position = joint_reference(k) + uniform_number(&stream, -START_NOISE, START_NOISE);
     if (k == 0) all.way[env] = position;
@@ -63,10 +48,7 @@ DEVICE void begin_environment(Environments all, GLOBAL float *observations, u64 
   }
   store_state(all, &state, env, count);
   observe(&state, observations, env, count);
-  all.seeds[env] = seed + stride;
-  all.ages[env] = 0;
-  all.status[env] = RUNNING;
-  all.returns[env] = 0;
+  settle_start(all, stride, env);
 }
 
 // Whether a state keeps the episode alive. A NaN does not.
@@ -113,14 +95,11 @@ DEVICE void advance_environment(Environments all, GLOBAL const float *actions, G
   ROLLED for (int step = 0; step < steps; step++) simulation_step(&state, force);
   const double way = all.way[env];
   const double moved = sizeof(real) == 8 ? (double)state.position[0] : (double)state.position[0] + way;
-  const int healthy = is_healthy(&state), age = all.ages[env] + 1;
+  const int healthy = is_healthy(&state);
   const double bonus = HEALTH && (healthy || bonus_on_last_step) ? 1.0 : 0.0;
   const double reward = (moved - way) / STEP_DURATION + bonus - cost;
   all.way[env] = moved;
   store_state(all, &state, env, count);
   observe(&state, observations, env, count);
-  rewards[env] = reward;
-  all.returns[env] += reward;
-  all.ages[env] = age;
-  all.status[env] = !healthy ? TERMINATED : age >= HORIZON ? TRUNCATED : RUNNING;
+  settle_step(all, rewards, reward, !healthy, env);
 }

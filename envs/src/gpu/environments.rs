@@ -2,7 +2,7 @@
 
 use super::driver::{Address, Argument, Device, Driver, Kernel};
 use super::error::{GpuError, OUT_OF_MEMORY};
-use super::program::Program;
+use super::program::{Program, ids};
 use super::{BLOCK, Mode, devices};
 use crate::planar::Margin;
 
@@ -115,7 +115,12 @@ impl DeviceEnvs {
         let program = Program::of(id, margin).ok_or_else(|| GpuError::Unsupported {
             id: id.into(),
             reason: "it has no kernels".into(),
-            hint: "halfcheetah, hopper and walker2d have, in v4 and v5; the CPU runs all".into(),
+            hint: format!("these have: {}; the CPU runs all", ids().join(", ")),
+        })?;
+        let ptx = program.ptx(mode).ok_or_else(|| GpuError::Unsupported {
+            id: id.into(),
+            reason: format!("it has no mode {mode}"),
+            hint: "choose the mode f64, which has the CPU's bytes".into(),
         })?;
         let most = i32::MAX as usize / program.state_rows();
         if count == 0 || count > most {
@@ -126,7 +131,7 @@ impl DeviceEnvs {
             });
         }
         let device = devices::open(&mut *driver, ordinal)?;
-        let kernels = driver.load(program.ptx(mode), &["begin", "advance"], registers)?;
+        let kernels = driver.load(ptx, &["begin", "advance"], registers)?;
         let mut all = Self {
             begin: kernels[0],
             advance: kernels[1],

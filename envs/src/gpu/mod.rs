@@ -4,6 +4,7 @@
 //! Its numbers are tables that [`program::Program::source`] makes from the compiled Rust [`crate::planar::model::Model`];
 //! the compiled text (PTX) is in the repository. docs/gpu.md says how it is built, tested and extended.
 
+mod classic;
 pub mod cuda;
 pub mod devices;
 pub mod driver;

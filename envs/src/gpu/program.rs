@@ -1,6 +1,8 @@
 //! The programs for the device: one per robot, and one per rule that changes a robot's numbers.
 
+use super::classic::System;
 use super::{Mode, tables};
+use crate::env::EnvSpec;
 use crate::locomotion::{Task, Variant, half_cheetah, hopper, walker2d};
 use crate::planar::Margin;
 use std::sync::Arc;
@@ -13,28 +15,45 @@ pub struct Program {
     task: AnyTask,
 }
 
-/// A task of either number of joints.
+/// A runner of either number of joints, or a classic system.
 #[derive(Clone, Debug)]
 enum AnyTask {
     Six(Arc<Task<6>>),
     Nine(Arc<Task<9>>),
+    Classic(System),
 }
 
 /// The programs that PTX is made of: `(name, id, margin rule)`. Other ids and rules share their numbers.
-pub const PROGRAMS: [(&str, &str, Margin); 5] = [
+pub const PROGRAMS: [(&str, &str, Margin); 8] = [
     ("halfcheetah", "halfcheetah-v4", Margin::Max),
     ("hopper-max", "hopper-v4", Margin::Max),
     ("hopper-sum", "hopper-v4", Margin::Sum),
     ("walker2d-v4", "walker2d-v4", Margin::Max),
     ("walker2d-v5", "walker2d-v5", Margin::Max),
+    ("pendulum", "pendulum-v1", Margin::Max),
+    ("cartpole-swingup", "cartpole-swingup-v0", Margin::Max),
+    ("mountaincar", "mountaincar-continuous-v0", Margin::Max),
 ];
 
+/// The environment ids that a device can run.
+pub fn ids() -> Vec<&'static str> {
+    let known = |id: &&str| Program::of(id, Margin::Max).is_some();
+    crate::ids().into_iter().filter(known).collect()
+}
+
 impl Program {
-    /// The program of an environment id under a margin rule, or `None` if the device has none.
+    /// The program of an environment id under a margin rule, or `None` if the device has none. The classic systems touch
+    /// nothing: for them the rule does not matter.
     pub fn of(id: &str, margin: Margin) -> Option<Self> {
         use Variant::{V4, V5};
         let nine = AnyTask::Nine;
-        let (name, task) = match (id.to_lowercase().as_str(), margin) {
+        let id = id.to_lowercase();
+        if let Some(system) = System::of(&id) {
+            let (name, ..) = PROGRAMS.into_iter().find(|(_, listed, _)| *listed == id)?;
+            let task = AnyTask::Classic(system);
+            return Some(Self { name, task });
+        }
+        let (name, task) = match (id.as_str(), margin) {
             ("halfcheetah-v4", _) => ("halfcheetah", nine(half_cheetah(V4, margin))),
             ("halfcheetah-v5", _) => ("halfcheetah", nine(half_cheetah(V5, margin))),
             ("hopper-v4", Margin::Max) => ("hopper-max", AnyTask::Six(hopper(V4, margin))),
@@ -56,9 +75,9 @@ impl Program {
         self.text(mode, include_str!("../../gpu/kernels/kernels.cu"))
     }
 
-    /// The compiled kernels, which a driver turns into code for its device.
-    pub fn ptx(&self, mode: Mode) -> &'static str {
-        match (self.name, mode) {
+    /// The compiled kernels, which a driver turns into code for its device; `None` in a mode that it does not have.
+    pub fn ptx(&self, mode: Mode) -> Option<&'static str> {
+        Some(match (self.name, mode) {
             ("halfcheetah", Mode::Fast) => include_str!("../../gpu/ptx/halfcheetah-fast.ptx"),
             ("halfcheetah", Mode::F32) => include_str!("../../gpu/ptx/halfcheetah-f32.ptx"),
             ("halfcheetah", Mode::F64) => include_str!("../../gpu/ptx/halfcheetah-f64.ptx"),
@@ -71,10 +90,16 @@ impl Program {
             ("walker2d-v4", Mode::Fast) => include_str!("../../gpu/ptx/walker2d-v4-fast.ptx"),
             ("walker2d-v4", Mode::F32) => include_str!("../../gpu/ptx/walker2d-v4-f32.ptx"),
             ("walker2d-v4", Mode::F64) => include_str!("../../gpu/ptx/walker2d-v4-f64.ptx"),
-            (_, Mode::Fast) => include_str!("../../gpu/ptx/walker2d-v5-fast.ptx"),
-            (_, Mode::F32) => include_str!("../../gpu/ptx/walker2d-v5-f32.ptx"),
-            (_, Mode::F64) => include_str!("../../gpu/ptx/walker2d-v5-f64.ptx"),
-        }
+            ("walker2d-v5", Mode::Fast) => include_str!("../../gpu/ptx/walker2d-v5-fast.ptx"),
+            ("walker2d-v5", Mode::F32) => include_str!("../../gpu/ptx/walker2d-v5-f32.ptx"),
+            ("walker2d-v5", Mode::F64) => include_str!("../../gpu/ptx/walker2d-v5-f64.ptx"),
+            ("pendulum", Mode::F64) => include_str!("../../gpu/ptx/pendulum-f64.ptx"),
+            ("cartpole-swingup", Mode::F64) => {
+                include_str!("../../gpu/ptx/cartpole-swingup-f64.ptx")
+            }
+            ("mountaincar", Mode::F64) => include_str!("../../gpu/ptx/mountaincar-f64.ptx"),
+            _ => return None,
+        })
     }
 
     /// The text of the twin, the same functions for a C++ compiler.
@@ -89,6 +114,7 @@ impl Program {
         let (sizes, tables) = match &self.task {
             AnyTask::Six(task) => (tables::sizes(task, mode), tables::tables(task)),
             AnyTask::Nine(task) => (tables::sizes(task, mode), tables::tables(task)),
+            AnyTask::Classic(system) => return self.classic(*system, mode, entry_points),
         };
         let tables = tables.map_err(|what| format!("the kernels do not know {what}"))?;
         let parts = [
@@ -96,7 +122,9 @@ impl Program {
             include_str!("../../gpu/kernels/language.h"),
             &tables,
             include_str!("../../gpu/kernels/numbers.h"),
+            include_str!("../../gpu/kernels/libm.h"),
             include_str!("../../gpu/kernels/random.h"),
+            include_str!("../../gpu/kernels/environments.h"),
             include_str!("../../gpu/kernels/tree.h"),
             include_str!("../../gpu/kernels/kinematics.h"),
             include_str!("../../gpu/kernels/contacts.h"),
@@ -108,27 +136,59 @@ impl Program {
         Ok(parts.join("\n"))
     }
 
+    fn classic(&self, system: System, mode: Mode, entry_points: &str) -> Result<String, String> {
+        if !self.modes().contains(&mode) {
+            return Err(format!("{} runs in f64 only", self.name));
+        }
+        let [sizes, numbers] = system.texts();
+        let parts = [
+            sizes.as_str(),
+            include_str!("../../gpu/kernels/language.h"),
+            &numbers,
+            include_str!("../../gpu/kernels/numbers.h"),
+            include_str!("../../gpu/kernels/libm.h"),
+            include_str!("../../gpu/kernels/random.h"),
+            include_str!("../../gpu/kernels/environments.h"),
+            include_str!("../../gpu/kernels/classic.h"),
+            entry_points,
+        ];
+        Ok(parts.join("\n"))
+    }
+
+    /// The modes that it has: all, and for a classic system, whose arithmetic is the CPU's, f64.
+    pub fn modes(&self) -> &'static [Mode] {
+        match &self.task {
+            AnyTask::Classic(_) => &[Mode::F64],
+            AnyTask::Six(_) | AnyTask::Nine(_) => &Mode::ALL,
+        }
+    }
+
+    /// What is fixed about the environment.
+    pub fn spec(&self) -> EnvSpec {
+        match &self.task {
+            AnyTask::Six(task) => task.spec.clone(),
+            AnyTask::Nine(task) => task.spec.clone(),
+            AnyTask::Classic(system) => system.spec(),
+        }
+    }
+
     /// Length of an observation.
     pub fn observation_dim(&self) -> usize {
-        match &self.task {
-            AnyTask::Six(task) => task.spec.observation_dim,
-            AnyTask::Nine(task) => task.spec.observation_dim,
-        }
+        self.spec().observation_dim
     }
 
     /// Length of an action.
     pub fn action_dim(&self) -> usize {
-        match &self.task {
-            AnyTask::Six(task) => task.spec.action_dim,
-            AnyTask::Nine(task) => task.spec.action_dim,
-        }
+        self.spec().action_dim
     }
 
-    /// Numbers that the device keeps of a robot besides its way: positions but x, velocities, guess.
+    /// Numbers that the device keeps of an environment: a robot's positions but x (that stands apart), velocities and
+    /// guess; a system's state.
     pub fn state_rows(&self) -> usize {
         match &self.task {
             AnyTask::Six(_) => 3 * 6 - 1,
             AnyTask::Nine(_) => 3 * 9 - 1,
+            AnyTask::Classic(system) => system.state_rows(),
         }
     }
 
@@ -137,6 +197,7 @@ impl Program {
         let rules = match &self.task {
             AnyTask::Six(task) => task.rules,
             AnyTask::Nine(task) => task.rules,
+            AnyTask::Classic(_) => return false,
         };
         rules.health.is_some_and(|health| health.bonus_on_last_step)
     }
@@ -169,6 +230,12 @@ mod tests {
                 }
             }
         }
-        assert!(Program::of("pendulum-v1", Margin::Max).is_none());
+        assert!(Program::of("reacher-v4", Margin::Max).is_none());
+        let pendulum = Program::of("Pendulum-v1", Margin::Sum).expect("known");
+        assert_eq!(
+            (pendulum.name, pendulum.modes()),
+            ("pendulum", &[Mode::F64][..])
+        );
+        assert!(pendulum.source(Mode::Fast).is_err() && pendulum.ptx(Mode::Fast).is_none());
     }
 }

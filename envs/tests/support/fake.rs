@@ -100,7 +100,7 @@ impl Driver for Fake {
     ) -> Result<Vec<Kernel>, Refusal> {
         self.may("cuModuleLoadDataEx")?;
         if let Some((program, mode)) = &self.program {
-            assert_eq!(ptx, program.ptx(*mode), "the PTX of another program");
+            assert_eq!(Some(ptx), program.ptx(*mode), "the PTX of another program");
             let path = twin::build(program, *mode, &[]);
             // SAFETY: the library is the twin; loading it runs nothing of its own.
             self.library = Some(unsafe { Library::new(path) }.unwrap());

@@ -4,14 +4,14 @@
 //! with the kernels' twin on the CPU in place of a driver.
 #![allow(clippy::print_stderr, clippy::unwrap_used, unsafe_code)]
 
-#[path = "../tests/support/fake.rs"]
+#[path = "../../tests/support/fake.rs"]
 mod fake;
-#[path = "../tests/support/twin.rs"]
+mod report;
+#[path = "../../tests/support/twin.rs"]
 mod twin;
 
 use fake::Fake;
 use std::error::Error;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tiltrl_envs::gpu::cuda::Cuda;
@@ -22,11 +22,14 @@ use tiltrl_envs::random::Stream;
 use tiltrl_envs::vector::{Autoreset, VectorEnv};
 use tiltrl_envs::{Engine, EnvBatch, EnvOptions, Margin, Step};
 
-const TASKS: [(&str, Margin); 4] = [
+const TASKS: [(&str, Margin); 7] = [
     ("halfcheetah-v4", Margin::Max),
     ("hopper-v4", Margin::Max),
     ("hopper-v4", Margin::Sum),
     ("walker2d-v4", Margin::Max),
+    ("pendulum-v1", Margin::Max),
+    ("cartpole-swingup-v0", Margin::Max),
+    ("mountaincar-continuous-v0", Margin::Max),
 ];
 /// How often new actions are put on the device: every so many steps.
 const HOLD: usize = 5;
@@ -103,7 +106,7 @@ fn check(plan: &Plan, task: (&str, Margin), mode: Mode) -> Result<Check, Box<dyn
     };
     let options = EnvOptions {
         engine,
-        margin: Some(task.1),
+        margin: Program::of(task.0, task.1).and_then(|program| program.spec().margin),
         ..EnvOptions::default()
     };
     let mut cpu = VectorEnv::new(task.0, &options, COUNT, Autoreset::SameStep)?;
@@ -140,6 +143,10 @@ fn check(plan: &Plan, task: (&str, Margin), mode: Mode) -> Result<Check, Box<dyn
         compared,
         early,
     })
+}
+
+fn modes(task: (&str, Margin)) -> &'static [Mode] {
+    Program::of(task.0, task.1).map_or(&[], |program| program.modes())
 }
 
 fn name((id, margin): (&str, Margin)) -> String {
@@ -215,7 +222,7 @@ fn measure(
 fn cpu_rate(task: (&str, Margin), span: Duration) -> Result<f64, Box<dyn Error>> {
     const COUNT: usize = 1024;
     let options = EnvOptions {
-        margin: Some(task.1),
+        margin: Program::of(task.0, task.1).and_then(|program| program.spec().margin),
         ..EnvOptions::default()
     };
     let mut batch = EnvBatch::new(task.0, &options, COUNT)?;
@@ -253,15 +260,18 @@ struct Findings {
 }
 
 fn run(plan: &Plan) -> Result<Findings, Box<dyn Error>> {
-    let mut found = Findings::default();
-    found.device = if plan.rehearsed {
+    let device = if plan.rehearsed {
         "none: a rehearsal with the twin on the CPU".into()
     } else {
         devices::list_here()?[0].to_string()
     };
+    let mut found = Findings {
+        device,
+        ..Findings::default()
+    };
     eprintln!("{}", found.device);
     for task in TASKS {
-        for mode in Mode::ALL {
+        for &mode in modes(task) {
             let check = check(plan, task, mode)?;
             eprintln!(
                 "{} {mode}: {} of {} rewards unequal, {:.1e} in the first steps",
@@ -277,12 +287,14 @@ fn run(plan: &Plan) -> Result<Findings, Box<dyn Error>> {
     }
     let mut wanted = Vec::new();
     for task in TASKS {
-        for mode in Mode::ALL {
+        for &mode in modes(task) {
             wanted.extend(plan.counts.iter().map(|count| (task, mode, *count, None)));
         }
         // Twelve and sixteen warps on an SM in place of eight, for some spilled registers.
         let most = plan.counts[plan.counts.len() - 2];
-        wanted.extend([168, 128].map(|registers| (task, Mode::Fast, most, Some(registers))));
+        if modes(task).contains(&Mode::Fast) {
+            wanted.extend([168, 128].map(|registers| (task, Mode::Fast, most, Some(registers))));
+        }
     }
     for (task, mode, count, registers) in wanted {
         if Instant::now() > plan.deadline {
@@ -308,103 +320,6 @@ fn run(plan: &Plan) -> Result<Findings, Box<dyn Error>> {
     Ok(found)
 }
 
-/// A text as JSON has it.
-fn quoted(text: &str) -> String {
-    let escaped = text
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n");
-    format!("\"{escaped}\"")
-}
-
-fn json(found: &Findings, plan: &Plan) -> String {
-    let checks = found.checks.iter().map(|c| {
-        format!(
-            "{{\"task\": {}, \"mode\": \"{}\", \"unequal\": {}, \"compared\": {}, \"largest_early_difference\": {:e}}}",
-            quoted(&c.task), c.mode, c.unequal, c.compared, c.early
-        )
-    });
-    let rates = found.rates.iter().map(|r| {
-        format!(
-            "{{\"task\": {}, \"mode\": \"{}\", \"environments\": {}, \"registers\": {}, \"steps_per_second\": {:.1}, \"microseconds\": {:.2}}}",
-            quoted(&r.task), r.mode, r.count,
-            r.registers.map_or("null".into(), |n| n.to_string()),
-            r.per_second, r.step
-        )
-    });
-    let cpu = found.cpu.iter().map(|(task, rate)| {
-        format!(
-            "{{\"task\": {}, \"steps_per_second\": {rate:.1}}}",
-            quoted(task)
-        )
-    });
-    let notes = found.notes.iter().map(|note| quoted(note));
-    let list = |items: Vec<String>| format!("[\n    {}\n  ]", items.join(",\n    "));
-    format!(
-        "{{\n  \"device\": {},\n  \"rehearsed\": {},\n  \"threads\": {},\n  \"checks\": {},\n  \"cpu\": {},\n  \"rates\": {},\n  \"notes\": {}\n}}\n",
-        quoted(&found.device),
-        plan.rehearsed,
-        std::thread::available_parallelism().map_or(1, |n| n.get()),
-        list(checks.collect()),
-        list(cpu.collect()),
-        list(rates.collect()),
-        list(notes.collect())
-    )
-}
-
-fn markdown(found: &Findings, plan: &Plan) -> String {
-    let mut text = format!(
-        "# Environment steps per second\n\nDevice: {}.\n",
-        found.device
-    );
-    if plan.rehearsed {
-        text.push_str("\n**A rehearsal: the figures are of the twin on the CPU and say nothing about a GPU.**\n");
-    }
-    text.push_str("\n| task | mode | rewards not the CPU's | largest difference in 5 steps |\n|---|---|---|---|\n");
-    for c in &found.checks {
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} of {} | {:.1e} |",
-            c.task, c.mode, c.unequal, c.compared, c.early
-        );
-    }
-    text.push_str("\nThe modes f64 and f32 must have none; the fast mode is compared with f64.\n\n| task | mode |");
-    for count in &plan.counts {
-        let _ = write!(text, " {count} |");
-    }
-    let _ = writeln!(
-        text,
-        " CPU, f64 |\n|---|---|{}---|",
-        "---|".repeat(plan.counts.len())
-    );
-    for (task, cpu) in &found.cpu {
-        for mode in Mode::ALL {
-            let _ = write!(text, "| {task} | {mode} |");
-            for count in &plan.counts {
-                let rate = found.rates.iter().find(|r| {
-                    r.task == *task && r.mode == mode && r.count == *count && r.registers.is_none()
-                });
-                let shown = rate.map_or("–".into(), |r| format!("{:.2} M", r.per_second / 1e6));
-                let _ = write!(text, " {shown} |");
-            }
-            let _ = writeln!(text, " {:.3} M |", cpu / 1e6);
-        }
-    }
-    for r in found.rates.iter().filter(|r| r.registers.is_some()) {
-        let registers = r.registers.unwrap_or_default();
-        let million = r.per_second / 1e6;
-        let _ = writeln!(
-            text,
-            "\n{} {} × {} with at most {registers} registers: {million:.2} M",
-            r.task, r.mode, r.count
-        );
-    }
-    for note in &found.notes {
-        let _ = writeln!(text, "\nNote: {note}");
-    }
-    text
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let rehearsed = arguments.first().is_some_and(|a| a == "--rehearse");
@@ -421,8 +336,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             std::process::exit(1);
         }
     };
-    std::fs::write(folder.join("device.json"), json(&found, &plan))?;
-    std::fs::write(folder.join("device.md"), markdown(&found, &plan))?;
+    std::fs::write(
+        folder.join("device.json"),
+        report::json(&found, &plan.counts, plan.rehearsed),
+    )?;
+    std::fs::write(
+        folder.join("device.md"),
+        report::markdown(&found, &plan.counts, plan.rehearsed),
+    )?;
     let wrong = |c: &&Check| c.mode != Mode::Fast && c.unequal > 0;
     if let Some(c) = found.checks.iter().find(wrong) {
         eprintln!(
