@@ -9,7 +9,7 @@ use std::ffi::{CString, c_int, c_void};
 
 /// NVIDIA's driver on this machine.
 pub struct Cuda {
-    contexts: Vec<sys::CUdevice>,
+    contexts: Vec<(sys::CUdevice, sys::CUcontext)>,
     modules: Vec<sys::CUmodule>,
 }
 
@@ -46,6 +46,16 @@ impl Cuda {
         }
         named("cuInit", result::init())?;
         Ok(driver)
+    }
+
+    /// Makes this object's device the thread's: another object may have opened another one since.
+    fn enter(&self) -> Result<(), Refusal> {
+        let Some((_, context)) = self.contexts.last() else {
+            return Ok(());
+        };
+        // SAFETY: the context was retained by `open` and is released by `drop`.
+        let answer = unsafe { result::ctx::set_current(*context) };
+        named("cuCtxSetCurrent", answer)
     }
 }
 
@@ -92,11 +102,8 @@ impl Driver for Cuda {
         let context = named("cuDevicePrimaryCtxRetain", unsafe {
             result::primary_ctx::retain(device)
         })?;
-        self.contexts.push(device);
-        // SAFETY: the context has just been retained.
-        named("cuCtxSetCurrent", unsafe {
-            result::ctx::set_current(context)
-        })
+        self.contexts.push((device, context));
+        self.enter()
     }
 
     fn load(
@@ -105,6 +112,7 @@ impl Driver for Cuda {
         kernels: &[&str],
         registers: Option<u32>,
     ) -> Result<Vec<Kernel>, Refusal> {
+        self.enter()?;
         let unreadable = |call| Refusal { call, code: 218 };
         let image = CString::new(ptx).map_err(|_| unreadable("cuModuleLoadDataEx"))?;
         // CUDA takes a number in place of an option's pointer; none of them is kept.
@@ -133,6 +141,7 @@ impl Driver for Cuda {
     }
 
     fn allocate(&mut self, bytes: usize) -> Result<Address, Refusal> {
+        self.enter()?;
         // SAFETY: the memory is fresh; it is filled before anybody reads it.
         unsafe {
             let address = named("cuMemAlloc", result::malloc_sync(bytes.max(1)))?;
@@ -146,10 +155,13 @@ impl Driver for Cuda {
 
     fn free(&mut self, address: Address) {
         // SAFETY: the address came from `allocate` and is given back once. A driver that refuses keeps it: no harm done.
-        let _ = unsafe { result::free_sync(address.0) };
+        let _ = self
+            .enter()
+            .map(|()| unsafe { result::free_sync(address.0) });
     }
 
     fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), Refusal> {
+        self.enter()?;
         // SAFETY: the caller writes within what it allocated.
         named("cuMemcpyHtoD", unsafe {
             result::memcpy_htod_sync(to.0, bytes)
@@ -157,6 +169,7 @@ impl Driver for Cuda {
     }
 
     fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), Refusal> {
+        self.enter()?;
         // SAFETY: the caller reads within what it allocated.
         named("cuMemcpyDtoH", unsafe {
             result::memcpy_dtoh_sync(bytes, from.0)
@@ -170,6 +183,7 @@ impl Driver for Cuda {
         threads: u32,
         arguments: &[Argument],
     ) -> Result<(), Refusal> {
+        self.enter()?;
         let mut pointers: Vec<*mut c_void> = arguments
             .iter()
             .map(|argument| match argument {
@@ -195,6 +209,7 @@ impl Driver for Cuda {
     }
 
     fn wait(&mut self) -> Result<(), Refusal> {
+        self.enter()?;
         named("cuCtxSynchronize", result::ctx::synchronize())
     }
 }
@@ -207,7 +222,7 @@ impl Drop for Cuda {
             for module in self.modules.drain(..) {
                 let _ = result::module::unload(module);
             }
-            for device in self.contexts.drain(..) {
+            for (device, _) in self.contexts.drain(..) {
                 let _ = result::primary_ctx::release(device);
             }
         }
