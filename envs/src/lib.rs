@@ -24,6 +24,8 @@ pub mod docs;
 mod env;
 mod error;
 mod fleet;
+#[cfg(feature = "cuda")]
+pub mod gpu;
 #[cfg(feature = "gymnasium-rs")]
 pub mod gymnasium_rs;
 pub mod locomotion;

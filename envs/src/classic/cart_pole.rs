@@ -8,14 +8,17 @@ use crate::random::Stream;
 use crate::render::{Scene, Shape, scene_palette as palette};
 use std::f64::consts::PI;
 
-const GRAVITY: f64 = 9.81;
-const CART_MASS: f64 = 1.0;
-const POLE_MASS: f64 = 0.1;
+pub(crate) const GRAVITY: f64 = 9.81;
+pub(crate) const CART_MASS: f64 = 1.0;
+pub(crate) const POLE_MASS: f64 = 0.1;
 /// Half the pole's length, m.
-const HALF_LENGTH: f64 = 0.5;
-const MAX_FORCE: f64 = 10.0;
-const TIMESTEP: f64 = 0.02;
-const TRACK: f64 = 2.4;
+pub(crate) const HALF_LENGTH: f64 = 0.5;
+pub(crate) const MAX_FORCE: f64 = 10.0;
+pub(crate) const TIMESTEP: f64 = 0.02;
+pub(crate) const TRACK: f64 = 2.4;
+pub(crate) const CONTROL_COST: f64 = 0.001;
+/// Every number of the first state lies within ± this of the hanging rest.
+pub(crate) const START_NOISE: f64 = 0.05;
 
 /// Cart position, pole angle, and their velocities.
 type State = [f64; 4];
@@ -86,7 +89,8 @@ impl Env for CartPole {
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) {
         let mut stream = Stream::new(seed);
-        self.state = [0.0, PI, 0.0, 0.0].map(|rest| rest + stream.uniform(-0.05, 0.05));
+        self.state =
+            [0.0, PI, 0.0, 0.0].map(|rest| rest + stream.uniform(-START_NOISE, START_NOISE));
         self.write(observation, |x| x as f32);
     }
 
@@ -100,7 +104,7 @@ impl Env for CartPole {
         let upright = 0.5 * (1.0 + libm::cos(self.state[1]));
         let terminated = self.state[0].abs() > TRACK;
         Step {
-            reward: upright - 0.001 * action * action,
+            reward: upright - CONTROL_COST * action * action,
             terminated,
         }
     }
@@ -155,7 +159,7 @@ impl Stateful for CartPole {
     }
 }
 
-fn spec() -> EnvSpec {
+pub(crate) fn spec() -> EnvSpec {
     EnvSpec {
         id: "cartpole-swingup-v0".into(),
         observation_dim: 5,

@@ -1,9 +1,9 @@
 //! Classic control: small systems whose equations of motion are written out.
 
-mod cart_pole;
+pub(crate) mod cart_pole;
 pub mod maze_layouts;
-mod mountain_car;
-mod pendulum;
+pub(crate) mod mountain_car;
+pub(crate) mod pendulum;
 mod point_maze;
 
 pub use cart_pole::CartPole;

@@ -8,10 +8,15 @@ use crate::env::{Component, Env, EnvSpec, Rules, Stateful, Step};
 use crate::random::Stream;
 use crate::render::{Scene, Shape, scene_palette as palette};
 
-const POSITION: [f32; 2] = [-1.2, 0.6];
-const MAX_SPEED: f32 = 0.07;
-const GOAL: f32 = 0.45;
-const POWER: f32 = 0.0015;
+pub(crate) const POSITION: [f32; 2] = [-1.2, 0.6];
+pub(crate) const MAX_SPEED: f32 = 0.07;
+pub(crate) const GOAL: f32 = 0.45;
+pub(crate) const POWER: f32 = 0.0015;
+pub(crate) const SLOPE: f64 = 0.0025;
+pub(crate) const FUEL_COST: f64 = 0.1;
+pub(crate) const GOAL_REWARD: f64 = 100.0;
+/// Where the first position lies.
+pub(crate) const START: [f64; 2] = [-0.6, -0.4];
 
 /// The car in the valley.
 #[derive(Clone, Debug)]
@@ -44,7 +49,7 @@ impl Env for MountainCar {
     }
 
     fn reset(&mut self, seed: u64, observation: &mut [f32]) {
-        self.position = Stream::new(seed).uniform(-0.6, -0.4) as f32;
+        self.position = Stream::new(seed).uniform(START[0], START[1]) as f32;
         self.velocity = 0.0;
         observation.copy_from_slice(&[self.position, self.velocity]);
     }
@@ -53,7 +58,7 @@ impl Env for MountainCar {
         let [action] = action else {
             panic!("the mountain car has one action")
         };
-        let slope = 0.0025 * libm::cos(f64::from(3.0 * self.position));
+        let slope = SLOPE * libm::cos(f64::from(3.0 * self.position));
         let gain = action.clamp(-1.0, 1.0) * POWER - slope as f32;
         self.velocity = (self.velocity + gain).clamp(-MAX_SPEED, MAX_SPEED);
         self.position = (self.position + self.velocity).clamp(POSITION[0], POSITION[1]);
@@ -62,9 +67,9 @@ impl Env for MountainCar {
         }
         observation.copy_from_slice(&[self.position, self.velocity]);
         let terminated = self.position >= GOAL && self.velocity >= 0.0;
-        let fuel = 0.1 * f64::from(*action) * f64::from(*action);
+        let fuel = FUEL_COST * f64::from(*action) * f64::from(*action);
         Step {
-            reward: if terminated { 100.0 } else { 0.0 } - fuel,
+            reward: if terminated { GOAL_REWARD } else { 0.0 } - fuel,
             terminated,
         }
     }
@@ -121,7 +126,7 @@ impl Stateful for MountainCar {
     }
 }
 
-fn spec() -> EnvSpec {
+pub(crate) fn spec() -> EnvSpec {
     let speed = f64::from(MAX_SPEED);
     EnvSpec {
         id: "mountaincar-continuous-v0".into(),

@@ -8,10 +8,14 @@ use crate::random::Stream;
 use crate::render::{Scene, Shape, scene_palette as palette};
 use std::f64::consts::{PI, TAU};
 
-const MAX_SPEED: f64 = 8.0;
-const MAX_TORQUE: f32 = 2.0;
-const TIMESTEP: f64 = 0.05;
-const GRAVITY: f64 = 10.0;
+pub(crate) const MAX_SPEED: f64 = 8.0;
+pub(crate) const MAX_TORQUE: f32 = 2.0;
+pub(crate) const TIMESTEP: f64 = 0.05;
+pub(crate) const GRAVITY: f64 = 10.0;
+pub(crate) const EFFORT_COST: f32 = 0.001;
+pub(crate) const SPEED_COST: f64 = 0.1;
+/// The first speed lies within ± this.
+pub(crate) const START_SPEED: f64 = 1.0;
 
 /// The pendulum.
 #[derive(Clone, Debug)]
@@ -51,7 +55,7 @@ impl Env for Pendulum {
     fn reset(&mut self, seed: u64, observation: &mut [f32]) {
         let mut stream = Stream::new(seed);
         self.angle = stream.uniform(-PI, PI);
-        self.speed = stream.uniform(-1.0, 1.0);
+        self.speed = stream.uniform(-START_SPEED, START_SPEED);
         self.write(observation);
     }
 
@@ -65,8 +69,8 @@ impl Env for Pendulum {
         let turned = if turned < 0.0 { turned + TAU } else { turned };
         let from_upright = turned - PI;
         // The torque's terms are f32 in Gymnasium.
-        let effort = f64::from(0.001 * (torque * torque));
-        let cost = from_upright * from_upright + 0.1 * (self.speed * self.speed) + effort;
+        let effort = f64::from(EFFORT_COST * (torque * torque));
+        let cost = from_upright * from_upright + SPEED_COST * (self.speed * self.speed) + effort;
         let acceleration = 3.0 * GRAVITY / 2.0 * libm::sin(self.angle) + f64::from(3.0 * torque);
         self.speed = (self.speed + acceleration * TIMESTEP).clamp(-MAX_SPEED, MAX_SPEED);
         self.angle += self.speed * TIMESTEP;
@@ -119,7 +123,7 @@ impl Stateful for Pendulum {
     }
 }
 
-fn spec() -> EnvSpec {
+pub(crate) fn spec() -> EnvSpec {
     EnvSpec {
         id: "pendulum-v1".into(),
         observation_dim: 3,

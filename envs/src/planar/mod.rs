@@ -18,7 +18,9 @@ pub mod robots;
 mod segments;
 mod solver;
 mod tree;
-mod trigonometry;
+pub(crate) mod trigonometry;
 
 pub use compile::compile;
 pub use description::{Margin, RobotDescription};
+#[cfg(feature = "cuda")]
+pub(crate) use segments::PARALLEL;

@@ -173,16 +173,16 @@ pub struct ContactPair {
 }
 
 /// A soft constraint's compiled reference acceleration −damping·v − stiffness·impedance·depth and impedance profile.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spring {
     /// K = 1/(d² t² ζ²), 1/s².
     pub stiffness: f64,
     /// B = 2/(d t), 1/s.
     pub damping: f64,
-    start: f64,
-    end: f64,
-    inverse_width: f64,
-    midpoint: f64,
+    pub(crate) start: f64,
+    pub(crate) end: f64,
+    pub(crate) inverse_width: f64,
+    pub(crate) midpoint: f64,
 }
 
 // MuJoCo's bounds on an impedance, and its smallest regulariser.

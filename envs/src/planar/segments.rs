@@ -30,7 +30,7 @@ pub fn nearest_points<const N: usize, const L: usize, T: Real>(
         second.centre[0] - first.centre[0],
         second.centre[1] - first.centre[1],
     ];
-    let reach = pair.first.half_length + pair.second.half_length + reach_of_radii(pair);
+    let reach = pair.reach();
     let square = between[0] * between[0] + between[1] * between[1];
     if !square.any_below(Lanes::splat(reach * reach)) {
         return None;
@@ -61,8 +61,13 @@ pub fn nearest_points<const N: usize, const L: usize, T: Real>(
     Some(touches)
 }
 
-fn reach_of_radii(pair: &SelfContact) -> f64 {
-    pair.first.radius + pair.second.radius + pair.pair.margin
+impl SelfContact {
+    /// The distance of the capsules' centres from which on they cannot touch.
+    #[inline(always)]
+    pub(crate) fn reach(&self) -> f64 {
+        let radii = self.first.radius + self.second.radius + self.pair.margin;
+        self.first.half_length + self.second.half_length + radii
+    }
 }
 
 struct Placed<const L: usize, T: Real = f64> {
@@ -102,7 +107,8 @@ struct Found {
     point: [f64; 2],
 }
 
-const PARALLEL: f64 = 1e-15;
+/// Two axes are parallel where the determinant of their equations, 1 − cos², is smaller than this.
+pub(crate) const PARALLEL: f64 = 1e-15;
 
 fn touch_segments(first: &Segment, second: &Segment, margin: f64) -> [Option<Found>; 2] {
     let between = [

@@ -6,15 +6,15 @@
 
 use super::lanes::{Lanes, Real};
 
-const TWO_OVER_PI: f64 = std::f64::consts::FRAC_2_PI;
+pub(crate) const TWO_OVER_PI: f64 = std::f64::consts::FRAC_2_PI;
 // π/2 in three parts; the first two have 33 significant bits, so that k·part is exact for |k| < 2^20.
-const HALF_PI_HIGH: f64 = 1.570_796_326_734_125_6;
-const HALF_PI_MIDDLE: f64 = 6.077_100_506_303_966e-11;
-const HALF_PI_LOW: f64 = 2.022_266_248_795_950_6e-21;
+pub(crate) const HALF_PI_HIGH: f64 = 1.570_796_326_734_125_6;
+pub(crate) const HALF_PI_MIDDLE: f64 = 6.077_100_506_303_966e-11;
+pub(crate) const HALF_PI_LOW: f64 = 2.022_266_248_795_950_6e-21;
 // Adding and subtracting 1.5·2^52 rounds to the nearest integer.
-const ROUNDER: f64 = 6_755_399_441_055_744.0;
+pub(crate) const ROUNDER: f64 = 6_755_399_441_055_744.0;
 
-const SIN: [f64; 6] = [
+pub(crate) const SIN: [f64; 6] = [
     -1.666_666_666_666_663_2e-1,
     8.333_333_333_322_49e-3,
     -1.984_126_982_985_795e-4,
@@ -22,7 +22,7 @@ const SIN: [f64; 6] = [
     -2.505_076_025_340_686_3e-8,
     1.589_690_995_211_55e-10,
 ];
-const COS: [f64; 6] = [
+pub(crate) const COS: [f64; 6] = [
     4.166_666_666_666_66e-2,
     -1.388_888_888_887_411e-3,
     2.480_158_728_947_673e-5,
