@@ -26,9 +26,10 @@ updates = 400
 [critic]
 kind = "KIND"
 [finetune]
-updates = 60
+updates = 300
 states = 16
-temperature = 0.5
+temperature = 0.2
+learning_rate = 0.003
 [evaluation]
 episodes = 2
 episodes_in_training = 2
