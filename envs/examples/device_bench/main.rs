@@ -259,7 +259,11 @@ struct Findings {
     notes: Vec<String>,
 }
 
-fn run(plan: &Plan) -> Result<Findings, Box<dyn Error>> {
+/// Does everything, and after each finding saves all of them: a run that is cut off loses only what it was about.
+fn run(
+    plan: &Plan,
+    save: &dyn Fn(&Findings) -> std::io::Result<()>,
+) -> Result<Findings, Box<dyn Error>> {
     let device = if plan.rehearsed {
         "none: a rehearsal with the twin on the CPU".into()
     } else {
@@ -278,12 +282,14 @@ fn run(plan: &Plan) -> Result<Findings, Box<dyn Error>> {
                 check.task, check.unequal, check.compared, check.early
             );
             found.checks.push(check);
+            save(&found)?;
         }
     }
     for task in TASKS {
         let rate = cpu_rate(task, plan.span)?;
         eprintln!("{} on the CPU: {rate:.0} steps/s", name(task));
         found.cpu.push((name(task), rate));
+        save(&found)?;
     }
     let mut wanted = Vec::new();
     for task in TASKS {
@@ -310,6 +316,7 @@ fn run(plan: &Plan) -> Result<Findings, Box<dyn Error>> {
                     rate.task, rate.per_second
                 );
                 found.rates.push(rate);
+                save(&found)?;
             }
             // A full memory is a finding: the rest goes on.
             Err(error) => found
@@ -329,21 +336,20 @@ fn main() -> Result<(), Box<dyn Error>> {
             .map_or(".", String::as_str),
     );
     let plan = Plan::new(rehearsed);
-    let found = match run(&plan) {
+    let save = |found: &Findings| {
+        let json = report::json(found, plan.rehearsed);
+        let table = report::markdown(found, &plan.counts, plan.rehearsed);
+        std::fs::write(folder.join("device.json"), json)?;
+        std::fs::write(folder.join("device.md"), table)
+    };
+    let found = match run(&plan, &save) {
         Ok(found) => found,
         Err(error) => {
             eprintln!("error: {error}");
             std::process::exit(1);
         }
     };
-    std::fs::write(
-        folder.join("device.json"),
-        report::json(&found, &plan.counts, plan.rehearsed),
-    )?;
-    std::fs::write(
-        folder.join("device.md"),
-        report::markdown(&found, &plan.counts, plan.rehearsed),
-    )?;
+    save(&found)?;
     let wrong = |c: &&Check| c.mode != Mode::Fast && c.unequal > 0;
     if let Some(c) = found.checks.iter().find(wrong) {
         eprintln!(

@@ -14,7 +14,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The findings for programs.
-pub fn json(found: &Findings, counts: &[usize], rehearsed: bool) -> String {
+pub fn json(found: &Findings, rehearsed: bool) -> String {
     let checks = found.checks.iter().map(|c| {
         format!(
             "{{\"task\": {}, \"mode\": \"{}\", \"unequal\": {}, \"compared\": {}, \"largest_early_difference\": {:e}}}",
