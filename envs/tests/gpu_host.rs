@@ -10,8 +10,9 @@ mod fake;
 mod twin;
 
 use fake::{Fake, card};
+use tiltrl_envs::gpu::Refusal;
 use tiltrl_envs::gpu::cuda::Cuda;
-use tiltrl_envs::gpu::driver::{Driver, Refusal};
+use tiltrl_envs::gpu::driver::Driver;
 use tiltrl_envs::gpu::program::Program;
 use tiltrl_envs::gpu::{DeviceEnvs, GpuError, Mode, Status, devices};
 use tiltrl_envs::random::Stream;

@@ -1,7 +1,8 @@
 //! NVIDIA's driver, loaded at run time through cudarc. Whoever builds this needs nothing of CUDA.
 #![allow(unsafe_code)]
 
-use super::driver::{Address, Argument, Device, Driver, Kernel, Refusal};
+use super::driver::{Address, Argument, Device, Driver, Kernel};
+use super::error::Refusal;
 use super::error::{GpuError, OLDEST_DRIVER};
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;

@@ -1,6 +1,6 @@
 //! What the host asks of a GPU's driver, as a trait, so that every answer of a driver can be tested without one.
 
-use super::error::GpuError;
+use super::error::{GpuError, Refusal};
 
 /// A device as its driver describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,15 +28,6 @@ impl std::fmt::Display for Device {
             self.ordinal, self.name, self.processors
         )
     }
-}
-
-/// A call that the driver refused: the call's name and CUDA's number of the error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The driver's function.
-    pub call: &'static str,
-    /// `CUresult`.
-    pub code: u32,
 }
 
 /// Memory on the device; zero is none.

@@ -1,11 +1,18 @@
 //! What can go wrong with a GPU, in words that say what to do.
 
-use super::driver::Refusal;
-
 /// The oldest version of CUDA whose drivers take the PTX in this crate, 1000·major + 10·minor.
 pub const OLDEST_DRIVER: u32 = 11_000;
 /// The oldest compute capability for which the PTX is compiled (Turing, 2018).
 pub const OLDEST_CAPABILITY: (u32, u32) = (7, 5);
+
+/// A call that the driver refused: the call's name and CUDA's number of the error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The driver's function.
+    pub call: &'static str,
+    /// `CUresult`.
+    pub code: u32,
+}
 
 /// A GPU cannot be used as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

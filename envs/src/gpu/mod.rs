@@ -14,7 +14,7 @@ pub mod program;
 mod tables;
 
 pub use environments::{DeviceEnvs, Status};
-pub use error::GpuError;
+pub use error::{GpuError, Refusal};
 
 /// Threads of a block, which is also what the kernels are compiled for. Small, because a robot fills up to 255 registers: at
 /// 168 an SM holds twelve warps (three on each quarter of its registers), at more than 168 eight.

@@ -6,7 +6,8 @@ use super::twin;
 use libloading::Library;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use tiltrl_envs::gpu::driver::{Address, Argument, Device, Driver, Kernel, Refusal};
+use tiltrl_envs::gpu::Refusal;
+use tiltrl_envs::gpu::driver::{Address, Argument, Device, Driver, Kernel};
 use tiltrl_envs::gpu::program::Program;
 use tiltrl_envs::gpu::{GpuError, Mode};
 

@@ -49,7 +49,7 @@ pub enum LogZ {
     /// The leave-one-out mean of ℓ over the group (arXiv:2405.20971, eq. 8).
     #[default]
     VarGrad,
-    /// The centre of the group under the Huber loss itself: with a cap, [`crate::rtb::robust_log_z`].
+    /// The centre of the group under the Huber loss itself: with a cap, `robust_log_z` of [`crate::rtb`].
     Robust,
     /// A network of the condition, without weight decay.
     Learned,
