@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout)]
 
+use tiltrl::policies::Compute;
 use tiltrl::policies::fast::HostAdam;
 use tiltrl::policies::models::schedule::{Prediction, Schedule, ScheduleKind};
 use tiltrl::policies::worlds::LinearGaussian;
@@ -11,43 +12,33 @@ use tiltrl::tilt::optimizer::AdamConfig;
 use tiltrl::tilt::{Noise, TiltError};
 
 fn main() -> Result<(), TiltError> {
-    let compute = tiltrl::policies::Compute::cpu();
+    let (compute, noise) = (Compute::cpu(), |update| Noise::keyed(1, "update", update));
     // log r(x) = b x − c x²/2: the posterior is a Gaussian again.
     let (mean, std, b, c, dim) = (0.0, 1.0, 2.0, 2.0, 1);
-    let world = LinearGaussian {
-        mean,
-        std,
-        b,
-        c,
-        dim,
-    };
+    #[rustfmt::skip]
+    let world = LinearGaussian { mean, std, b, c, dim };
     let schedule = Schedule::new(ScheduleKind::Cosine, 20, Prediction::Epsilon)?;
     let prior = world.learned_variance_prior(schedule.clone(), 32, 1, &compute);
     let rows = |count: usize| matrix(vec![0.0; count], 1, &compute.device);
     let adam = HostAdam::new(AdamConfig::plain(1e-2));
-    let mixture = Mixture::on_policy(128);
-    let mut tuner = Finetuner::new(prior.clone(), prior, adam, mixture, &rows(8))?;
+    let mut tuner = Finetuner::new(
+        prior.clone(),
+        prior,
+        adam,
+        Mixture::on_policy(128),
+        &rows(8),
+    )?;
+    let reward = |x: &_, _: &_| {
+        let samples = host64::<2>(Clone::clone(x)).into_iter();
+        samples.map(|x| world.log_reward(x)).collect()
+    };
     for update in 0..800 {
         tuner.set_learning_rate(1e-2 * (1.0 - update as f32 / 800.0) + 2e-4);
-        let reward = |x: &_, _: &_| {
-            host64::<2>(Clone::clone(x))
-                .iter()
-                .map(|&x| world.log_reward(x))
-                .collect()
-        };
-        tuner.update(
-            &Batch::new(rows(1)),
-            &reward,
-            &mut Noise::keyed(1, "update", update),
-        )?;
+        tuner.update(&Batch::new(rows(1)), &reward, &mut noise(update))?;
     }
-    let samples = host64(
-        tuner
-            .posterior()
-            .sample(&rows(50_000), &mut Noise::keyed(1, "samples", 0)),
-    );
-    let found = samples.iter().sum::<f64>() / samples.len() as f64;
-    let spread = samples.iter().map(|x| (x - found).powi(2)).sum::<f64>() / samples.len() as f64;
+    let samples = host64(tuner.posterior().sample(&rows(50_000), &mut noise(800)));
+    let found = samples.iter().sum::<f64>() / 5e4;
+    let spread = samples.iter().map(|x| (x - found).powi(2)).sum::<f64>() / 5e4;
     let [_, exact, variance] = world.posterior(&schedule);
     println!("mean      exact {exact:.3}   found {found:.3}");
     println!("variance  exact {variance:.3}   found {spread:.3}");
