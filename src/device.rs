@@ -26,7 +26,7 @@ struct Kind {
     name: &'static str,
     /// What it is.
     what: &'static str,
-    /// The feature that brings it; none = always there.
+    /// The feature that brings it; none = always there, or nowhere yet.
     feature: Option<&'static str>,
     /// Whether `:N` may follow.
     numbered: bool,
@@ -66,7 +66,7 @@ const KINDS: &[Kind] = &[
     Kind {
         name: "cuda",
         what: "an NVIDIA card by its number, as cuda:0",
-        feature: Some("cuda"),
+        feature: None,
         numbered: true,
         make: None,
     },
@@ -131,13 +131,15 @@ impl Compute {
 
 impl Kind {
     fn command(&self) -> String {
-        let feature = self.feature.unwrap_or_default();
-        format!("cargo build --release --features {feature}")
+        match self.feature {
+            Some(feature) => format!("cargo build --release --features {feature}"),
+            None => "--device wgpu or tch:0, which compute networks on such a card; CUDA itself does not yet".into(),
+        }
     }
 
     fn missing(&self, asked: &str) -> Error {
         Error::Usage(format!(
-            "--device {asked}: this build has no {} ({})\n  hint: `{}` brings it",
+            "--device {asked}: this build has no {} ({})\n  hint: use {}",
             self.name,
             self.what,
             self.command()
@@ -186,7 +188,7 @@ mod tests {
     fn a_device_that_the_build_lacks_is_refused_with_the_command_that_brings_it() {
         assert_eq!(Compute::named("cpu").expect("here").name, "cpu");
         for (text, words) in [
-            ("cuda:1", "cargo build --release --features cuda"),
+            ("cuda:1", "--device wgpu or tch:0"),
             ("cpu:1", "expected cpu, wgpu, cuda:N, tch or tch:N"),
             ("cuda:x", "expected cpu"),
             ("tpu", "tiltrl devices"),

@@ -114,7 +114,7 @@ fn a_printed_config_is_a_config_and_faults_are_told_together_before_anything_is_
         2,
         &["--features wgpu"],
     );
-    assert!(done(inside, &["devices"]).contains("cargo build --release --features cuda"));
+    assert!(done(inside, &["devices"]).contains("cargo build --release --features wgpu"));
 }
 
 #[test]
