@@ -47,7 +47,7 @@ impl Drop for KeptPaths {
     }
 }
 
-/// Bytes that a kept_paths keeps per path and step of a model.
+/// Bytes that kept paths take per path and step of a model.
 pub fn bytes_per_row(sizes: &[usize]) -> usize {
     let hidden: usize = sizes[1..sizes.len() - 1].iter().sum();
     let ends = sizes[sizes.len() - 1] + sizes[0];
@@ -212,7 +212,7 @@ impl KeptPaths {
 /// Backends that back-propagate through a [`KeptPaths`].
 #[backend_extension(Flex, Autodiff)]
 pub(super) trait PathBackend: Backend {
-    /// Returns the kept_paths's scores.
+    /// Returns the scores of the kept paths.
     fn path_scores(
         parameters: FloatTensor<Self>,
         scores: TensorData,
