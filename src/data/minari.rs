@@ -27,27 +27,39 @@ const PREFIX: &str = "minari:";
 pub(super) const METADATA: &str = "metadata.json";
 pub(super) const MAIN: &str = "main_data.hdf5";
 
-/// Returns the folder that `minari:NAME` stands for, in `MINARI_DATASETS_PATH` or `~/.minari/datasets`; other paths as they are.
+/// Returns the name of a data set in Minari's own folder, where a path is written `minari:NAME`.
+pub fn minari_name(path: &Path) -> Option<&str> {
+    path.to_str()?.strip_prefix(PREFIX)
+}
+
+/// Returns Minari's own folder: `MINARI_DATASETS_PATH`, or `~/.minari/datasets`.
 ///
 /// # Errors
-/// [`DataError::Format`] where there is no such folder, or no home to look in.
-pub(super) fn resolve(path: &Path) -> Result<PathBuf, DataError> {
-    let text = path.to_string_lossy();
-    let Some(name) = text.strip_prefix(PREFIX) else {
-        return Ok(path.to_path_buf());
-    };
+/// [`DataError::Format`] where neither that variable nor `HOME` is set.
+pub fn minari_root() -> Result<PathBuf, DataError> {
     let own = std::env::var_os("MINARI_DATASETS_PATH").map(PathBuf::from);
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".minari/datasets"));
-    let faults = Faults { path, format: NAME };
-    let Some(root) = own.or_else(home) else {
+    own.or_else(home).ok_or_else(|| {
+        let (path, format) = (Path::new(PREFIX), NAME);
         let reason = "neither MINARI_DATASETS_PATH nor HOME says where Minari keeps its data";
-        return Err(faults.of(reason));
+        Faults { path, format }.of(reason)
+    })
+}
+
+/// Returns the folder that `minari:NAME` stands for; other paths as they are.
+///
+/// # Errors
+/// [`DataError::Format`] where there is no such folder.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, DataError> {
+    let Some(name) = minari_name(path) else {
+        return Ok(path.to_path_buf());
     };
+    let root = minari_root()?;
     let folder = root.join(name);
     if folder.is_dir() {
         return Ok(folder);
     }
-    Err(faults.of(format!(
+    Err(Faults { path, format: NAME }.of(format!(
         "it is not in Minari's folder {}. Hint: `minari download {name}` brings it there, `minari list local` lists what is",
         root.display()
     )))

@@ -2,6 +2,7 @@
 
 mod actor;
 mod cases;
+mod convert;
 mod damage;
 mod fixtures;
 mod formats;
