@@ -13,6 +13,7 @@ use super::join::{join, whole};
 use super::minari;
 use super::npz::is_npz;
 use super::ogbench;
+use super::parquet_table;
 use super::options::ReadOptions;
 use super::read::read_arrays;
 use super::signature;
@@ -33,7 +34,7 @@ pub struct Format {
 }
 
 /// The formats that are built in, in the order in which they are tried.
-const FORMATS: [Format; 7] = [
+const FORMATS: [Format; 8] = [
     Format {
         name: minari::NAME,
         looks: "a folder with metadata.json and main_data.hdf5, or minari:NAME",
@@ -75,6 +76,12 @@ const FORMATS: [Format; 7] = [
         looks: "text with the ending .csv or .tsv",
         recognises: csv::recognises,
         read: csv::read,
+    },
+    Format {
+        name: parquet_table::NAME,
+        looks: "the first bytes PAR1",
+        recognises: parquet_table::recognises,
+        read: parquet_table::read,
     },
 ];
 

@@ -32,6 +32,7 @@ mod npy;
 mod npz;
 mod ogbench;
 mod options;
+mod parquet_table;
 mod plan;
 mod read;
 mod recording;

@@ -94,3 +94,25 @@ fn semicolons_quotes_marks_and_a_single_flag_are_understood() {
     // One flag for both causes, and nothing tells them apart.
     refusal(&path, &["`dones`".replace("dones", "done").as_str(), "--horizon N"]);
 }
+
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_tables_that_hold_other_things_are_refused() {
+    for (name, words) in [
+        ("nulls.parquet", vec!["Parquet", "column `observations_1`", "null"]),
+        ("ragged.parquet", vec!["column `observations`", "different lengths"]),
+        ("dates.parquet", vec!["column `observations`", "no numbers"]),
+    ] {
+        refusal(&fixture(name), &words);
+    }
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().join("damaged.parquet");
+    let good = std::fs::read(fixture("plain.parquet")).expect("there");
+    std::fs::write(&path, &good[..good.len() - 30]).expect("writable");
+    refusal(&path, &["damaged.parquet: Parquet", "damaged"]);
+    // Within the pages of the first column.
+    let mut wrong = good;
+    wrong[4..40].fill(0xff);
+    std::fs::write(&path, &wrong).expect("writable");
+    refusal(&path, &["damaged.parquet: Parquet", "damaged"]);
+}
