@@ -12,7 +12,9 @@ use tiltrl_policies::fast::build_pool;
 use super::environments::{self, EnvArgs};
 use super::pipeline::{RunRequest, Stage, run};
 use super::reading::ReadingArgs;
-use super::{benchmark, certify, convert, evaluate_args, evaluation, inspect, output, plot, verify};
+use super::{
+    benchmark, certify, convert, evaluate_args, evaluation, inspect, output, plot, verify,
+};
 use crate::config::{Source, preset_names};
 use crate::console::{Console, note};
 use crate::device::{Compute, devices};

@@ -4,7 +4,10 @@
 //! after one another), `actions_i`, `rewards_i` and the scalar `terminated_i`; the last row of an episode that is not terminated
 //! was ended by the clock, and what was seen after it is not in the file. Reference: d3rlpy 2.8, `d3rlpy/dataset/io.py`.
 
+use std::collections::HashMap;
 use std::path::Path;
+
+use hdf5_pure::Dataset as Stored;
 
 use super::column::{Column, zeros};
 use super::dataset::Dataset;
@@ -26,14 +29,18 @@ fn holds(path: &Path, keys: &[&str]) -> bool {
 }
 
 pub(super) fn recognises_1(path: &Path, _head: &[u8]) -> bool {
-    holds(path, &["observations", "episode_terminals", "discrete_action"])
+    holds(
+        path,
+        &["observations", "episode_terminals", "discrete_action"],
+    )
 }
 
 pub(super) fn recognises_2(path: &Path, _head: &[u8]) -> bool {
     holds(path, &["columns", "num_episodes"])
 }
 
-const DISCRETE: &str = "its actions are whole numbers (a discrete action space); expected vectors of real numbers";
+const DISCRETE: &str =
+    "its actions are whole numbers (a discrete action space); expected vectors of real numbers";
 
 /// Reads a file of version 1.
 ///
@@ -46,6 +53,22 @@ pub(super) fn read_1(path: &Path, options: &ReadOptions) -> Result<Dataset, Data
         return Err(Faults { path, format }.of(DISCRETE));
     }
     read_arrays(&[path.to_path_buf()], options)
+}
+
+/// The arrays of a file that no episode has taken yet.
+struct Arrays<'a> {
+    file: &'a DataFile,
+    found: HashMap<String, Stored>,
+}
+
+impl Arrays<'_> {
+    fn take(&mut self, key: &str) -> Result<Column, DataError> {
+        match self.found.remove(key) {
+            Some(array) => self.file.column(key, array),
+            // A link, or nothing: the error lists what there is.
+            None => self.file.required(key),
+        }
+    }
 }
 
 /// One episode's arrays.
@@ -74,18 +97,28 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
     let whole = |&count: &f32| (0.0..1e7).contains(&count) && count.fract() == 0.0;
     let count = count.first().filter(|count| whole(count));
     let count = *count.ok_or_else(|| faults.of("`num_episodes` is no number of episodes"))?;
+    let mut arrays = Arrays {
+        found: file.arrays()?,
+        file: &file,
+    };
     let episodes = (0..count as usize)
-        .map(|index| Episode::find(&file, index, &faults))
+        .map(|index| Episode::find(&mut arrays, index, &faults))
         .collect::<Result<Vec<_>, _>>()?;
-    let more = format!("observations_{}", count as usize);
+    let more = format!("rewards_{}", count as usize);
     if file.holds(&more) {
-        return Err(faults.of(format!("`num_episodes` says {count}, but there is `{more}` as well")));
+        return Err(faults.of(format!(
+            "`num_episodes` says {count}, but there is `{more}` as well"
+        )));
     }
     let Some(first) = episodes.first() else {
-        return Err(DataError::Empty { path: path.to_path_buf() });
+        return Err(DataError::Empty {
+            path: path.to_path_buf(),
+        });
     };
     let widths = first.widths();
-    let odd = episodes.iter().position(|episode| episode.widths() != widths);
+    let odd = episodes
+        .iter()
+        .position(|episode| episode.widths() != widths);
     if let Some(index) = odd {
         return Err(faults.of(format!(
             "episode {index} has observations and actions of widths {:?}, the first episode {widths:?}",
@@ -120,17 +153,18 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
 }
 
 impl Episode {
-    fn find(file: &DataFile, index: usize, faults: &Faults<'_>) -> Result<Self, DataError> {
-        let find = |key: &str| file.required(&format!("{key}_{index}"));
+    fn find(from: &mut Arrays<'_>, index: usize, faults: &Faults<'_>) -> Result<Self, DataError> {
         let part = |part: usize| format!("observations_{index}_{part}");
-        let parts = (0..).take_while(|&number| file.holds(&part(number))).count();
-        let observations = match parts {
-            0 => vec![find("observations")?],
-            _ => (0..parts)
-                .map(|number| file.required(&part(number)))
-                .collect::<Result<Vec<_>, _>>()?,
+        let parts = (0..).take_while(|&number| from.found.contains_key(&part(number)));
+        let keys: Vec<String> = match parts.count() {
+            0 => vec![format!("observations_{index}")],
+            parts => (0..parts).map(part).collect(),
         };
-        let (actions, rewards) = (find("actions")?, find("rewards")?);
+        let observations = (keys.iter())
+            .map(|key| from.take(key))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut take = |key: &str| from.take(&format!("{key}_{index}"));
+        let (actions, rewards) = (take("actions")?, take("rewards")?);
         if actions.is_whole() {
             return Err(faults.of(DISCRETE));
         }
@@ -150,7 +184,7 @@ impl Episode {
             observations,
             actions,
             rewards,
-            terminated: find("terminated")?,
+            terminated: take("terminated")?,
         })
     }
 
@@ -169,7 +203,9 @@ impl Episode {
         let mut at = 0;
         for column in &self.observations {
             let (values, width) = (column.values()?, column.dim().1);
-            for (row, values) in (observations.chunks_exact_mut(to.widths.0)).zip(values.chunks_exact(width)) {
+            for (row, values) in
+                (observations.chunks_exact_mut(to.widths.0)).zip(values.chunks_exact(width))
+            {
                 row[at..at + width].copy_from_slice(values);
             }
             at += width;
@@ -177,7 +213,10 @@ impl Episode {
         self.actions.read_into(&mut to.actions[rows(to.widths.1)])?;
         self.rewards.read_into(&mut to.rewards[rows(1)])?;
         let terminated = self.terminated.flags()?.contains(&true);
-        if let Some(last) = (start + self.steps()).checked_sub(1).filter(|_| self.steps() > 0) {
+        if let Some(last) = (start + self.steps())
+            .checked_sub(1)
+            .filter(|_| self.steps() > 0)
+        {
             to.ends.terminals[last] = terminated;
             to.ends.timeouts[last] = !terminated;
         }

@@ -1,11 +1,12 @@
-//! One HDF5 file as named columns; only here, in `column` and in `attributes` the HDF5 library is seen.
+//! One HDF5 file as named columns; only here, in `column`, `attributes` and the writers the HDF5 library is seen.
 //!
 //! Everything a damaged header could inflate (dimensions, number of chunks) is checked against
 //! the size of the file before memory is asked for.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use hdf5_pure::{ChunkCacheConfig, Error, File, FileAccessProperties, FormatError};
+use hdf5_pure::{ChunkCacheConfig, Dataset, Error, File, FileAccessProperties, FormatError, Group};
 
 use super::column::Column;
 use super::error::DataError;
@@ -97,12 +98,47 @@ impl DataFile {
         }
     }
 
-    /// Returns the array at a place below groups, `None` where nothing is there.
+    /// Returns the groups at the top of the file by name, found in one pass: looking each up by its path passes all names every
+    /// time, which takes long in a file of thousands of episodes.
+    ///
+    /// # Errors
+    /// [`DataError::Damaged`] where one cannot be opened.
+    pub(super) fn groups(&self) -> Result<HashMap<String, Group>, DataError> {
+        let groups = self.file.root().iter_groups();
+        Ok(groups
+            .map_err(|error| explain(&self.path, "", &error))?
+            .collect())
+    }
+
+    /// Returns the arrays at the top of the file by name, found in one pass.
+    ///
+    /// # Errors
+    /// [`DataError::Damaged`] where one cannot be opened.
+    pub(super) fn arrays(&self) -> Result<HashMap<String, Dataset>, DataError> {
+        let arrays = self.file.root().iter_datasets();
+        Ok(arrays
+            .map_err(|error| explain(&self.path, "", &error))?
+            .collect())
+    }
+
+    /// Returns an array that [`arrays`](Self::arrays) found, checked.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn at(&self, place: &str) -> Result<Option<Column>, DataError> {
-        self.object(place, place)
+    pub(super) fn column(&self, key: &str, array: Dataset) -> Result<Column, DataError> {
+        Column::new(&self.path, key, array, self.length)
+    }
+
+    /// Returns the array at a place below a group, `None` where nothing is there; `name` is the group's.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn below(
+        &self,
+        (name, group): (&str, &Group),
+        place: &str,
+    ) -> Result<Option<Column>, DataError> {
+        self.checked(&format!("{name}/{place}"), group.dataset(place))
     }
 
     /// Follows the links from the name `at`; `key` is the name that was asked for first.
@@ -166,7 +202,15 @@ impl DataFile {
     }
 
     fn object(&self, key: &str, path: &str) -> Result<Option<Column>, DataError> {
-        match self.file.dataset(path) {
+        self.checked(key, self.file.dataset(path))
+    }
+
+    fn checked(
+        &self,
+        key: &str,
+        found: Result<Dataset, Error>,
+    ) -> Result<Option<Column>, DataError> {
+        match found {
             Ok(dataset) => Column::new(&self.path, key, dataset, self.length).map(Some),
             Err(Error::Format(FormatError::PathNotFound(_))) => Ok(None),
             Err(Error::NotADataset(_)) => Err(DataError::WrongType {

@@ -13,8 +13,8 @@ use super::join::{join, whole};
 use super::minari;
 use super::npz::is_npz;
 use super::ogbench;
-use super::parquet_table;
 use super::options::ReadOptions;
+use super::parquet_table;
 use super::read::read_arrays;
 use super::signature;
 

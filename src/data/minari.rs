@@ -5,14 +5,15 @@
 
 use std::path::{Path, PathBuf};
 
+use hdf5_pure::Group;
 use serde_json::Value;
 
 use super::column::{Column, zeros};
 use super::dataset::Dataset;
 use super::ends::Ends;
 use super::error::DataError;
-use super::file::DataFile;
 use super::faults::Faults;
+use super::file::DataFile;
 use super::notes::{Note, NoteKind};
 use super::options::ReadOptions;
 use super::read::hash_files;
@@ -70,7 +71,9 @@ fn folder(path: &Path) -> Option<PathBuf> {
     let inner = path.join("data");
     if path.is_dir() {
         let holds = |folder: &Path| folder.join(METADATA).is_file();
-        return [path.to_path_buf(), inner].into_iter().find(|folder| holds(folder));
+        return [path.to_path_buf(), inner]
+            .into_iter()
+            .find(|folder| holds(folder));
     }
     let parent = path.parent()?;
     (path.file_name()? == MAIN && parent.join(METADATA).is_file()).then(|| parent.to_path_buf())
@@ -121,7 +124,9 @@ impl Metadata {
         }
         let space = |name: &str| {
             let text = text(name).ok_or_else(|| {
-                faults.of(format!("{METADATA} has no `{name}`; expected the space that Minari ≥ 0.5 writes there"))
+                faults.of(format!(
+                    "{METADATA} has no `{name}`; expected the space that Minari ≥ 0.5 writes there"
+                ))
             })?;
             leaves(text).map_err(|reason| faults.of(format!("`{name}` of {METADATA}: {reason}")))
         };
@@ -147,7 +152,6 @@ impl Metadata {
 
 /// The arrays of all episodes, found and checked against each other, not yet decoded.
 struct Episodes {
-    keys: Vec<String>,
     all: Vec<Episode>,
 }
 
@@ -163,16 +167,24 @@ struct Episode {
 impl Episodes {
     fn find(main: &Path, metadata: &Metadata, faults: &Faults<'_>) -> Result<Self, DataError> {
         let file = DataFile::open(main)?;
-        let keys = file.names();
-        let groups = keys.iter().filter(|key| key.starts_with("episode_")).count();
-        if groups != metadata.episodes {
+        let mut groups = file.groups()?;
+        groups.retain(|name, _| name.starts_with("episode_"));
+        if groups.len() != metadata.episodes {
             return Err(faults.of(format!(
-                "{METADATA} says {} episodes, {MAIN} holds {groups}: is one of them from another copy, or cut short?",
-                metadata.episodes
+                "{METADATA} says {} episodes, {MAIN} holds {}: is one of them from another copy, or cut short?",
+                metadata.episodes,
+                groups.len()
             )));
         }
-        let all = (0..groups)
-            .map(|index| Episode::find(&file, index, metadata, faults))
+        let episode = |index: usize| {
+            let name = format!("episode_{index}");
+            let group = groups.get(&name).ok_or_else(|| {
+                faults.of(format!("expected the group `{name}` in {MAIN}, found none"))
+            })?;
+            Episode::find(&file, (&name, group), metadata, faults)
+        };
+        let all = (0..metadata.episodes)
+            .map(episode)
             .collect::<Result<Vec<_>, _>>()?;
         let steps: usize = all.iter().map(|episode| episode.steps).sum();
         if steps != metadata.steps {
@@ -181,7 +193,7 @@ impl Episodes {
                 metadata.steps
             )));
         }
-        Ok(Self { keys, all })
+        Ok(Self { all })
     }
 
     fn read(&self, path: &Path, metadata: &Metadata) -> Result<Recording, DataError> {
@@ -202,11 +214,16 @@ impl Episodes {
                 told: true,
             },
             stated_bounds: stated(&Faults { path, format: NAME }, &metadata.actions)?,
-            keys: self.keys.clone(),
+            keys: vec!["episode_0/".to_string()],
             texts: metadata.texts.clone(),
             notes: Vec::new(),
         };
-        note_order(path, "observations", &metadata.observations, &mut recording.notes);
+        note_order(
+            path,
+            "observations",
+            &metadata.observations,
+            &mut recording.notes,
+        );
         note_order(path, "actions", &metadata.actions, &mut recording.notes);
         let mut start = 0;
         for episode in &self.all {
@@ -233,11 +250,15 @@ impl Episodes {
         let path = &recording.path;
         if !untold.is_empty() {
             let text = "the last step of an episode has no flag: a timeout is set there";
-            recording.notes.push(Note::new(NoteKind::Understood, path, text, &untold));
+            recording
+                .notes
+                .push(Note::new(NoteKind::Understood, path, text, &untold));
         }
         if !within.is_empty() {
             let text = "a flag is set before the last step of an episode: the episode ends there, and another begins";
-            recording.notes.push(Note::new(NoteKind::Warning, path, text, &within));
+            recording
+                .notes
+                .push(Note::new(NoteKind::Warning, path, text, &within));
         }
     }
 }
@@ -269,7 +290,12 @@ fn note_order(path: &Path, key: &str, leaves: &[Leaf], notes: &mut Vec<Note>) {
         .iter()
         .map(|leaf| {
             at += leaf.width;
-            format!("{}–{} {}", at - leaf.width, at - 1, leaf.place.trim_start_matches('/'))
+            format!(
+                "{}–{} {}",
+                at - leaf.width,
+                at - 1,
+                leaf.place.trim_start_matches('/')
+            )
         })
         .collect();
     let text = format!("`{key}` flattened as Gymnasium does: {}", parts.join(", "));
@@ -279,27 +305,34 @@ fn note_order(path: &Path, key: &str, leaves: &[Leaf], notes: &mut Vec<Note>) {
 impl Episode {
     fn find(
         file: &DataFile,
-        index: usize,
+        group: (&str, &Group),
         metadata: &Metadata,
         faults: &Faults<'_>,
     ) -> Result<Self, DataError> {
         let find = |key: &str| {
-            let place = format!("episode_{index}/{key}");
-            let missing = || faults.of(format!("expected the array `{place}` in {MAIN}, found none"));
-            file.at(&place)?.ok_or_else(missing)
+            let place = format!("{}/{key}", group.0);
+            let missing = || {
+                faults.of(format!(
+                    "expected the array `{place}` in {MAIN}, found none"
+                ))
+            };
+            file.below(group, key)?.ok_or_else(missing)
         };
         let rewards = find("rewards")?;
         let steps = rewards.dim().0;
-        let check = |column: Column, rows: usize, width: usize| match column.dim() {
+        let check = |column: Column, rows: usize, width: usize| {
+            match column.dim() {
             found if found == (rows, width) && rows > 0 => Ok(column),
             _ => Err(faults.of(format!(
                 "`{}` has the shape {:?}; expected {rows} rows of {width} numbers, as its episode has {steps} steps",
                 column.key(),
                 column.shape(),
             ))),
+        }
         };
         let all = |key: &str, leaves: &[Leaf], rows: usize| {
-            let leaf = |leaf: &Leaf| check(find(&format!("{key}{}", leaf.place))?, rows, leaf.width);
+            let leaf =
+                |leaf: &Leaf| check(find(&format!("{key}{}", leaf.place))?, rows, leaf.width);
             leaves.iter().map(leaf).collect::<Result<Vec<_>, _>>()
         };
         Ok(Self {
@@ -342,7 +375,10 @@ impl Episode {
 
 /// Copies rows of `width` numbers to the columns from `at` on of rows of `wide` numbers, as many as there are.
 fn spread(values: &[f32], width: usize, at: usize, to: &mut [f32], wide: usize) {
-    for (row, values) in to.chunks_exact_mut(wide).zip(values.chunks_exact(width.max(1))) {
+    for (row, values) in to
+        .chunks_exact_mut(wide)
+        .zip(values.chunks_exact(width.max(1)))
+    {
         row[at..at + width].copy_from_slice(values);
     }
 }

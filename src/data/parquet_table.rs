@@ -61,7 +61,8 @@ mod reader {
 
     pub(super) fn read(faults: &Faults<'_>, options: &ReadOptions) -> Result<Dataset, DataError> {
         let path = faults.path;
-        let file = std::fs::File::open(path).map_err(|source| DataError::io(path, "open", source))?;
+        let file =
+            std::fs::File::open(path).map_err(|source| DataError::io(path, "open", source))?;
         let damaged = |error: parquet::errors::ParquetError| {
             faults.of(format!(
                 "it is damaged, or packed in a way that this reader lacks (it has gzip and snappy): {error}"
@@ -80,7 +81,9 @@ mod reader {
                 Place::Array(..) | Place::Episode if leaf.width == 0 => {
                     "holds lists of different lengths, or structures"
                 }
-                Place::Episode if !leaf.whole => "numbers the episodes, but does not hold whole numbers",
+                Place::Episode if !leaf.whole => {
+                    "numbers the episodes, but does not hold whole numbers"
+                }
                 _ => "",
             };
             if !wrong.is_empty() {
@@ -114,17 +117,28 @@ mod reader {
         let of = |(at, column): (usize, &std::sync::Arc<ColumnDescriptor>)| {
             let parts = column.path().parts();
             let lists = column.max_rep_level();
-            let values: i64 = groups.iter().map(|group| group.column(at).num_values()).sum();
+            let values: i64 = groups
+                .iter()
+                .map(|group| group.column(at).num_values())
+                .sum();
             let values = usize::try_from(values).unwrap_or(0);
             let even = lists < 2 && rows > 0 && values.is_multiple_of(rows);
             let (kind, unsigned) = (column.physical_type(), unsigned(column));
             let plain = unsigned.is_some();
             Leaf {
-                name: if lists == 0 { parts.join(".") } else { parts[0].clone() },
+                name: if lists == 0 {
+                    parts.join(".")
+                } else {
+                    parts[0].clone()
+                },
                 width: if even { values / rows } else { 0 },
                 whole: plain && matches!(kind, Type::INT32 | Type::INT64),
                 unsigned: unsigned == Some(true),
-                numbers: plain && !matches!(kind, Type::INT96 | Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY),
+                numbers: plain
+                    && !matches!(
+                        kind,
+                        Type::INT96 | Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY
+                    ),
             }
         };
         let columns = metadata.file_metadata().schema_descr().columns();
@@ -167,7 +181,9 @@ mod reader {
             match reader {
                 ColumnReader::BoolColumnReader(reader) => self.read(reader, f64::from, damaged),
                 ColumnReader::FloatColumnReader(reader) => self.read(reader, f64::from, damaged),
-                ColumnReader::DoubleColumnReader(reader) => self.read(reader, |value| value, damaged),
+                ColumnReader::DoubleColumnReader(reader) => {
+                    self.read(reader, |value| value, damaged)
+                }
                 ColumnReader::Int32ColumnReader(reader) if unsigned => {
                     self.read(reader, |value| f64::from(value.cast_unsigned()), damaged)
                 }
@@ -175,7 +191,9 @@ mod reader {
                 ColumnReader::Int64ColumnReader(reader) if unsigned => {
                     self.read(reader, |value| value.cast_unsigned() as f64, damaged)
                 }
-                ColumnReader::Int64ColumnReader(reader) => self.read(reader, |value| value as f64, damaged),
+                ColumnReader::Int64ColumnReader(reader) => {
+                    self.read(reader, |value| value as f64, damaged)
+                }
                 _ => Err(self.fault("holds no numbers and no flags")),
             }
         }
@@ -216,7 +234,9 @@ mod reader {
         fn put(&mut self, row: usize, entry: usize, value: f64) {
             let row = self.row + row;
             match self.place {
-                Place::Array(array, first) => self.table.set(row, (array, first + entry), value as f32),
+                Place::Array(array, first) => {
+                    self.table.set(row, (array, first + entry), value as f32)
+                }
                 _ => {
                     self.table.starts.push(row == 0 || value != self.before);
                     self.before = value;
@@ -225,7 +245,8 @@ mod reader {
         }
 
         fn fault(&self, reason: &str) -> DataError {
-            self.faults.of(format!("column `{}` {reason}", self.leaf.name))
+            self.faults
+                .of(format!("column `{}` {reason}", self.leaf.name))
         }
     }
 }

@@ -143,7 +143,11 @@ impl<'a> Table<'a> {
         }
         let ends = combine(path, &found, horizon(options), &mut notes)?;
         let mapping = beside(path);
-        let linked = if mapping.is_file() { vec![mapping] } else { Vec::new() };
+        let linked = if mapping.is_file() {
+            vec![mapping]
+        } else {
+            Vec::new()
+        };
         Recording {
             path: path.to_path_buf(),
             sha256: hash_files(path, &linked)?,
