@@ -205,11 +205,10 @@ pub(super) fn zeros(
     rows: usize,
     width: usize,
 ) -> Result<Vec<f32>, DataError> {
-    let too_large = || DataError::TooLarge {
+    let too_large = || DataError::OutOfMemory {
         path: path.to_path_buf(),
         key: key.to_string(),
         wanted: (rows as u64).saturating_mul(width as u64).saturating_mul(4),
-        allowed: isize::MAX as u64,
     };
     let values = rows.checked_mul(width).ok_or_else(too_large)?;
     let mut zeros = Vec::new();

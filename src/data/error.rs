@@ -301,7 +301,18 @@ pub enum DataError {
         /// The path that is taken.
         path: PathBuf,
     },
-    /// The memory for the data cannot be had.
+    /// The system does not give the memory that the values need.
+    #[error("{}: key `{key}`: expected {wanted} bytes of memory for its values as f32, found less to be had. Hint: a data \
+             set is held in memory as a whole; free some, or write a file with fewer episodes.", path.display())]
+    OutOfMemory {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Bytes that were asked for.
+        wanted: u64,
+    },
+    /// A header asks for more memory than the file can need.
     #[error("{}: key `{key}`: expected at most {allowed} bytes for a file of this size, \
              found {wanted} in its header: damaged, or too large for this machine.", path.display())]
     TooLarge {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::{Array2, Axis};
 
 use super::dataset::{Dataset, Source};
 use super::error::DataError;
@@ -87,18 +87,20 @@ pub(super) fn join(all: Vec<Dataset>) -> Result<Dataset, DataError> {
 
 fn append(joined: &mut Dataset, other: Dataset) -> Result<(), DataError> {
     let (first, path) = (path_of(joined), path_of(&other));
-    let stacked = |key: &str, above: &Array2<f32>, below: &Array2<f32>| {
-        concatenate(Axis(0), &[above.view(), below.view()]).map_err(|_| DataError::WrongShape {
+    let stack = |key: &str, above: &mut Array2<f32>, below: &Array2<f32>| {
+        let expected = format!("[N, {}], as in {}", above.ncols(), first.display());
+        (above.append(Axis(0), below.view())).map_err(|_| DataError::WrongShape {
             path: path.clone(),
             key: key.to_string(),
-            expected: format!("[N, {}], as in {}", above.ncols(), first.display()),
+            expected,
             found: format!("{:?}", below.shape()),
             hint: " Hint: files of different environments do not concatenate.",
         })
     };
-    let next = match (&joined.next_observations, &other.next_observations) {
-        (Some(above), Some(below)) => Some(stacked("next_observations", above, below)?),
-        (None, None) => None,
+    let start = joined.len();
+    match (&mut joined.next_observations, &other.next_observations) {
+        (Some(above), Some(below)) => stack("next_observations", above, below)?,
+        (None, None) => {}
         (Some(_), None) => {
             return Err(DataError::MixedNextObservations {
                 with: first,
@@ -111,11 +113,13 @@ fn append(joined: &mut Dataset, other: Dataset) -> Result<(), DataError> {
                 without: first,
             });
         }
-    };
-    let start = joined.len();
-    joined.observations = stacked("observations", &joined.observations, &other.observations)?;
-    joined.actions = stacked("actions", &joined.actions, &other.actions)?;
-    joined.next_observations = next;
+    }
+    stack(
+        "observations",
+        &mut joined.observations,
+        &other.observations,
+    )?;
+    stack("actions", &mut joined.actions, &other.actions)?;
     joined.rewards.extend(other.rewards);
     joined.terminals.extend(other.terminals);
     joined.timeouts.extend(other.timeouts);
