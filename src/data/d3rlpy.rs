@@ -90,19 +90,18 @@ pub(super) fn read_2(path: &Path, options: &ReadOptions) -> Result<Dataset, Data
     recording.into_dataset(options)
 }
 
-fn recording(path: &Path) -> Result<Recording, DataError> {
-    let (file, format) = (DataFile::open(path)?, VERSION_2);
-    let faults = Faults { path, format };
+/// Returns the arrays of all episodes, checked against each other.
+fn episodes(file: &DataFile, faults: &Faults<'_>) -> Result<Vec<Episode>, DataError> {
     let count = file.required("num_episodes")?.values()?;
     let whole = |&count: &f32| (0.0..1e7).contains(&count) && count.fract() == 0.0;
     let count = count.first().filter(|count| whole(count));
     let count = *count.ok_or_else(|| faults.of("`num_episodes` is no number of episodes"))?;
     let mut arrays = Arrays {
         found: file.arrays()?,
-        file: &file,
+        file,
     };
     let episodes = (0..count as usize)
-        .map(|index| Episode::find(&mut arrays, index, &faults))
+        .map(|index| Episode::find(&mut arrays, index, faults))
         .collect::<Result<Vec<_>, _>>()?;
     let more = format!("rewards_{}", count as usize);
     if file.holds(&more) {
@@ -110,6 +109,13 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
             "`num_episodes` says {count}, but there is `{more}` as well"
         )));
     }
+    Ok(episodes)
+}
+
+fn recording(path: &Path) -> Result<Recording, DataError> {
+    let (file, format) = (DataFile::open(path)?, VERSION_2);
+    let faults = Faults { path, format };
+    let episodes = episodes(&file, &faults)?;
     let Some(first) = episodes.first() else {
         return Err(DataError::Empty {
             path: path.to_path_buf(),

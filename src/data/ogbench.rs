@@ -76,14 +76,7 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
     };
     let actions = required("actions")?;
     let widths = (observations.dim().1, actions.dim().1);
-    if actions.is_whole() || observations.shape().len() != 2 || widths.1 == 0 {
-        return Err(faults.of(format!(
-            "observations of shape {:?} and actions of shape {:?}{}; expected vectors of real numbers",
-            observations.shape(),
-            actions.shape(),
-            if actions.is_whole() { ", whole numbers" } else { "" }
-        )));
-    }
+    check_kinds(&observations, &actions, &faults)?;
     let ended = required("terminals")?.flags()?;
     let next = npz
         .column("next_observations")?
@@ -116,6 +109,24 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
     }
     settle_masks(&mut recording, masks.is_some());
     Ok(recording)
+}
+
+/// Refuses pictures and discrete actions.
+fn check_kinds(
+    observations: &Column,
+    actions: &Column,
+    faults: &Faults<'_>,
+) -> Result<(), DataError> {
+    let whole = actions.is_whole();
+    if !whole && observations.shape().len() == 2 && actions.dim().1 > 0 {
+        return Ok(());
+    }
+    Err(faults.of(format!(
+        "observations of shape {:?} and actions of shape {:?}{}; expected vectors of real numbers",
+        observations.shape(),
+        actions.shape(),
+        if whole { ", whole numbers" } else { "" }
+    )))
 }
 
 /// Leaves out the extra row of each trajectory, which becomes the successor of the row before it.

@@ -46,19 +46,7 @@ impl Recording {
             suspicions::check_widths(&path, [observation_dim, action_dim], environment)?;
             suspicions::other_name(&path, &self.texts, environment, &mut self.notes);
         }
-        let notes = &mut self.notes;
-        check_numbers(
-            &path,
-            "observations",
-            &self.observations,
-            observation_dim,
-            notes,
-        )?;
-        check_numbers(&path, "actions", &self.actions, action_dim, notes)?;
-        check_numbers(&path, "rewards", &self.rewards, 1, notes)?;
-        if let Some(next) = &self.next_observations {
-            check_numbers(&path, "next_observations", next, observation_dim, notes)?;
-        }
+        self.check()?;
         let values = Values {
             path: &path,
             keys: &self.keys,
@@ -98,5 +86,20 @@ impl Recording {
             },
             notes,
         })
+    }
+
+    /// Refuses values that are no finite numbers or cannot be meant.
+    fn check(&mut self) -> Result<(), DataError> {
+        let empty = Vec::new();
+        let next = self.next_observations.as_ref().unwrap_or(&empty);
+        for (key, values, width) in [
+            ("observations", &self.observations, self.widths.0),
+            ("actions", &self.actions, self.widths.1),
+            ("rewards", &self.rewards, 1),
+            ("next_observations", next, self.widths.0),
+        ] {
+            check_numbers(&self.path, key, values, width, &mut self.notes)?;
+        }
+        Ok(())
     }
 }

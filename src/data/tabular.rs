@@ -102,7 +102,7 @@ impl<'a> Table<'a> {
             (width, values)
         });
         let mut array = || arrays.next().unwrap_or_default();
-        let (observations, actions, rewards, next) = (array(), array(), array(), array());
+        let [observations, actions, rewards, next] = [array(), array(), array(), array()];
         let widths = (observations.0, actions.0);
         if next.0 != 0 && next.0 != widths.0 {
             return Err(self.faults.of(format!(
@@ -116,31 +116,8 @@ impl<'a> Table<'a> {
             self.columns.words(&self.names),
             &[],
         )];
-        let mut found = Vec::new();
-        for (name, _) in &self.columns.flags {
-            let flags = flags(path, name.key, &array().1)?;
-            let flags = match name.meaning {
-                Meaning::Start => flags_of_starts(&flags),
-                Meaning::EndIndices => {
-                    return Err(self.faults.of(format!(
-                        "`{}` is no column of a table: it has a number per episode",
-                        name.key
-                    )));
-                }
-                _ => flags,
-            };
-            found.push(Found { name, flags });
-        }
-        if self.columns.episode.is_some() {
-            let mut flags = flags_of_starts(&self.starts);
-            if let Some(last) = flags.last_mut() {
-                *last = true;
-            }
-            found.push(Found {
-                name: &EPISODE,
-                flags,
-            });
-        }
+        let flags: Vec<Vec<f32>> = arrays.map(|(_, values)| values).collect();
+        let found = found_ends(&self.faults, &self.columns, &flags, &self.starts)?;
         let ends = combine(path, &found, horizon(options), &mut notes)?;
         let mapping = beside(path);
         let linked = if mapping.is_file() {
@@ -164,6 +141,41 @@ impl<'a> Table<'a> {
         }
         .into_dataset(options)
     }
+}
+
+/// Returns what the columns tell of the ends; `values` are those of the flags' columns, in order.
+fn found_ends(
+    faults: &Faults<'_>,
+    columns: &Columns,
+    values: &[Vec<f32>],
+    starts: &[bool],
+) -> Result<Vec<Found>, DataError> {
+    let mut found = Vec::new();
+    for ((name, _), values) in columns.flags.iter().zip(values) {
+        let flags = flags(faults.path, name.key, values)?;
+        let flags = match name.meaning {
+            Meaning::Start => flags_of_starts(&flags),
+            Meaning::EndIndices => {
+                return Err(faults.of(format!(
+                    "`{}` is no column of a table: it has a number per episode",
+                    name.key
+                )));
+            }
+            _ => flags,
+        };
+        found.push(Found { name, flags });
+    }
+    if columns.episode.is_some() {
+        let mut flags = flags_of_starts(starts);
+        if let Some(last) = flags.last_mut() {
+            *last = true;
+        }
+        found.push(Found {
+            name: &EPISODE,
+            flags,
+        });
+    }
+    Ok(found)
 }
 
 fn flags(path: &Path, key: &str, values: &[f32]) -> Result<Vec<bool>, DataError> {

@@ -150,7 +150,7 @@ fn semicolons_quotes_marks_and_a_single_flag_are_understood() {
         horizon: Some(2),
         ..ReadOptions::default()
     };
-    let data = Dataset::read_with(&[path.clone()], &options).expect("read");
+    let data = Dataset::read_with(std::slice::from_ref(&path), &options).expect("read");
     assert_eq!(data.observations.row(1).to_vec(), [3.0, 4.0]);
     assert_eq!(
         (data.rewards.clone(), data.timeouts.clone()),
