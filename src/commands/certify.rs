@@ -27,7 +27,7 @@ pub struct CertifyArgs {
     /// Also take the residual apart: which states, steps and actions it comes from. Needs the run's data.
     #[arg(long, alias = "anatomy")]
     residuals: bool,
-    /// The run's data for --residuals: D4RL HDF5 files; repeat to concatenate.
+    /// The run's data for --residuals, as the run named them; repeat to concatenate.
     #[arg(long, requires = "residuals")]
     data: Vec<PathBuf>,
     /// Folder of the run's data files, in place of --data.

@@ -111,7 +111,7 @@ struct RunArgs {
     /// A config file of your own; `tiltrl config PRESET` prints one to start from.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// D4RL HDF5 file; repeat to concatenate. Without it the preset's names are looked up in --data-dir.
+    /// Data file, or minari:NAME, of any format that docs/formats.md lists; repeat to concatenate. Without it the preset's names are looked up in --data-dir.
     #[arg(long)]
     data: Vec<PathBuf>,
     /// Folder of the preset's data files.

@@ -22,7 +22,7 @@ pub struct EvaluateArgs {
     /// guidance-W, reinforce, adjoint-matching, weighted-denoising (trained once, with --data), or `all`; comma-separated.
     #[arg(long, value_delimiter = ',', requires = "folder")]
     pub policy: Vec<String>,
-    /// The run's data, for baselines that are to be trained: D4RL HDF5 files; repeat to concatenate.
+    /// The run's data, for baselines that are to be trained, as the run named them; repeat to concatenate.
     #[arg(long, requires = "folder")]
     pub data: Vec<PathBuf>,
     /// Folder of the run's data files, in place of --data.

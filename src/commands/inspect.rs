@@ -24,7 +24,7 @@ use crate::scripted::scripted;
 /// Arguments of `tiltrl data`.
 #[derive(Args)]
 pub struct DataArgs {
-    /// Files of any format that docs/data.md lists, folders of Minari's, or minari:NAME; several are concatenated.
+    /// Files of any format that docs/formats.md lists, folders of Minari's, or minari:NAME; several are concatenated.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Environment that the data are for: its reference returns give the score, its bounds the actions' units.
