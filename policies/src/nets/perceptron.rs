@@ -195,9 +195,7 @@ impl Denoiser for Perceptron {
     }
 
     fn compiled(&self, mut diffusion: Diffusion) -> Option<Compiled> {
-        if self.waves > 0 {
-            return None;
-        }
+        diffusion.waves = self.waves;
         let num_steps = diffusion.steps.len();
         for (k, step) in diffusion.steps.iter_mut().enumerate() {
             step.embedding = embedding(k, num_steps).to_vec();
