@@ -17,7 +17,8 @@ use tiltrl_tilt::optimizer::AdamConfig;
 
 use super::critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks, parse};
 use super::iql::{
-    Iql, IqlConfig, action_gradient, conservative_rows, cosine_decay, object, settings, value_networks,
+    Iql, IqlConfig, action_gradient, conservative_rows, cosine_decay, object, settings,
+    value_networks,
 };
 use super::setting::{Range, Setting, UPDATES};
 use super::transitions::{Transitions, gather, joined};
