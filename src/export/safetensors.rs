@@ -95,7 +95,7 @@ fn file(tensors: &Tensors, metadata: &BTreeMap<String, String>) -> Vec<u8> {
         start = end;
     }
     let mut header = Value::Object(header).to_string();
-    while header.len() % 8 != 0 {
+    while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
