@@ -8,6 +8,7 @@ pub mod console;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod export;
 pub mod files;
 pub mod pictures;
 pub mod policy_name;
@@ -21,6 +22,7 @@ pub mod stats;
 pub mod train;
 pub mod video;
 
+pub use agent::Agent;
 pub use tiltrl_envs as envs;
 pub use tiltrl_plots as plots;
 pub use tiltrl_policies as policies;

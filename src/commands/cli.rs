@@ -12,7 +12,7 @@ use tiltrl_policies::fast::build_pool;
 use super::environments::{self, EnvArgs};
 use super::pipeline::{RunRequest, Stage, run};
 use super::reading::ReadingArgs;
-use super::{benchmark, certify, evaluate_args, evaluation, inspect, output, plot, verify};
+use super::{benchmark, certify, evaluate_args, evaluation, export, inspect, output, plot, verify};
 use crate::config::{Source, preset_names};
 use crate::console::{Console, note};
 use crate::device::{Compute, devices};
@@ -52,6 +52,8 @@ enum Command {
     Finetune(RunArgs),
     /// Print a finished run, or play any policy. Example: tiltrl evaluate runs/hopper-medium --policy posterior,best-of-4 --video hopper.gif
     Evaluate(evaluate_args::EvaluateArgs),
+    /// Write a policy as ONNX or safetensors, with a model card. Example: tiltrl export runs/hopper-medium --format onnx --policy posterior
+    Export(export::ExportArgs),
     /// Several presets and seeds in one table. Example: tiltrl benchmark --presets hopper-medium,halfcheetah-medium --data-dir data --jobs 2
     Benchmark(benchmark::BenchmarkArgs),
     /// Print and draw the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
@@ -206,6 +208,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
         Command::TrainCritic(args) => run(&request(args, Stage::Critic, own)),
         Command::Finetune(args) => run(&request(args, Stage::Finetune, own)),
         Command::Evaluate(args) => evaluation::evaluate(&args, device, console),
+        Command::Export(args) => export::export(&args, device),
         Command::Benchmark(args) => benchmark::benchmark(&args, own.threads, console, device),
         Command::Certify(args) => certify::certify(&args, device),
         Command::Plot(args) => plot::plot(&args),

@@ -8,6 +8,7 @@ mod environments;
 mod evaluate_args;
 mod evaluate_run;
 mod evaluation;
+mod export;
 mod inspect;
 mod output;
 mod pipeline;

@@ -3,5 +3,6 @@
 mod critics;
 mod environments;
 mod experiment;
+mod export;
 mod pipeline;
 mod trouble;
