@@ -12,7 +12,9 @@ use tiltrl_policies::fast::build_pool;
 use super::environments::{self, EnvArgs};
 use super::pipeline::{RunRequest, Stage, run};
 use super::reading::ReadingArgs;
-use super::{benchmark, certify, evaluate_args, evaluation, export, inspect, output, plot, verify};
+use super::{
+    benchmark, certify, convert, evaluate_args, evaluation, export, inspect, output, plot, verify,
+};
 use crate::config::{Source, preset_names};
 use crate::console::{Console, note};
 use crate::device::{Compute, devices};
@@ -66,6 +68,8 @@ enum Command {
     Collect(inspect::CollectArgs),
     /// Show what is in a data set. Example: tiltrl data hopper-medium.hdf5
     Data(inspect::DataArgs),
+    /// Write a data set in another layout. Example: tiltrl convert hopper-medium.hdf5 minari:mine/hopper-medium-v0
+    Convert(convert::ConvertArgs),
     /// List environments with dimensions, engines and reference scores; show or check one.
     Envs(environments::EnvsArgs),
     /// List the devices that networks can be computed on, and what brings those that this build lacks.
@@ -220,6 +224,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
         }),
         Command::Collect(args) => inspect::collect(&args, device),
         Command::Data(args) => inspect::data(&args),
+        Command::Convert(args) => convert::convert(&args),
         Command::Envs(args) => environments::envs(&args),
         Command::Devices => {
             output::print(&devices().join("\n"));

@@ -14,7 +14,7 @@ use super::output::{print, refuse_existing, write_json};
 use super::reading::ReadingArgs;
 use crate::actor::FlatActor;
 use crate::agent::AgentPolicy;
-use crate::data::{self, Dataset, Environment, ReadOptions, summarize};
+use crate::data::{self, Dataset, summarize};
 use crate::device::Compute;
 use crate::error::Error;
 use crate::quickstart::{SwingUp, Uniform};
@@ -24,7 +24,7 @@ use crate::scripted::scripted;
 /// Arguments of `tiltrl data`.
 #[derive(Args)]
 pub struct DataArgs {
-    /// HDF5 files in D4RL's layout, or of a registered format; several are concatenated.
+    /// Files of any format that docs/data.md lists, folders of Minari's, or minari:NAME; several are concatenated.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Environment that the data are for: its reference returns give the score, its bounds the actions' units.
@@ -80,11 +80,7 @@ pub fn data(args: &DataArgs) -> Result<(), Error> {
         refuse_existing(path, "--json")?;
     }
     let spec = args.env.as_deref().map(spec_of).transpose()?;
-    let options = ReadOptions {
-        horizon: args.reading.horizon.map(|horizon| horizon as usize),
-        environment: spec.as_ref().map(Environment::of),
-        both_flags: args.reading.both_flags.unwrap_or_default(),
-    };
+    let options = args.reading.options(spec.as_ref());
     let dataset = Dataset::read_with(&args.files, &options)?;
     let widths = [dataset.observations.ncols(), dataset.actions.ncols()];
     // Files of other widths are refused by the reader; a score of them would mean nothing.

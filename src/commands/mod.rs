@@ -4,6 +4,7 @@ mod benchmark;
 mod break_even;
 mod certify;
 mod cli;
+mod convert;
 mod environments;
 mod evaluate_args;
 mod evaluate_run;

@@ -1,9 +1,10 @@
 //! `--horizon` and `--both-flags`: how data are read, as arguments of every command that takes `--data`.
 
 use clap::Args;
+use tiltrl_envs::EnvSpec;
 
 use crate::config::DataConfig;
-use crate::data::BothFlags;
+use crate::data::{BothFlags, Environment, ReadOptions};
 use crate::error::Error;
 
 /// How data are read, where the files leave it open.
@@ -26,6 +27,15 @@ impl ReadingArgs {
             .both_flags
             .map(|rule| format!("data.both_flags=\"{rule}\""));
         horizon.into_iter().chain(both).collect()
+    }
+
+    /// Returns what a reader is told; `spec` is the environment that the data are for.
+    pub fn options(&self, spec: Option<&EnvSpec>) -> ReadOptions {
+        ReadOptions {
+            horizon: self.horizon.map(|horizon| horizon as usize),
+            environment: spec.map(Environment::of),
+            both_flags: self.both_flags.unwrap_or_default(),
+        }
     }
 
     /// Refuses another reading of the data than that of a run, by key.

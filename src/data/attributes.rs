@@ -55,29 +55,42 @@ impl DataFile {
                 (None, None) => return Ok(None),
             },
         };
-        let spread = |values: &[f64]| -> Option<Vec<f32>> {
-            let all = match *values {
-                [one] => vec![one; action_dim],
-                _ => values.to_vec(),
-            };
-            (all.len() == action_dim).then(|| all.iter().map(|&value| value as f32).collect())
-        };
-        if let (Some(low), Some(high)) = (spread(&low), spread(&high))
-            && low
-                .iter()
-                .zip(&high)
-                .all(|(low, high)| low.is_finite() && high.is_finite() && low < high)
-        {
-            return Ok(Some(ActionBounds { low, high }));
-        }
-        Err(DataError::WrongShape {
-            path: self.path.clone(),
-            key: format!("attribute {name}"),
-            expected: format!("[1] or [{action_dim}], finite, the lower bound below the upper"),
-            found: format!("{low:?} … {high:?}"),
-            hint: "",
-        })
+        bounds(&self.path, &format!("attribute {name}"), (low, high), action_dim).map(Some)
     }
+}
+
+/// Returns the bounds of actions from numbers that a file states, one for all entries or one for each.
+///
+/// # Errors
+/// [`DataError::WrongShape`] where they are not finite, not ordered or not one per entry.
+pub(super) fn bounds(
+    path: &Path,
+    key: &str,
+    (low, high): (Vec<f64>, Vec<f64>),
+    action_dim: usize,
+) -> Result<ActionBounds, DataError> {
+    let spread = |values: &[f64]| -> Option<Vec<f32>> {
+        let all = match *values {
+            [one] => vec![one; action_dim],
+            _ => values.to_vec(),
+        };
+        (all.len() == action_dim).then(|| all.iter().map(|&value| value as f32).collect())
+    };
+    if let (Some(low), Some(high)) = (spread(&low), spread(&high))
+        && low
+            .iter()
+            .zip(&high)
+            .all(|(low, high)| low.is_finite() && high.is_finite() && low < high)
+    {
+        return Ok(ActionBounds { low, high });
+    }
+    Err(DataError::WrongShape {
+        path: path.to_path_buf(),
+        key: key.to_string(),
+        expected: format!("[1] or [{action_dim}], finite, the lower bound below the upper"),
+        found: format!("{low:?} … {high:?}"),
+        hint: "",
+    })
 }
 
 /// Returns the numbers of an attribute, `None` for a text.

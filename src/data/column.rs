@@ -1,4 +1,4 @@
-//! One array of an HDF5 file.
+//! One array of a file that holds arrays: HDF5, or npz.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,8 @@ use rayon::prelude::*;
 
 use super::error::DataError;
 use super::explain::explain;
+use super::faults::Faults;
+use super::npy::Npy;
 
 /// Deflate cannot expand by more than 1032; a header that claims more than this is damaged.
 const LARGEST_EXPANSION: u64 = 1100;
@@ -19,14 +21,30 @@ const VALUES_PER_TASK: u64 = 1 << 17;
 pub(super) struct Column {
     path: PathBuf,
     key: String,
-    dataset: Dataset,
+    stored: Stored,
     shape: Vec<u64>,
     /// The other file that holds the array, where a link led there.
     pub(super) linked_file: Option<PathBuf>,
 }
 
+enum Stored {
+    Hdf5(Dataset),
+    Npy(Npy),
+}
+
 impl Column {
-    /// Checks the array's type, size and storage; its values are not read yet.
+    /// An array of an npz archive; its type was checked when its header was read.
+    pub(super) fn npy(path: &Path, key: &str, npy: Npy) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            key: key.to_string(),
+            shape: npy.shape.clone(),
+            stored: Stored::Npy(npy),
+            linked_file: None,
+        }
+    }
+
+    /// Checks the type, size and storage of an array of HDF5; its values are not read yet.
     pub(super) fn new(
         path: &Path,
         key: &str,
@@ -36,17 +54,22 @@ impl Column {
         let shape = dataset
             .shape()
             .map_err(|error| explain(path, key, &error))?;
-        let column = Self {
+        let checks = Checks {
+            path,
+            key,
+            dataset: &dataset,
+            shape: &shape,
+        };
+        checks.kind()?;
+        checks.size(file_length)?;
+        checks.complete()?;
+        Ok(Self {
             path: path.to_path_buf(),
             key: key.to_string(),
-            dataset,
+            stored: Stored::Hdf5(dataset),
             shape,
             linked_file: None,
-        };
-        column.check_type()?;
-        column.check_size(file_length)?;
-        column.check_complete()?;
-        Ok(column)
+        })
     }
 
     /// The name of the array in its file.
@@ -59,30 +82,85 @@ impl Column {
         &self.shape
     }
 
-    /// Decodes all values, row-major, converted to f32, into `values`, on all threads.
+    /// Number of rows, and of values in each; a number alone is one row.
+    pub(super) fn dim(&self) -> (usize, usize) {
+        let whole = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+        let rest = self.shape.iter().skip(1);
+        let width = rest.fold(1_u64, |product, &size| product.saturating_mul(size));
+        (
+            whole(self.shape.first().copied().unwrap_or(1)),
+            whole(width),
+        )
+    }
+
+    /// Returns whether the values are stored as whole numbers.
+    pub(super) fn is_whole(&self) -> bool {
+        match &self.stored {
+            Stored::Npy(npy) => npy.is_whole(),
+            Stored::Hdf5(dataset) => !matches!(dataset.dtype(), Ok(DType::F32 | DType::F64)),
+        }
+    }
+
+    /// Returns all values, row-major, converted to f32.
+    pub(super) fn values(&self) -> Result<Vec<f32>, DataError> {
+        let (rows, width) = self.dim();
+        let mut values = zeros(&self.path, &self.key, rows, width)?;
+        self.read_into(&mut values)?;
+        Ok(values)
+    }
+
+    /// Returns all values as flags.
+    ///
+    /// # Errors
+    /// [`DataError::NotAFlag`] for numbers other than 0 and 1.
+    pub(super) fn flags(&self) -> Result<Vec<bool>, DataError> {
+        let values = self.values()?;
+        match (values.iter()).position(|&value| value != 0.0 && value != 1.0) {
+            None => Ok(values.into_iter().map(|value| value != 0.0).collect()),
+            Some(row) => Err(DataError::NotAFlag {
+                path: self.path.clone(),
+                key: self.key.clone(),
+                row,
+                value: values[row],
+            }),
+        }
+    }
+
+    /// Decodes all values, row-major, converted to f32, into `values`; those of HDF5 on all threads.
     ///
     /// # Panics
     /// If `values` is not exactly as long as the array has elements.
     pub(super) fn read_into(&self, values: &mut [f32]) -> Result<(), DataError> {
-        let rows = self.shape.first().copied().unwrap_or(1);
-        let width =
-            usize::try_from(self.shape.iter().skip(1).product::<u64>()).unwrap_or(usize::MAX);
+        let (rows, width) = self.dim();
         assert_eq!(
-            values.len() as u64,
-            rows * width as u64,
+            values.len(),
+            rows * width,
             "one slot per value of `{}`",
             self.key
         );
-        let rows_per_task = self.rows_per_task(width as u64);
+        match &self.stored {
+            Stored::Npy(npy) => npy
+                .read_into(values)
+                .map_err(|reason| npz_fault(&self.path, &self.key, &reason)),
+            Stored::Hdf5(dataset) => self.decode(dataset, width, values),
+        }
+    }
+
+    fn decode(
+        &self,
+        dataset: &Dataset,
+        width: usize,
+        values: &mut [f32],
+    ) -> Result<(), DataError> {
+        let rows_per_task = self.rows_per_task(dataset, width as u64);
         values
             .par_chunks_mut((rows_per_task * width).max(1))
             .enumerate()
             .try_for_each(|(task, block)| {
                 let first = (task * rows_per_task) as u64;
-                let decoded = self
-                    .dataset
+                let decoded = dataset
                     .read_f32_rows(first, (block.len() / width) as u64)
-                    .map_err(|error| self.explain(&error))?;
+                    .map_err(|error| explain(&self.path, &self.key, &error))?;
                 if decoded.len() != block.len() {
                     return Err(self.damaged(format!(
                         "rows from {first} on hold {} values, expected {}",
@@ -96,8 +174,8 @@ impl Column {
     }
 
     /// Whole bands of chunks, so that no chunk is decompressed by two tasks.
-    fn rows_per_task(&self, width: u64) -> usize {
-        let band = match self.dataset.chunk_shape() {
+    fn rows_per_task(&self, dataset: &Dataset, width: u64) -> usize {
+        let band = match dataset.chunk_shape() {
             Ok(Some(chunk)) => chunk.first().copied().unwrap_or(1).max(1),
             _ => 1,
         };
@@ -106,22 +184,70 @@ impl Column {
         usize::try_from((wanted.div_ceil(band).saturating_mul(band)).min(rows)).unwrap_or(1)
     }
 
-    fn check_type(&self) -> Result<(), DataError> {
+    fn damaged(&self, reason: String) -> DataError {
+        damaged(&self.path, &self.key, reason)
+    }
+}
+
+/// Returns the error that an array of an npz archive cannot be read.
+pub(super) fn npz_fault(path: &Path, key: &str, reason: &str) -> DataError {
+    let format = "npz";
+    Faults { path, format }.of(format!("key `{key}`: {reason}"))
+}
+
+fn damaged(path: &Path, key: &str, reason: String) -> DataError {
+    DataError::Damaged {
+        path: path.to_path_buf(),
+        key: key.to_string(),
+        reason,
+    }
+}
+
+/// Returns `rows` rows of zeros, or why the memory cannot be had.
+pub(super) fn zeros(
+    path: &Path,
+    key: &str,
+    rows: usize,
+    width: usize,
+) -> Result<Vec<f32>, DataError> {
+    let too_large = || DataError::TooLarge {
+        path: path.to_path_buf(),
+        key: key.to_string(),
+        wanted: (rows as u64).saturating_mul(width as u64).saturating_mul(4),
+        allowed: isize::MAX as u64,
+    };
+    let values = rows.checked_mul(width).ok_or_else(too_large)?;
+    let mut zeros = Vec::new();
+    zeros.try_reserve_exact(values).map_err(|_| too_large())?;
+    zeros.resize(values, 0.0);
+    Ok(zeros)
+}
+
+/// An array of HDF5 that is looked at before anything of it is decoded.
+struct Checks<'a> {
+    path: &'a Path,
+    key: &'a str,
+    dataset: &'a Dataset,
+    shape: &'a [u64],
+}
+
+impl Checks<'_> {
+    fn kind(&self) -> Result<(), DataError> {
         let found = self.dataset.dtype().map_err(|error| self.explain(&error))?;
         match found {
             DType::F32 | DType::F64 | DType::Enum(_) => Ok(()),
             DType::I8 | DType::I16 | DType::I32 | DType::I64 => Ok(()),
             DType::U8 | DType::U16 | DType::U32 | DType::U64 => Ok(()),
             other => Err(DataError::WrongType {
-                path: self.path.clone(),
-                key: self.key.clone(),
+                path: self.path.to_path_buf(),
+                key: self.key.to_string(),
                 expected: "numbers (f32, f64, an integer type) or bool",
                 found: other.to_string(),
             }),
         }
     }
 
-    fn check_size(&self, file_length: u64) -> Result<(), DataError> {
+    fn size(&self, file_length: u64) -> Result<(), DataError> {
         let element = self
             .dataset
             .element_size()
@@ -136,14 +262,14 @@ impl Column {
                 product.saturating_mul(size)
             })
         };
-        let wanted = bytes(&self.shape).max(chunk.as_deref().map_or(0, bytes));
+        let wanted = bytes(self.shape).max(chunk.as_deref().map_or(0, bytes));
         let allowed = file_length
             .saturating_mul(LARGEST_EXPANSION)
             .max(ALWAYS_ALLOWED_BYTES);
         if wanted > allowed {
             return Err(DataError::TooLarge {
-                path: self.path.clone(),
-                key: self.key.clone(),
+                path: self.path.to_path_buf(),
+                key: self.key.to_string(),
                 wanted,
                 allowed,
             });
@@ -152,7 +278,7 @@ impl Column {
     }
 
     /// A chunk that is not in the file would read as zeros; that is data lost, not data.
-    fn check_complete(&self) -> Result<(), DataError> {
+    fn complete(&self) -> Result<(), DataError> {
         let (chunk_shape, index) = match self
             .dataset
             .layout()
@@ -196,14 +322,10 @@ impl Column {
     }
 
     fn explain(&self, error: &Error) -> DataError {
-        explain(&self.path, &self.key, error)
+        explain(self.path, self.key, error)
     }
 
     fn damaged(&self, reason: String) -> DataError {
-        DataError::Damaged {
-            path: self.path.clone(),
-            key: self.key.clone(),
-            reason,
-        }
+        damaged(self.path, self.key, reason)
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::error::DataError;
+use super::hints::nearest;
 use super::notes::{Note, NoteKind};
 use super::options::BothFlags;
 
@@ -94,8 +95,58 @@ pub(super) struct Ends {
     pub(super) told: bool,
 }
 
+/// Returns the names among `keys` that tell where episodes end; `present` is what a message lists.
+///
+/// # Errors
+/// [`DataError::EndsUnclear`] for rows of another kind, [`DataError::MissingKey`] where too little is told or a name misspelt.
+pub(super) fn known(
+    path: &Path,
+    keys: &[&str],
+    present: &[String],
+) -> Result<Vec<&'static Name>, DataError> {
+    let holds = |key: &str| keys.contains(&key);
+    let missing = |key: &str, nearest: Option<String>| DataError::MissingKey {
+        path: path.to_path_buf(),
+        key: key.to_string(),
+        present: present.to_vec(),
+        nearest,
+    };
+    let mut found: Vec<&'static Name> = Vec::new();
+    for name in NAMES.iter().filter(|name| holds(name.key)) {
+        match name.meaning {
+            // A file that has D4RL's keys as well is read by those.
+            Meaning::Refused(_) if holds("terminals") => {}
+            Meaning::Refused(reason) => {
+                return Err(DataError::EndsUnclear {
+                    path: path.to_path_buf(),
+                    key: name.key.to_string(),
+                    reason: reason.to_string(),
+                });
+            }
+            _ => found.push(name),
+        }
+    }
+    let told = |meanings: &[Meaning]| found.iter().any(|name| meanings.contains(&name.meaning));
+    let both = [Meaning::End, Meaning::EndIndices, Meaning::Start];
+    if told(&both) || (told(&[Meaning::Terminal]) && told(&[Meaning::Timeout])) {
+        return Ok(found);
+    }
+    if let Some((key, meant)) = keys.iter().find_map(|key| Some((*key, misspelt(key)?))) {
+        let absent = if holds(meant.key) {
+            "timeouts"
+        } else {
+            meant.key
+        };
+        return Err(missing(absent, Some(key.to_string())));
+    }
+    if told(&[Meaning::Terminal]) {
+        return Ok(found);
+    }
+    Err(missing("terminals", nearest("terminals", present)))
+}
+
 /// Returns whether `key` is one character or two away from a name that is understood, and which.
-pub(super) fn misspelt(key: &str) -> Option<&'static Name> {
+fn misspelt(key: &str) -> Option<&'static Name> {
     let known = NAMES.iter().any(|name| name.key == key);
     let near = |name: &&Name| name.key.len() > 7 && strsim::levenshtein(name.key, key) <= 2;
     if known { None } else { NAMES.iter().find(near) }

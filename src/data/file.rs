@@ -97,6 +97,14 @@ impl DataFile {
         }
     }
 
+    /// Returns the array at a place below groups, `None` where nothing is there.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn at(&self, place: &str) -> Result<Option<Column>, DataError> {
+        self.object(place, place)
+    }
+
     /// Follows the links from the name `at`; `key` is the name that was asked for first.
     fn lookup(&self, key: &str, at: &str, followed: usize) -> Result<Option<Column>, DataError> {
         let Some(link) = self.links.iter().find(|link| link.name == at) else {

@@ -5,11 +5,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
+use super::d3rlpy;
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::join::{join, whole};
+use super::minari;
+use super::npz::is_npz;
+use super::ogbench;
 use super::options::ReadOptions;
-use super::read::read_hdf5;
+use super::read::read_arrays;
 use super::signature;
 
 /// A format of data files.
@@ -19,23 +23,60 @@ pub struct Format {
     pub name: &'static str,
     /// What a file of it looks like, in words: its first bytes or its ending.
     pub looks: &'static str,
-    /// Returns whether a file with this path and these first 512 bytes (all of them, if it is shorter) is of the format.
+    /// Returns whether a file with this path and these first 512 bytes (all of them, if it is shorter) is of the format; of a
+    /// folder there are none.
     pub recognises: fn(&Path, &[u8]) -> bool,
     /// Reads one file: rows in order, actions as shares −1 … 1 of their bounds. [`Dataset::sources`] may be empty; the file and
     /// its hash are filled in. Faults of the file are [`DataError::Format`].
     pub read: fn(&Path, &ReadOptions) -> Result<Dataset, DataError>,
 }
 
-/// D4RL's layout; the first that is tried.
-const HDF5: Format = Format {
-    name: "D4RL HDF5",
-    looks: "the HDF5 signature \\x89HDF at its start or after a user block",
-    recognises: |path, _| hdf5_pure::is_hdf5(path).unwrap_or(false),
-    read: |path, options| read_hdf5(&[path.to_path_buf()], options),
-};
+/// The formats that are built in, in the order in which they are tried.
+const FORMATS: [Format; 6] = [
+    Format {
+        name: minari::NAME,
+        looks: "a folder with metadata.json and main_data.hdf5, or minari:NAME",
+        recognises: minari::recognises,
+        read: minari::read,
+    },
+    Format {
+        name: d3rlpy::VERSION_2,
+        looks: "HDF5 with num_episodes and columns",
+        recognises: d3rlpy::recognises_2,
+        read: d3rlpy::read_2,
+    },
+    Format {
+        name: d3rlpy::VERSION_1,
+        looks: "HDF5 with episode_terminals and discrete_action",
+        recognises: d3rlpy::recognises_1,
+        read: d3rlpy::read_1,
+    },
+    Format {
+        name: "D4RL HDF5",
+        looks: "the HDF5 signature \\x89HDF at its start or after a user block",
+        recognises: |path, _| hdf5_pure::is_hdf5(path).unwrap_or(false),
+        read: read_one,
+    },
+    Format {
+        name: ogbench::NAME,
+        looks: "an npz with masks, valids, or no rewards",
+        recognises: ogbench::recognises,
+        read: ogbench::read,
+    },
+    Format {
+        name: "npz",
+        looks: "a zip archive with the ending .npz",
+        recognises: is_npz,
+        read: read_one,
+    },
+];
 
-/// The formats that are built in.
-const FORMATS: [Format; 1] = [HDF5];
+/// Those whose files hold one array per quantity in D4RL's layout: several files are decoded into one data set at once.
+const ARRAYS: [&str; 2] = ["D4RL HDF5", "npz"];
+
+fn read_one(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
+    read_arrays(&[path.to_path_buf()], options)
+}
 
 /// What was registered in this process; entries are added and never changed, so a file means the same from then on.
 static REGISTERED: RwLock<Vec<Format>> = RwLock::new(Vec::new());
@@ -70,10 +111,7 @@ pub fn formats() -> Vec<Format> {
 fn format_of(path: &Path) -> Result<Format, DataError> {
     let head = signature::head_of(path)?;
     let all = formats();
-    if let (false, Some(found)) = (
-        path.is_dir(),
-        all.iter().find(|format| (format.recognises)(path, &head)),
-    ) {
+    if let Some(found) = all.iter().find(|format| (format.recognises)(path, &head)) {
         return Ok(*found);
     }
     let (found, hint) = signature::looks_like(path, &head);
@@ -105,12 +143,15 @@ impl Dataset {
     /// # Errors
     /// [`DataError::UnknownFormat`] for a file that no format recognises; else see [`DataError`]. A file is refused as a whole.
     pub fn read_with(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, DataError> {
+        let paths: Vec<PathBuf> = (paths.iter())
+            .map(|path| minari::resolve(path))
+            .collect::<Result<_, _>>()?;
         let formats: Vec<Format> = paths
             .iter()
             .map(|path| format_of(path))
             .collect::<Result<_, _>>()?;
-        if formats.iter().all(|format| format.name == HDF5.name) {
-            return read_hdf5(paths, options);
+        if (formats.iter()).all(|format| ARRAYS.contains(&format.name)) {
+            return read_arrays(&paths, options);
         }
         let read = |(path, format): (&PathBuf, &Format)| {
             let found = (format.read)(path, options)?;

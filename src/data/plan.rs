@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::column::Column;
-use super::ends::{self, Meaning, NAMES, Name};
+use super::column::{Column, zeros};
+use super::container::Container;
+use super::ends::{self, Meaning, Name};
 use super::error::DataError;
-use super::file::DataFile;
 use super::notes::{Note, NoteKind};
 use super::options::ReadOptions;
 use super::suspicions;
@@ -71,7 +71,7 @@ impl Arrays {
 
 impl Plan {
     pub(super) fn new(path: &Path, options: &ReadOptions) -> Result<Self, DataError> {
-        let file = DataFile::open(path)?;
+        let file = Container::open(path)?;
         let observations = file.required("observations")?;
         let actions = file.required("actions")?;
         let mut plan = Self {
@@ -125,7 +125,7 @@ impl Plan {
     }
 
     /// Warns of arrays that may tell the ends where nothing else tells the clock's.
-    fn note_unread(&mut self, file: &DataFile) {
+    fn note_unread(&mut self, file: &Container) {
         if self
             .ends
             .iter()
@@ -133,7 +133,7 @@ impl Plan {
         {
             return;
         }
-        for key in file.keys().filter(|key| ends::sounds_like_ends(key)) {
+        for key in (file.keys().iter()).filter(|key| ends::sounds_like_ends(key)) {
             let text = format!(
                 "`{key}` may tell where episodes end, but the name is not known and not read; see docs/data.md"
             );
@@ -233,51 +233,12 @@ impl Plan {
 }
 
 /// Returns the arrays that say where episodes end, by any name that is understood.
-fn find_ends(file: &DataFile) -> Result<Vec<(&'static Name, Column)>, DataError> {
-    let mut found = Vec::new();
-    for name in NAMES.iter().filter(|name| file.holds(name.key)) {
-        if let Meaning::Refused(reason) = name.meaning {
-            // A file that has D4RL's keys as well is read by those.
-            if file.holds("terminals") {
-                continue;
-            }
-            return Err(DataError::EndsUnclear {
-                path: file.path.clone(),
-                key: name.key.to_string(),
-                reason: reason.to_string(),
-            });
-        }
-        found.push((name, file.required(name.key)?));
-    }
-    let told = |meanings: &[Meaning]| {
-        found
-            .iter()
-            .any(|(name, _): &(&Name, Column)| meanings.contains(&name.meaning))
-    };
-    let both = [Meaning::End, Meaning::EndIndices, Meaning::Start];
-    if told(&both) || (told(&[Meaning::Terminal]) && told(&[Meaning::Timeout])) {
-        return Ok(found);
-    }
-    if let Some((key, meant)) = file
-        .keys()
-        .find_map(|key| Some((key, ends::misspelt(key)?)))
-    {
-        let absent = if file.holds(meant.key) {
-            "timeouts"
-        } else {
-            meant.key
-        };
-        return Err(DataError::MissingKey {
-            path: file.path.clone(),
-            key: absent.to_string(),
-            present: file.names(),
-            nearest: Some(key.to_string()),
-        });
-    }
-    if !told(&[Meaning::Terminal]) {
-        return Err(file.missing("terminals"));
-    }
-    Ok(found)
+fn find_ends(file: &Container) -> Result<Vec<(&'static Name, Column)>, DataError> {
+    let keys = file.keys();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    (ends::known(file.path(), &keys, &file.names())?.into_iter())
+        .map(|name| Ok((name, file.required(name.key)?)))
+        .collect()
 }
 
 /// Number of values in a row of `column`.
@@ -286,24 +247,4 @@ pub(super) fn width(column: &Column) -> usize {
         .shape()
         .get(1)
         .map_or(1, |&width| usize::try_from(width).unwrap_or(usize::MAX))
-}
-
-/// Returns `rows` rows of zeros, or why the memory cannot be had.
-pub(super) fn zeros(
-    path: &Path,
-    key: &str,
-    rows: usize,
-    width: usize,
-) -> Result<Vec<f32>, DataError> {
-    let too_large = || DataError::TooLarge {
-        path: path.to_path_buf(),
-        key: key.to_string(),
-        wanted: (rows as u64).saturating_mul(width as u64).saturating_mul(4),
-        allowed: isize::MAX as u64,
-    };
-    let values = rows.checked_mul(width).ok_or_else(too_large)?;
-    let mut zeros = Vec::new();
-    zeros.try_reserve_exact(values).map_err(|_| too_large())?;
-    zeros.resize(values, 0.0);
-    Ok(zeros)
 }

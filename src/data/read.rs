@@ -1,4 +1,4 @@
-//! Reading D4RL's layout, from one file or several that are concatenated.
+//! Reading D4RL's layout, HDF5 or npz, from one file or several that are concatenated.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::dataset::{Dataset, Interruptions, Source, hex, matrix};
-use super::decode::Rows;
 use super::error::DataError;
 use super::notes::{Note, NoteKind};
 use super::options::ReadOptions;
 use super::plan::{Arrays, Plan, width};
+use super::settle::Rows;
 use super::suspicions::duplicates;
 use super::units::{ActionBounds, clip_note};
 
-/// Returns the rows of all `paths`, HDF5 files in D4RL's layout, decoded into one array each.
+/// Returns the rows of all `paths`, files in D4RL's layout (an array per quantity), decoded into one array each.
 ///
 /// Accepted: floating-point or integer numbers of any width (kept as f32); flags as bool or as
 /// numbers that are 0 or 1; `rewards` and flags as `[N]` or `[N, 1]`; any chunking, gzip,
@@ -30,7 +30,7 @@ use super::units::{ActionBounds, clip_note};
 ///
 /// All threads of the current rayon pool decode; the result does not depend on their number.
 /// Memory: the result, and a few MiB a thread.
-pub(super) fn read_hdf5(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, DataError> {
+pub(super) fn read_arrays(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, DataError> {
     let plans = paths
         .iter()
         .map(|path| Plan::new(path, options))
@@ -120,7 +120,7 @@ impl Joined {
 }
 
 /// Returns the hash of a file; where links lead into others, that over its hash and theirs.
-fn hash_files(path: &Path, linked: &[PathBuf]) -> Result<String, DataError> {
+pub(super) fn hash_files(path: &Path, linked: &[PathBuf]) -> Result<String, DataError> {
     let own = hash_file(path)?;
     if linked.is_empty() {
         return Ok(own);

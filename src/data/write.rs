@@ -4,12 +4,15 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use hdf5_pure::{AttrValue, Datatype, EnumTypeBuilder, Error, FileBuilder, make_i8_type};
-use ndarray::Array2;
+use hdf5_pure::{
+    AttrValue, DatasetBuilder, Datatype, EnumTypeBuilder, Error, FileBuilder, make_i8_type,
+};
+use ndarray::{Array2, ArrayView2};
 use tiltrl_tilt::checkpoint::temporary_beside;
 
 use super::dataset::Dataset;
 use super::error::DataError;
+use super::units::ActionBounds;
 
 /// Deflate level; h5py's default.
 const COMPRESSION_LEVEL: u32 = 4;
@@ -35,6 +38,29 @@ pub fn write(
     dataset: &Dataset,
     attributes: &[(String, String)],
 ) -> Result<(), DataError> {
+    write_file(path, dataset, attributes, None)
+}
+
+/// Writes as [`write`] does, but actions in the units of the file that they came from: the attributes `action_low` and
+/// `action_high` state the bounds. Where those are not known, actions are written as they are. Memory: one copy of the actions
+/// more.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_in_own_units(
+    path: &Path,
+    dataset: &Dataset,
+    attributes: &[(String, String)],
+) -> Result<(), DataError> {
+    write_file(path, dataset, attributes, dataset.action_bounds.as_ref())
+}
+
+fn write_file(
+    path: &Path,
+    dataset: &Dataset,
+    attributes: &[(String, String)],
+    units: Option<&ActionBounds>,
+) -> Result<(), DataError> {
     check(path, dataset)?;
     // Looked up before the work; the rename at the end makes sure.
     if path.symlink_metadata().is_ok() {
@@ -42,15 +68,20 @@ pub fn write(
             path: path.to_path_buf(),
         });
     }
-    let builder = build(path, dataset, attributes)?;
-    create_whole(path, |file| match builder.finish_to(file) {
+    let builder = build(path, dataset, attributes, units)?;
+    create_whole(path, |file| finish(builder, file))
+}
+
+/// Writes out what was built.
+pub(super) fn finish(builder: FileBuilder, file: &mut fs::File) -> io::Result<()> {
+    match builder.finish_to(file) {
         Ok(()) => Ok(()),
         Err(Error::Io(source)) => Err(source),
         Err(other) => Err(io::Error::other(other.to_string())),
-    })
+    }
 }
 
-fn check(path: &Path, dataset: &Dataset) -> Result<(), DataError> {
+pub(super) fn check(path: &Path, dataset: &Dataset) -> Result<(), DataError> {
     let rows = dataset.len();
     if rows == 0 {
         return Err(DataError::Empty {
@@ -127,22 +158,43 @@ fn build(
     path: &Path,
     dataset: &Dataset,
     attributes: &[(String, String)],
+    units: Option<&ActionBounds>,
 ) -> Result<FileBuilder, DataError> {
     let mut builder = FileBuilder::new();
     for (name, value) in attributes {
         builder.set_attr(name, AttrValue::VarLenString(value.clone()));
     }
-    if dataset.action_bounds.is_some() {
+    let mut actions = dataset.actions.as_standard_layout();
+    if let Some(bounds) = units {
+        let wide = |values: &[f32]| AttrValue::F64Array(values.iter().copied().map(f64::from).collect());
+        builder.set_attr("action_low", wide(&bounds.low));
+        builder.set_attr("action_high", wide(&bounds.high));
+        if let (false, Some(actions)) = (bounds.is_unit(), actions.as_slice_mut()) {
+            bounds.from_unit(actions);
+        }
+    } else if dataset.action_bounds.is_some() {
         builder.set_attr("action_bound", AttrValue::F64(1.0));
     }
-    add_matrix(&mut builder, "observations", &dataset.observations);
-    add_matrix(&mut builder, "actions", &dataset.actions);
-    add_numbers(&mut builder, "rewards", &dataset.rewards, &[dataset.len()]);
+    let mut matrix = |key: &str, array: ArrayView2<'_, f32>| {
+        let rows = array.as_standard_layout();
+        let values = rows.as_slice().unwrap_or_default();
+        add_numbers(builder.create_dataset(key), values, &[array.nrows(), array.ncols()]);
+    };
+    matrix("observations", dataset.observations.view());
+    matrix("actions", actions.view());
     if let Some(next_observations) = &dataset.next_observations {
-        add_matrix(&mut builder, "next_observations", next_observations);
+        matrix("next_observations", next_observations.view());
     }
-    // How h5py stores bool: an enumeration over i8.
-    let bool_type = EnumTypeBuilder::with_base(make_i8_type())
+    add_numbers(builder.create_dataset("rewards"), &dataset.rewards, &[dataset.len()]);
+    let bool_type = bool_type(path)?;
+    add_flags(builder.create_dataset("terminals"), &dataset.terminals, &bool_type);
+    add_flags(builder.create_dataset("timeouts"), &dataset.timeouts, &bool_type);
+    Ok(builder)
+}
+
+/// How h5py stores bool: an enumeration over i8.
+pub(super) fn bool_type(path: &Path) -> Result<Datatype, DataError> {
+    EnumTypeBuilder::with_base(make_i8_type())
         .value("FALSE", 0)
         .value("TRUE", 1)
         .build()
@@ -150,22 +202,10 @@ fn build(
             path: path.to_path_buf(),
             key: "terminals".to_string(),
             reason: error.to_string(),
-        })?;
-    add_flags(&mut builder, "terminals", &dataset.terminals, &bool_type);
-    add_flags(&mut builder, "timeouts", &dataset.timeouts, &bool_type);
-    Ok(builder)
+        })
 }
 
-fn add_matrix(builder: &mut FileBuilder, key: &str, array: &Array2<f32>) {
-    let shape = [array.nrows(), array.ncols()];
-    let rows = array.as_standard_layout();
-    match rows.as_slice() {
-        Some(values) => add_numbers(builder, key, values, &shape),
-        None => unreachable!("the standard layout is one slice"),
-    }
-}
-
-fn add_numbers(builder: &mut FileBuilder, key: &str, values: &[f32], shape: &[usize]) {
+pub(super) fn add_numbers(builder: &mut DatasetBuilder, values: &[f32], shape: &[usize]) {
     let width: usize = shape[1..].iter().product();
     let mut chunk: Vec<u64> = shape.iter().map(|&size| size as u64).collect();
     let shape = chunk.clone();
@@ -174,7 +214,6 @@ fn add_numbers(builder: &mut FileBuilder, key: &str, values: &[f32], shape: &[us
         *columns = (*columns).min(VALUES_PER_CHUNK as u64);
     }
     builder
-        .create_dataset(key)
         .with_f32_data(values)
         .with_shape(&shape)
         .with_chunks(&chunk)
@@ -182,10 +221,9 @@ fn add_numbers(builder: &mut FileBuilder, key: &str, values: &[f32], shape: &[us
         .with_deflate(COMPRESSION_LEVEL);
 }
 
-fn add_flags(builder: &mut FileBuilder, key: &str, flags: &[bool], bool_type: &Datatype) {
+pub(super) fn add_flags(builder: &mut DatasetBuilder, flags: &[bool], bool_type: &Datatype) {
     let bytes: Vec<u8> = flags.iter().map(|&flag| u8::from(flag)).collect();
     builder
-        .create_dataset(key)
         .with_enum_u8_data(bool_type.clone(), &bytes)
         .with_shape(&[bytes.len() as u64])
         .with_chunks(&[VALUES_PER_CHUNK.min(bytes.len()) as u64])
@@ -203,7 +241,7 @@ impl Drop for Temporary {
 }
 
 /// Creates a file at `path` with what `fill` writes, completely or not at all.
-fn create_whole(
+pub(super) fn create_whole(
     path: &Path,
     fill: impl FnOnce(&mut fs::File) -> io::Result<()>,
 ) -> Result<(), DataError> {

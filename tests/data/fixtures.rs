@@ -262,7 +262,6 @@ fn a_layout_newer_than_the_library_is_an_error_that_says_how_to_go_on() {
 #[test]
 fn a_file_of_another_format_is_named_for_what_it_is() {
     let cases = [
-        ("not_hdf5.npz", "zip archive"),
         ("not_hdf5.html", "HTML"),
         ("not_hdf5.lfs", "Git LFS pointer"),
         ("not_hdf5.empty", "an empty file"),

@@ -2,9 +2,12 @@
 
 mod actor;
 mod cases;
+mod convert;
 mod damage;
 mod fixtures;
+mod formats;
 mod links;
+mod npz;
 mod reading;
 mod recordings;
 mod sample;
