@@ -3,12 +3,14 @@
 pub mod actor;
 pub mod agent;
 pub mod commands;
+pub mod comparison;
 pub mod config;
 pub mod console;
 pub mod data;
 pub mod device;
 pub mod error;
 pub mod files;
+pub mod page;
 pub mod pictures;
 pub mod policy_name;
 pub mod quickstart;
