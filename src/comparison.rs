@@ -36,6 +36,8 @@ pub struct Number {
     pub b: f64,
     /// The second minus the first, with a 95 % interval over episodes or states.
     pub difference: Interval,
+    /// Whether every episode or state has the same number in both runs.
+    pub identical: bool,
 }
 
 impl Number {
@@ -237,5 +239,6 @@ fn number(
         a: statistic(&a.concat()),
         b: statistic(&b.concat()),
         difference: difference(a, b, statistic, 0),
+        identical: a == b,
     }
 }

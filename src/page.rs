@@ -68,7 +68,9 @@ fn one_axis(runs: &[Shown]) -> Result<String, Error> {
 
 /// All of one run; `alone` lets its pictures stand beside each other.
 fn article(run: &Shown, alone: bool) -> Result<String, Error> {
-    let all = figures(&run.summary, &run.config, &run.folder)?;
+    let mut all = figures(&run.summary, &run.config, &run.folder)?;
+    // The title names the run already.
+    all.last.rows.iter_mut().for_each(|row| row.group.clear());
     let pictures = [
         picture(&all.returns.title, |w| Ok(curve_svg(&all.returns, w)?))?,
         picture(&all.last.title, |w| Ok(intervals_svg(&all.last, w)?))?,
@@ -78,9 +80,13 @@ fn article(run: &Shown, alone: bool) -> Result<String, Error> {
         picture(&all.training.title, |w| Ok(panels_svg(&all.training, w)?))?,
     ];
     let class = if alone { "alone" } else { "stack" };
+    let heading = if alone {
+        String::new()
+    } else {
+        format!("<h2>{}</h2>\n", escaped(&run.name))
+    };
     Ok(format!(
-        "<article>\n<h2>{}</h2>\n{}{}{}<div class=\"{class}\">\n{}</div>\n{}{}{}</article>\n",
-        escaped(&run.name),
+        "<article>\n{heading}{}<div class=\"{class}\">\n<div>{}</div>\n<div>{}</div>\n{}</div>\n{}{}{}</article>\n",
         parts::facts(run),
         parts::lines(&run.summary),
         parts::certificate(&run.summary),

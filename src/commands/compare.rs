@@ -85,6 +85,7 @@ fn line(number: &Number) -> String {
         format!("[{low:>8.digits$}, {high:>8.digits$}]")
     });
     let verdict = match number.moved() {
+        _ if number.identical => "the same, one by one",
         Some(true) => "moved",
         Some(false) => "",
         None => "one episode: no interval",

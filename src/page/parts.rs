@@ -160,7 +160,8 @@ pub fn lines(summary: &Summary) -> String {
             a.episodes.to_string(),
         ]
     };
-    table(&head, &summary.lines.iter().map(row).collect::<Vec<_>>())
+    let rows: Vec<Vec<String>> = summary.lines.iter().map(row).collect();
+    format!("<h3>Scores at the end</h3>\n{}", table(&head, &rows))
 }
 
 /// Verdict and quantiles of the certificate.

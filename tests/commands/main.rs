@@ -4,4 +4,5 @@ mod critics;
 mod environments;
 mod experiment;
 mod pipeline;
+mod reports;
 mod trouble;
