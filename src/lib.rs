@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod agent;
 pub mod commands;
+pub mod comparison;
 pub mod config;
 pub mod console;
 pub mod data;
@@ -10,6 +11,7 @@ pub mod device;
 pub mod error;
 pub mod export;
 pub mod files;
+pub mod page;
 pub mod pictures;
 pub mod policy_name;
 pub mod quickstart;

@@ -10,10 +10,12 @@ use tiltrl_policies::agent::critics::kinds;
 use tiltrl_policies::fast::build_pool;
 
 use super::environments::{self, EnvArgs};
-use super::pipeline::{RunRequest, Stage, run};
+use super::pipeline::run;
 use super::reading::ReadingArgs;
+use super::request::{RunRequest, Stage};
 use super::{
-    benchmark, certify, convert, evaluate_args, evaluation, export, inspect, output, plot, verify,
+    benchmark, certify, compare, convert, evaluate_args, evaluation, export, inspect, output, plot,
+    report, verify,
 };
 use crate::config::{Source, preset_names};
 use crate::console::{Console, note};
@@ -33,7 +35,7 @@ struct Cli {
     /// Where networks are computed: cpu, wgpu, cuda:N, tch or tch:N; see `tiltrl devices`.
     #[arg(long, global = true, default_value = "cpu", value_name = "DEVICE")]
     device: String,
-    /// Show no progress.
+    /// Show no progress and no notes on the data; warnings and errors stay.
     #[arg(long, global = true)]
     quiet: bool,
     #[command(subcommand)]
@@ -62,6 +64,10 @@ enum Command {
     Certify(certify::CertifyArgs),
     /// Draw the pictures of a finished run again, or the curves of several. Example: tiltrl plot runs/a runs/b --out a-and-b
     Plot(plot::PlotArgs),
+    /// Write one self-contained HTML page of a run, or of several side by side. Example: tiltrl report runs/a runs/b --out a-and-b.html
+    Report(report::ReportArgs),
+    /// Say in which keys two runs differ, and which numbers moved. Example: tiltrl compare runs/a runs/b
+    Compare(compare::CompareArgs),
     /// Train RTB on closed-form worlds and compare with the exact posterior. Example: tiltrl verify --out runs/verify
     Verify(VerifyArgs),
     /// Record episodes in D4RL's layout. Example: tiltrl collect --env hopper-v4 --policy uniform --episodes 10 --out random.hdf5
@@ -216,6 +222,8 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
         Command::Benchmark(args) => benchmark::benchmark(&args, own.threads, console, device),
         Command::Certify(args) => certify::certify(&args, device),
         Command::Plot(args) => plot::plot(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Compare(args) => compare::compare_runs(&args),
         Command::Verify(args) if args.compare => verify::compare(args.json.as_deref()),
         Command::Verify(args) => verify::verify(&verify::Request {
             json: args.json.as_deref(),

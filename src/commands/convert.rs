@@ -40,7 +40,9 @@ enum Layout {
 /// When the data cannot be read, or something is at the place to write already.
 pub fn convert(args: &ConvertArgs) -> Result<(), Error> {
     let Some((out, files)) = args.paths.split_last() else {
-        return Err(Error::Usage("expected what to read and what to write".into()));
+        return Err(Error::Usage(
+            "expected what to read and what to write".into(),
+        ));
     };
     let (layout, place, name) = target(out, args.to)?;
     if place.symlink_metadata().is_ok() {
@@ -55,10 +57,17 @@ pub fn convert(args: &ConvertArgs) -> Result<(), Error> {
             let env = args.env.clone().map(|env| ("env".to_string(), env));
             let attributes: Vec<_> = env.into_iter().chain([hash]).collect();
             data::write_in_own_units(&place, &dataset, &attributes)?;
-            format!("{} episodes, {} rows", dataset.episodes().len(), dataset.len())
+            format!(
+                "{} episodes, {} rows",
+                dataset.episodes().len(),
+                dataset.len()
+            )
         }
         Layout::Minari => {
-            let env = args.env.as_deref().unwrap_or("an environment that was not named");
+            let env = args
+                .env
+                .as_deref()
+                .unwrap_or("an environment that was not named");
             let description = format!(
                 "Written by tiltrl {} for {env} from data with sha256 {}",
                 env!("CARGO_PKG_VERSION"),
@@ -83,22 +92,36 @@ fn target(out: &Path, asked: Option<Layout>) -> Result<(Layout, PathBuf, String)
             return Err(refused("--to d4rl: expected a file, as FILE.hdf5"));
         }
         if !is_minari_name(name) {
-            return Err(refused("expected a name as minari:FOLDER/NAME-v0, of letters, digits, `-`, `_` and `/`"));
+            return Err(refused(
+                "expected a name as minari:FOLDER/NAME-v0, of letters, digits, `-`, `_` and `/`",
+            ));
         }
-        return Ok((Layout::Minari, data::minari_root()?.join(name), name.to_string()));
+        return Ok((
+            Layout::Minari,
+            data::minari_root()?.join(name),
+            name.to_string(),
+        ));
     }
     let ending = out.extension().map(|ending| ending.to_ascii_lowercase());
     let hdf5 = ending.is_some_and(|ending| ending == "hdf5" || ending == "h5");
     match asked {
         Some(Layout::Minari) => {
             let own = out.file_name().unwrap_or_default().to_string_lossy();
-            let name = if is_minari_name(&own) { own.into() } else { format!("{own}-v0") };
+            let name = if is_minari_name(&own) {
+                own.into()
+            } else {
+                format!("{own}-v0")
+            };
             if !is_minari_name(&name) {
-                return Err(refused("expected a folder called as Minari's data sets are: letters, digits, `-` and `_`"));
+                return Err(refused(
+                    "expected a folder called as Minari's data sets are: letters, digits, `-` and `_`",
+                ));
             }
             Ok((Layout::Minari, out.to_path_buf(), name))
         }
-        None if !hdf5 => Err(refused("expected FILE.hdf5 or minari:NAME; --to d4rl|minari says what else it is")),
+        None if !hdf5 => Err(refused(
+            "expected FILE.hdf5 or minari:NAME; --to d4rl|minari says what else it is",
+        )),
         Some(Layout::D4rl) | None => Ok((Layout::D4rl, out.to_path_buf(), String::new())),
     }
 }
@@ -108,7 +131,10 @@ fn is_minari_name(name: &str) -> bool {
     let fits = |character: char| character.is_alphanumeric() || "-_/".contains(character);
     let parts = name.split('/').all(|part| !part.is_empty());
     let version = name.rsplit_once("-v").map(|(own, version)| {
-        !own.is_empty() && !own.ends_with('/') && !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit())
+        !own.is_empty()
+            && !own.ends_with('/')
+            && !version.is_empty()
+            && version.bytes().all(|byte| byte.is_ascii_digit())
     });
     parts && name.chars().all(fits) && version == Some(true)
 }
@@ -122,7 +148,9 @@ mod tests {
         for good in ["hopper-v0", "mujoco/hopper/medium-v12", "a_b/c-d-v1"] {
             assert!(is_minari_name(good), "{good}");
         }
-        for bad in ["hopper", "hopper-v", "a//b-v0", "/a-v0", "../a-v0", "a b-v0", "-v0", "a/-v0", ""] {
+        for bad in [
+            "hopper", "hopper-v", "a//b-v0", "/a-v0", "../a-v0", "a b-v0", "-v0", "a/-v0", "",
+        ] {
             assert!(!is_minari_name(bad), "{bad}");
         }
     }

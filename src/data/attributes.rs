@@ -55,7 +55,13 @@ impl DataFile {
                 (None, None) => return Ok(None),
             },
         };
-        bounds(&self.path, &format!("attribute {name}"), (low, high), action_dim).map(Some)
+        bounds(
+            &self.path,
+            &format!("attribute {name}"),
+            (low, high),
+            action_dim,
+        )
+        .map(Some)
     }
 }
 

@@ -146,12 +146,7 @@ impl Column {
         }
     }
 
-    fn decode(
-        &self,
-        dataset: &Dataset,
-        width: usize,
-        values: &mut [f32],
-    ) -> Result<(), DataError> {
+    fn decode(&self, dataset: &Dataset, width: usize, values: &mut [f32]) -> Result<(), DataError> {
         let rows_per_task = self.rows_per_task(dataset, width as u64);
         values
             .par_chunks_mut((rows_per_task * width).max(1))

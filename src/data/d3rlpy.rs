@@ -26,14 +26,18 @@ fn holds(path: &Path, keys: &[&str]) -> bool {
 }
 
 pub(super) fn recognises_1(path: &Path, _head: &[u8]) -> bool {
-    holds(path, &["observations", "episode_terminals", "discrete_action"])
+    holds(
+        path,
+        &["observations", "episode_terminals", "discrete_action"],
+    )
 }
 
 pub(super) fn recognises_2(path: &Path, _head: &[u8]) -> bool {
     holds(path, &["columns", "num_episodes"])
 }
 
-const DISCRETE: &str = "its actions are whole numbers (a discrete action space); expected vectors of real numbers";
+const DISCRETE: &str =
+    "its actions are whole numbers (a discrete action space); expected vectors of real numbers";
 
 /// Reads a file of version 1.
 ///
@@ -79,13 +83,19 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
         .collect::<Result<Vec<_>, _>>()?;
     let more = format!("observations_{}", count as usize);
     if file.holds(&more) {
-        return Err(faults.of(format!("`num_episodes` says {count}, but there is `{more}` as well")));
+        return Err(faults.of(format!(
+            "`num_episodes` says {count}, but there is `{more}` as well"
+        )));
     }
     let Some(first) = episodes.first() else {
-        return Err(DataError::Empty { path: path.to_path_buf() });
+        return Err(DataError::Empty {
+            path: path.to_path_buf(),
+        });
     };
     let widths = first.widths();
-    let odd = episodes.iter().position(|episode| episode.widths() != widths);
+    let odd = episodes
+        .iter()
+        .position(|episode| episode.widths() != widths);
     if let Some(index) = odd {
         return Err(faults.of(format!(
             "episode {index} has observations and actions of widths {:?}, the first episode {widths:?}",
@@ -123,7 +133,9 @@ impl Episode {
     fn find(file: &DataFile, index: usize, faults: &Faults<'_>) -> Result<Self, DataError> {
         let find = |key: &str| file.required(&format!("{key}_{index}"));
         let part = |part: usize| format!("observations_{index}_{part}");
-        let parts = (0..).take_while(|&number| file.holds(&part(number))).count();
+        let parts = (0..)
+            .take_while(|&number| file.holds(&part(number)))
+            .count();
         let observations = match parts {
             0 => vec![find("observations")?],
             _ => (0..parts)
@@ -169,7 +181,9 @@ impl Episode {
         let mut at = 0;
         for column in &self.observations {
             let (values, width) = (column.values()?, column.dim().1);
-            for (row, values) in (observations.chunks_exact_mut(to.widths.0)).zip(values.chunks_exact(width)) {
+            for (row, values) in
+                (observations.chunks_exact_mut(to.widths.0)).zip(values.chunks_exact(width))
+            {
                 row[at..at + width].copy_from_slice(values);
             }
             at += width;
@@ -177,7 +191,10 @@ impl Episode {
         self.actions.read_into(&mut to.actions[rows(to.widths.1)])?;
         self.rewards.read_into(&mut to.rewards[rows(1)])?;
         let terminated = self.terminated.flags()?.contains(&true);
-        if let Some(last) = (start + self.steps()).checked_sub(1).filter(|_| self.steps() > 0) {
+        if let Some(last) = (start + self.steps())
+            .checked_sub(1)
+            .filter(|_| self.steps() > 0)
+        {
             to.ends.terminals[last] = terminated;
             to.ends.timeouts[last] = !terminated;
         }

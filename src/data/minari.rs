@@ -11,8 +11,8 @@ use super::column::{Column, zeros};
 use super::dataset::Dataset;
 use super::ends::Ends;
 use super::error::DataError;
-use super::file::DataFile;
 use super::faults::Faults;
+use super::file::DataFile;
 use super::notes::{Note, NoteKind};
 use super::options::ReadOptions;
 use super::read::hash_files;
@@ -70,7 +70,9 @@ fn folder(path: &Path) -> Option<PathBuf> {
     let inner = path.join("data");
     if path.is_dir() {
         let holds = |folder: &Path| folder.join(METADATA).is_file();
-        return [path.to_path_buf(), inner].into_iter().find(|folder| holds(folder));
+        return [path.to_path_buf(), inner]
+            .into_iter()
+            .find(|folder| holds(folder));
     }
     let parent = path.parent()?;
     (path.file_name()? == MAIN && parent.join(METADATA).is_file()).then(|| parent.to_path_buf())
@@ -121,7 +123,9 @@ impl Metadata {
         }
         let space = |name: &str| {
             let text = text(name).ok_or_else(|| {
-                faults.of(format!("{METADATA} has no `{name}`; expected the space that Minari ≥ 0.5 writes there"))
+                faults.of(format!(
+                    "{METADATA} has no `{name}`; expected the space that Minari ≥ 0.5 writes there"
+                ))
             })?;
             leaves(text).map_err(|reason| faults.of(format!("`{name}` of {METADATA}: {reason}")))
         };
@@ -164,7 +168,10 @@ impl Episodes {
     fn find(main: &Path, metadata: &Metadata, faults: &Faults<'_>) -> Result<Self, DataError> {
         let file = DataFile::open(main)?;
         let keys = file.names();
-        let groups = keys.iter().filter(|key| key.starts_with("episode_")).count();
+        let groups = keys
+            .iter()
+            .filter(|key| key.starts_with("episode_"))
+            .count();
         if groups != metadata.episodes {
             return Err(faults.of(format!(
                 "{METADATA} says {} episodes, {MAIN} holds {groups}: is one of them from another copy, or cut short?",
@@ -206,7 +213,12 @@ impl Episodes {
             texts: metadata.texts.clone(),
             notes: Vec::new(),
         };
-        note_order(path, "observations", &metadata.observations, &mut recording.notes);
+        note_order(
+            path,
+            "observations",
+            &metadata.observations,
+            &mut recording.notes,
+        );
         note_order(path, "actions", &metadata.actions, &mut recording.notes);
         let mut start = 0;
         for episode in &self.all {
@@ -233,11 +245,15 @@ impl Episodes {
         let path = &recording.path;
         if !untold.is_empty() {
             let text = "the last step of an episode has no flag: a timeout is set there";
-            recording.notes.push(Note::new(NoteKind::Understood, path, text, &untold));
+            recording
+                .notes
+                .push(Note::new(NoteKind::Understood, path, text, &untold));
         }
         if !within.is_empty() {
             let text = "a flag is set before the last step of an episode: the episode ends there, and another begins";
-            recording.notes.push(Note::new(NoteKind::Warning, path, text, &within));
+            recording
+                .notes
+                .push(Note::new(NoteKind::Warning, path, text, &within));
         }
     }
 }
@@ -269,7 +285,12 @@ fn note_order(path: &Path, key: &str, leaves: &[Leaf], notes: &mut Vec<Note>) {
         .iter()
         .map(|leaf| {
             at += leaf.width;
-            format!("{}–{} {}", at - leaf.width, at - 1, leaf.place.trim_start_matches('/'))
+            format!(
+                "{}–{} {}",
+                at - leaf.width,
+                at - 1,
+                leaf.place.trim_start_matches('/')
+            )
         })
         .collect();
     let text = format!("`{key}` flattened as Gymnasium does: {}", parts.join(", "));
@@ -285,21 +306,28 @@ impl Episode {
     ) -> Result<Self, DataError> {
         let find = |key: &str| {
             let place = format!("episode_{index}/{key}");
-            let missing = || faults.of(format!("expected the array `{place}` in {MAIN}, found none"));
+            let missing = || {
+                faults.of(format!(
+                    "expected the array `{place}` in {MAIN}, found none"
+                ))
+            };
             file.at(&place)?.ok_or_else(missing)
         };
         let rewards = find("rewards")?;
         let steps = rewards.dim().0;
-        let check = |column: Column, rows: usize, width: usize| match column.dim() {
+        let check = |column: Column, rows: usize, width: usize| {
+            match column.dim() {
             found if found == (rows, width) && rows > 0 => Ok(column),
             _ => Err(faults.of(format!(
                 "`{}` has the shape {:?}; expected {rows} rows of {width} numbers, as its episode has {steps} steps",
                 column.key(),
                 column.shape(),
             ))),
+        }
         };
         let all = |key: &str, leaves: &[Leaf], rows: usize| {
-            let leaf = |leaf: &Leaf| check(find(&format!("{key}{}", leaf.place))?, rows, leaf.width);
+            let leaf =
+                |leaf: &Leaf| check(find(&format!("{key}{}", leaf.place))?, rows, leaf.width);
             leaves.iter().map(leaf).collect::<Result<Vec<_>, _>>()
         };
         Ok(Self {
@@ -342,7 +370,10 @@ impl Episode {
 
 /// Copies rows of `width` numbers to the columns from `at` on of rows of `wide` numbers, as many as there are.
 fn spread(values: &[f32], width: usize, at: usize, to: &mut [f32], wide: usize) {
-    for (row, values) in to.chunks_exact_mut(wide).zip(values.chunks_exact(width.max(1))) {
+    for (row, values) in to
+        .chunks_exact_mut(wide)
+        .zip(values.chunks_exact(width.max(1)))
+    {
         row[at..at + width].copy_from_slice(values);
     }
 }

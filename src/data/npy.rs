@@ -32,23 +32,37 @@ impl Npy {
         };
         let damaged = || format!("its header is not NumPy's: {header}");
         let descr = text("descr").and_then(|rest| rest.strip_prefix('\''));
-        let descr = descr.and_then(|rest| rest.split_once('\'')).map(|(descr, _)| descr);
-        let descr = descr.ok_or_else(|| format!("it holds records; expected numbers or flags ({header})"))?;
+        let descr = descr
+            .and_then(|rest| rest.split_once('\''))
+            .map(|(descr, _)| descr);
+        let descr = descr
+            .ok_or_else(|| format!("it holds records; expected numbers or flags ({header})"))?;
         let (kind, size) = kind_of(descr).ok_or_else(|| {
-            format!("its values are of NumPy's type `{descr}`; expected f4, f8, whole numbers or bool")
+            format!(
+                "its values are of NumPy's type `{descr}`; expected f4, f8, whole numbers or bool"
+            )
         })?;
         let shape = text("shape").and_then(|rest| rest.strip_prefix('(')?.split_once(')'));
         let (shape, _) = shape.ok_or_else(damaged)?;
-        let sizes = shape.split(',').map(str::trim).filter(|size| !size.is_empty());
-        let shape: Vec<u64> = (sizes.map(str::parse).collect::<Result<_, _>>()).map_err(|_| damaged())?;
-        let count = shape.iter().try_fold(size as u64, |product, &size| product.checked_mul(size));
+        let sizes = shape
+            .split(',')
+            .map(str::trim)
+            .filter(|size| !size.is_empty());
+        let shape: Vec<u64> =
+            (sizes.map(str::parse).collect::<Result<_, _>>()).map_err(|_| damaged())?;
+        let count = shape
+            .iter()
+            .try_fold(size as u64, |product, &size| product.checked_mul(size));
         let stored = entry.size.saturating_sub(header.len() as u64);
         if count.is_none_or(|bytes| bytes > stored) {
-            return Err(format!("its header says {shape:?} values of {size} bytes, but it holds {stored} bytes"));
+            return Err(format!(
+                "its header says {shape:?} values of {size} bytes, but it holds {stored} bytes"
+            ));
         }
         Ok(Self {
             entry: entry.clone(),
-            column_major: shape.len() > 1 && text("fortran_order").is_some_and(|rest| rest.starts_with("True")),
+            column_major: shape.len() > 1
+                && text("fortran_order").is_some_and(|rest| rest.starts_with("True")),
             shape,
             kind,
             size,
@@ -75,7 +89,9 @@ impl Npy {
         while start < values.len() {
             let count = (values.len() - start).min(PIECE / self.size);
             let bytes = &mut buffer[..count * self.size];
-            contents.read_exact(bytes).map_err(|error| error.to_string())?;
+            contents
+                .read_exact(bytes)
+                .map_err(|error| error.to_string())?;
             for (at, number) in bytes.chunks_exact_mut(self.size).enumerate() {
                 let at = start + at;
                 let at = if self.column_major {
@@ -124,7 +140,10 @@ impl Npy {
 
 /// The kind of number and its bytes.
 fn kind_of(descr: &str) -> Option<(u8, usize)> {
-    let (&kind, size) = descr.trim_start_matches(['<', '>', '|', '=']).as_bytes().split_first()?;
+    let (&kind, size) = descr
+        .trim_start_matches(['<', '>', '|', '='])
+        .as_bytes()
+        .split_first()?;
     let size: usize = std::str::from_utf8(size).ok()?.parse().ok()?;
     let known = match kind {
         b'f' => [4, 8].contains(&size),
@@ -138,7 +157,9 @@ fn kind_of(descr: &str) -> Option<(u8, usize)> {
 fn header(contents: &mut Contents) -> Result<String, String> {
     let mut exactly = |count: usize| {
         let mut bytes = vec![0; count];
-        contents.read_exact(&mut bytes).map_err(|error| error.to_string())?;
+        contents
+            .read_exact(&mut bytes)
+            .map_err(|error| error.to_string())?;
         Ok::<_, String>(bytes)
     };
     let magic = exactly(8)?;
@@ -146,7 +167,10 @@ fn header(contents: &mut Contents) -> Result<String, String> {
         return Err("it is no array of NumPy's".to_string());
     }
     let length = exactly(if magic[6] == 1 { 2 } else { 4 })?;
-    let length = length.iter().rev().fold(0_usize, |length, &byte| length << 8 | usize::from(byte));
+    let length = length
+        .iter()
+        .rev()
+        .fold(0_usize, |length, &byte| length << 8 | usize::from(byte));
     if length > 1 << 16 {
         return Err(format!("its header says it is {length} bytes long"));
     }

@@ -20,7 +20,9 @@ pub(super) struct Npz {
 
 /// Returns whether a file is a zip archive that is called an npz.
 pub(super) fn is_npz(path: &Path, head: &[u8]) -> bool {
-    let ending = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
+    let ending = path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("npz"));
     ending && head.starts_with(b"PK\x03\x04")
 }
 
@@ -108,7 +110,11 @@ impl Npz {
         let (key, low, high) = match (numbers("action_low")?, numbers("action_high")?) {
             (Some(low), Some(high)) => ("action_low", low, high),
             _ => match numbers("action_bound")? {
-                Some(high) => ("action_bound", high.iter().map(|bound| -bound).collect(), high),
+                Some(high) => (
+                    "action_bound",
+                    high.iter().map(|bound| -bound).collect(),
+                    high,
+                ),
                 None => return Ok(None),
             },
         };

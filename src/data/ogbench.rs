@@ -32,7 +32,9 @@ const NO_REWARDS: &str = "it holds no `rewards`: a data set of many goals. Hint:
 pub(super) fn recognises(path: &Path, head: &[u8]) -> bool {
     is_npz(path, head)
         && Npz::open(path).is_ok_and(|npz| {
-            let basic = ["observations", "actions", "terminals"].iter().all(|key| npz.holds(key));
+            let basic = ["observations", "actions", "terminals"]
+                .iter()
+                .all(|key| npz.holds(key));
             let marked = npz.holds("masks") || npz.holds("valids");
             basic && !npz.holds("timeouts") && (marked || !npz.holds("rewards"))
         })
@@ -66,7 +68,10 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
     };
     let required = |key: &str| fitting(key, npz.required(key)?);
     let flags = |key: &str| -> Result<Option<Vec<bool>>, DataError> {
-        let column = npz.column(key)?.map(|column| fitting(key, column)).transpose()?;
+        let column = npz
+            .column(key)?
+            .map(|column| fitting(key, column))
+            .transpose()?;
         column.map(|column| column.flags()).transpose()
     };
     let actions = required("actions")?;
@@ -80,7 +85,9 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
         )));
     }
     let ended = required("terminals")?.flags()?;
-    let next = npz.column("next_observations")?.map(|column| fitting("next_observations", column));
+    let next = npz
+        .column("next_observations")?
+        .map(|column| fitting("next_observations", column));
     let next = next.transpose()?;
     let valids = flags("valids")?;
     let masks = flags("masks")?;
@@ -112,7 +119,11 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
 }
 
 /// Leaves out the extra row of each trajectory, which becomes the successor of the row before it.
-fn leave_out(recording: &mut Recording, extra: &[bool], faults: &Faults<'_>) -> Result<(), DataError> {
+fn leave_out(
+    recording: &mut Recording,
+    extra: &[bool],
+    faults: &Faults<'_>,
+) -> Result<(), DataError> {
     if extra.last() != Some(&true) {
         return Err(faults.of("its last row is not the end of a trajectory: cut short?"));
     }
@@ -129,12 +140,17 @@ fn leave_out(recording: &mut Recording, extra: &[bool], faults: &Faults<'_>) -> 
     compact(&mut recording.actions, &kept, recording.widths.1);
     compact(&mut recording.rewards, &kept, 1);
     recording.ends.timeouts = after.iter().map(|&row| extra[row]).collect();
-    recording.ends.terminals = kept.iter().map(|&row| recording.ends.terminals[row]).collect();
+    recording.ends.terminals = kept
+        .iter()
+        .map(|&row| recording.ends.terminals[row])
+        .collect();
     let text = format!(
         "{} trajectories end in a row of their own, in which nothing was done: it is the successor of the row before it",
         extra.len() - kept.len()
     );
-    recording.notes.push(Note::new(NoteKind::Understood, &recording.path, text, &[]));
+    recording
+        .notes
+        .push(Note::new(NoteKind::Understood, &recording.path, text, &[]));
     Ok(())
 }
 
@@ -142,24 +158,33 @@ fn leave_out(recording: &mut Recording, extra: &[bool], faults: &Faults<'_>) -> 
 fn settle_masks(recording: &mut Recording, masked: bool) {
     let (path, ends) = (&recording.path, &mut recording.ends);
     if !masked {
-        let text = "there are no `masks`: every trajectory's end is the clock's, and the task never ends";
-        recording.notes.push(Note::new(NoteKind::Understood, path, text, &[]));
+        let text =
+            "there are no `masks`: every trajectory's end is the clock's, and the task never ends";
+        recording
+            .notes
+            .push(Note::new(NoteKind::Understood, path, text, &[]));
         return;
     }
     let within: Vec<usize> = (0..ends.terminals.len())
         .filter(|&row| ends.terminals[row] && !ends.timeouts[row])
         .collect();
     // The mask says that nothing is to be expected after the row, whatever ended the trajectory.
-    (ends.timeouts.iter_mut().zip(&ends.terminals)).for_each(|(timeout, terminal)| *timeout &= !terminal);
+    (ends.timeouts.iter_mut().zip(&ends.terminals))
+        .for_each(|(timeout, terminal)| *timeout &= !terminal);
     if !within.is_empty() {
         let text = "`masks` is 0 before the trajectory's end: the task ends there, and what follows counts as another episode";
-        recording.notes.push(Note::new(NoteKind::Understood, path, text, &within));
+        recording
+            .notes
+            .push(Note::new(NoteKind::Understood, path, text, &within));
     }
 }
 
 /// Returns a copy of some rows.
 fn pick(values: &[f32], rows: &[usize], width: usize) -> Vec<f32> {
-    rows.iter().flat_map(|&row| &values[row * width..(row + 1) * width]).copied().collect()
+    rows.iter()
+        .flat_map(|&row| &values[row * width..(row + 1) * width])
+        .copied()
+        .collect()
 }
 
 /// Moves some rows (ascending) to the front and gives back the rest.

@@ -138,6 +138,8 @@ impl Cutter<'_> {
         };
         let within = |segment: &Segment| segment.rows.start..segment.rows.end - 1;
         let differs = |&row: &usize| next.row(row) != self.dataset.observations.row(row + 1);
-        (self.segments.iter().flat_map(within)).filter(differs).collect()
+        (self.segments.iter().flat_map(within))
+            .filter(differs)
+            .collect()
     }
 }

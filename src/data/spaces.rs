@@ -80,12 +80,14 @@ fn collect(space: &Value, place: String, leaves: &mut Vec<Leaf>) -> Result<(), S
                 .into_iter()
                 .collect::<Vec<_>>();
             parts.sort_by(|left, right| left.0.cmp(&right.0));
-            (parts.iter()).try_for_each(|(key, part)| collect(part, format!("{place}/{key}"), leaves))
+            (parts.iter())
+                .try_for_each(|(key, part)| collect(part, format!("{place}/{key}"), leaves))
         }
         "Tuple" => {
             let parts = field("subspaces")?.as_array().cloned().unwrap_or_default();
-            (parts.iter().enumerate())
-                .try_for_each(|(index, part)| collect(part, format!("{place}/_index_{index}"), leaves))
+            (parts.iter().enumerate()).try_for_each(|(index, part)| {
+                collect(part, format!("{place}/_index_{index}"), leaves)
+            })
         }
         other => Err(format!(
             "{at} is a {other} space; expected vectors of real numbers: Box, MultiBinary, and Dict or Tuple of them"
@@ -98,7 +100,9 @@ fn box_leaf(space: &Value, place: &str) -> Result<Leaf, String> {
     let shape = space.get("shape").and_then(Value::as_array);
     let kind = space.get("dtype").and_then(Value::as_str).unwrap_or("");
     if kind == "uint8" && shape.is_some_and(|shape| shape.len() > 1) {
-        return Err(format!("{at} is pictures; expected vectors of real numbers"));
+        return Err(format!(
+            "{at} is pictures; expected vectors of real numbers"
+        ));
     }
     let width = space.get("shape").and_then(product);
     let width = width.ok_or_else(|| format!("{at} has no shape"))?;

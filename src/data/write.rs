@@ -166,7 +166,8 @@ fn build(
     }
     let mut actions = dataset.actions.as_standard_layout();
     if let Some(bounds) = units {
-        let wide = |values: &[f32]| AttrValue::F64Array(values.iter().copied().map(f64::from).collect());
+        let wide =
+            |values: &[f32]| AttrValue::F64Array(values.iter().copied().map(f64::from).collect());
         builder.set_attr("action_low", wide(&bounds.low));
         builder.set_attr("action_high", wide(&bounds.high));
         if let (false, Some(actions)) = (bounds.is_unit(), actions.as_slice_mut()) {
@@ -178,17 +179,33 @@ fn build(
     let mut matrix = |key: &str, array: ArrayView2<'_, f32>| {
         let rows = array.as_standard_layout();
         let values = rows.as_slice().unwrap_or_default();
-        add_numbers(builder.create_dataset(key), values, &[array.nrows(), array.ncols()]);
+        add_numbers(
+            builder.create_dataset(key),
+            values,
+            &[array.nrows(), array.ncols()],
+        );
     };
     matrix("observations", dataset.observations.view());
     matrix("actions", actions.view());
     if let Some(next_observations) = &dataset.next_observations {
         matrix("next_observations", next_observations.view());
     }
-    add_numbers(builder.create_dataset("rewards"), &dataset.rewards, &[dataset.len()]);
+    add_numbers(
+        builder.create_dataset("rewards"),
+        &dataset.rewards,
+        &[dataset.len()],
+    );
     let bool_type = bool_type(path)?;
-    add_flags(builder.create_dataset("terminals"), &dataset.terminals, &bool_type);
-    add_flags(builder.create_dataset("timeouts"), &dataset.timeouts, &bool_type);
+    add_flags(
+        builder.create_dataset("terminals"),
+        &dataset.terminals,
+        &bool_type,
+    );
+    add_flags(
+        builder.create_dataset("timeouts"),
+        &dataset.timeouts,
+        &bool_type,
+    );
     Ok(builder)
 }
 

@@ -136,7 +136,11 @@ fn fill(group: &mut GroupBuilder, dataset: &Dataset, segment: &Segment, flags: &
     } = segment.clone();
     let steps = rows.len();
     let of = |array: &ndarray::Array2<f32>| -> Vec<f32> {
-        array.slice(ndarray::s![rows.clone(), ..]).iter().copied().collect()
+        array
+            .slice(ndarray::s![rows.clone(), ..])
+            .iter()
+            .copied()
+            .collect()
     };
     let mut observations = of(&dataset.observations);
     observations.extend(match (last, &dataset.next_observations) {
@@ -147,7 +151,8 @@ fn fill(group: &mut GroupBuilder, dataset: &Dataset, segment: &Segment, flags: &
     if let Some(bounds) = &dataset.action_bounds {
         bounds.from_unit(&mut actions);
     }
-    let at_end = |set: bool| -> Vec<bool> { (1..=steps).map(|step| set && step == steps).collect() };
+    let at_end =
+        |set: bool| -> Vec<bool> { (1..=steps).map(|step| set && step == steps).collect() };
     add_numbers(
         group.create_dataset("observations"),
         &observations,
@@ -158,8 +163,20 @@ fn fill(group: &mut GroupBuilder, dataset: &Dataset, segment: &Segment, flags: &
         &actions,
         &[steps, dataset.actions.ncols()],
     );
-    add_numbers(group.create_dataset("rewards"), &dataset.rewards[rows], &[steps]);
-    add_flags(group.create_dataset("terminations"), &at_end(terminal), flags);
-    add_flags(group.create_dataset("truncations"), &at_end(!terminal), flags);
+    add_numbers(
+        group.create_dataset("rewards"),
+        &dataset.rewards[rows],
+        &[steps],
+    );
+    add_flags(
+        group.create_dataset("terminations"),
+        &at_end(terminal),
+        flags,
+    );
+    add_flags(
+        group.create_dataset("truncations"),
+        &at_end(!terminal),
+        flags,
+    );
     group.set_attr("total_steps", AttrValue::I64(steps as i64));
 }

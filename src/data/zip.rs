@@ -44,14 +44,22 @@ pub(super) fn entries(path: &Path) -> Result<Vec<Entry>, String> {
     if end.len() < END as usize {
         return Err(cut.to_string());
     }
-    let mut table = (u64::from(u16_at(end, 10)), u64::from(u32_at(end, 12)), u64::from(u32_at(end, 16)));
+    let mut table = (
+        u64::from(u16_at(end, 10)),
+        u64::from(u32_at(end, 12)),
+        u64::from(u32_at(end, 16)),
+    );
     if table.0 == 0xffff || table.1 == 0xffff_ffff || table.2 == 0xffff_ffff {
         let locator = at.checked_sub(20).map(|at| &tail[at..at + 20]).ok_or(cut)?;
         let record = bytes(&mut file, u64_at(locator, 8), 56)?;
         if !record.starts_with(b"PK\x06\x06") {
             return Err(cut.to_string());
         }
-        table = (u64_at(&record, 32), u64_at(&record, 40), u64_at(&record, 48));
+        table = (
+            u64_at(&record, 32),
+            u64_at(&record, 40),
+            u64_at(&record, 48),
+        );
     }
     let (count, size, offset) = table;
     if offset.checked_add(size).is_none_or(|end| end > length) {
@@ -64,7 +72,9 @@ pub(super) fn entries(path: &Path) -> Result<Vec<Entry>, String> {
 fn parse(path: &Path, table: &[u8], count: u64) -> Result<Vec<Entry>, String> {
     let (mut entries, mut at) = (Vec::new(), 0);
     for _ in 0..count {
-        let head = table.get(at..).filter(|rest| rest.len() >= 46 && rest.starts_with(b"PK\x01\x02"));
+        let head = table
+            .get(at..)
+            .filter(|rest| rest.len() >= 46 && rest.starts_with(b"PK\x01\x02"));
         let head = head.ok_or("its table of contents is damaged")?;
         let [name, extra, comment] = [28, 30, 32].map(|at| usize::from(u16_at(head, at)));
         let after = 46 + name + extra + comment;
@@ -81,7 +91,10 @@ fn parse(path: &Path, table: &[u8], count: u64) -> Result<Vec<Entry>, String> {
             offset: u64::from(u32_at(head, 42)),
         };
         if u16_at(head, 8) & 1 == 1 || ![0, 8].contains(&u16_at(head, 10)) {
-            return Err(format!("`{}` is encrypted or packed otherwise than NumPy does", entry.name));
+            return Err(format!(
+                "`{}` is encrypted or packed otherwise than NumPy does",
+                entry.name
+            ));
         }
         entry.widen(&head[46 + name..46 + name + extra]);
         entries.push(entry);
@@ -116,7 +129,10 @@ impl Entry {
         let mut head = [0; 30];
         file.read_exact(&mut head)?;
         if !head.starts_with(b"PK\x03\x04") {
-            return Err(io::Error::other(format!("`{}` is not where the table of contents says", self.name)));
+            return Err(io::Error::other(format!(
+                "`{}` is not where the table of contents says",
+                self.name
+            )));
         }
         let skipped = i64::from(u16_at(&head, 26)) + i64::from(u16_at(&head, 28));
         file.seek(SeekFrom::Current(skipped))?;
@@ -148,7 +164,9 @@ impl Read for Contents {
         if self.left == 0 {
             return Ok(0);
         }
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let most = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         let count = self.stream.read(&mut buffer[..most])?;
         if count == 0 && most > 0 {
             return Err(io::Error::other("its packed bytes end too early"));
@@ -156,7 +174,9 @@ impl Read for Contents {
         self.checksum.update(&buffer[..count]);
         self.left -= count as u64;
         if self.left == 0 && self.checksum.sum() != self.wanted {
-            return Err(io::Error::other("its checksum is another one: the bytes are damaged"));
+            return Err(io::Error::other(
+                "its checksum is another one: the bytes are damaged",
+            ));
         }
         Ok(count)
     }

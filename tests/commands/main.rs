@@ -5,4 +5,5 @@ mod environments;
 mod experiment;
 mod export;
 mod pipeline;
+mod reports;
 mod trouble;

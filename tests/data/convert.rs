@@ -16,7 +16,10 @@ fn tiltrl(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
         .output()
         .expect("the binary runs");
     let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
 }
 
 fn converted(folder: &Path, arguments: &[&str]) -> String {
@@ -39,30 +42,54 @@ fn minari_becomes_d4rl_and_minari_again_without_a_change() {
     let from = fixture("minari/tiltrl/plain-v0");
     let from = from.to_str().expect("text");
     let text = converted(inside, &[from, "d4rl.hdf5"]);
-    assert!(text.contains("wrote d4rl.hdf5: 3 episodes, 12 rows"), "{text}");
+    assert!(
+        text.contains("wrote d4rl.hdf5: 3 episodes, 12 rows"),
+        "{text}"
+    );
     let (own, there) = (read(Path::new(from)), read(&inside.join("d4rl.hdf5")));
     assert_as_read(&there, &wanted("minari/plain"), "D4RL");
     assert_eq!(own.observations, there.observations);
     let attributes = read_attributes(&inside.join("d4rl.hdf5")).expect("readable");
-    assert_eq!(attributes, [("converted_from_sha256".to_string(), own.sha256())]);
+    assert_eq!(
+        attributes,
+        [("converted_from_sha256".to_string(), own.sha256())]
+    );
     let text = converted(inside, &["d4rl.hdf5", "minari:mine/again-v3"]);
-    assert!(text.contains("3 episodes, 12 steps") && !text.contains("written:"), "{text}");
+    assert!(
+        text.contains("3 episodes, 12 steps") && !text.contains("written:"),
+        "{text}"
+    );
     let again = read(&inside.join("minari/mine/again-v3"));
     assert_as_read(&again, &wanted("minari/plain"), "Minari");
     assert_eq!(own.next_observations, again.next_observations);
     // Names say what is written; nothing is overwritten.
     for (arguments, code, words) in [
-        (vec!["d4rl.hdf5", "minari:mine/again-v3"], 1, "expected no file at this path"),
-        (vec!["d4rl.hdf5", "minari:again"], 2, "minari:FOLDER/NAME-v0"),
+        (
+            vec!["d4rl.hdf5", "minari:mine/again-v3"],
+            1,
+            "expected no file at this path",
+        ),
+        (
+            vec!["d4rl.hdf5", "minari:again"],
+            2,
+            "minari:FOLDER/NAME-v0",
+        ),
         (vec!["d4rl.hdf5", "folder"], 2, "--to d4rl|minari"),
-        (vec!["d4rl.hdf5", "d4rl.hdf5"], 1, "expected no file at this path"),
+        (
+            vec!["d4rl.hdf5", "d4rl.hdf5"],
+            1,
+            "expected no file at this path",
+        ),
         (vec!["d4rl.hdf5"], 2, "2 values required"),
     ] {
         let (found, text) = tiltrl(inside, &[&["convert"], &arguments[..]].concat());
         assert_eq!(found, Some(code), "{arguments:?}: {text}");
         assert!(text.contains(words), "{arguments:?}: {text}");
     }
-    let left: Vec<_> = std::fs::read_dir(inside.join("minari/mine")).expect("a folder").flatten().collect();
+    let left: Vec<_> = std::fs::read_dir(inside.join("minari/mine"))
+        .expect("a folder")
+        .flatten()
+        .collect();
     assert_eq!(left.len(), 1, "{left:?}");
 }
 
@@ -71,9 +98,18 @@ fn what_minaris_layout_cannot_hold_is_counted_and_said() {
     let folder = tempfile::tempdir().expect("temporary folder");
     // The clock ended the first and the last episode, and what was seen then is not in the file.
     let from = fixture("d3rlpy_v2.h5");
-    let text = converted(folder.path(), &[from.to_str().expect("text"), "out", "--to", "minari"]);
-    assert!(text.contains("its action and reward are left out") && text.contains("(2 rows: 3, 11)"), "{text}");
-    assert!(text.contains("the one before stands for it") && text.contains("(1 row: 6)"), "{text}");
+    let text = converted(
+        folder.path(),
+        &[from.to_str().expect("text"), "out", "--to", "minari"],
+    );
+    assert!(
+        text.contains("its action and reward are left out") && text.contains("(2 rows: 3, 11)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("the one before stands for it") && text.contains("(1 row: 6)"),
+        "{text}"
+    );
     let (own, there) = (read(&from), read(&folder.path().join("out")));
     assert_eq!(there.episode_lengths(), [3, 3, 4]);
     // The transitions are the same: that is what a critic learns from.
@@ -81,7 +117,11 @@ fn what_minaris_layout_cannot_hold_is_counted_and_said() {
     assert_eq!(own.observations, there.observations);
     assert_eq!(own.terminals, there.terminals);
     for row in (0..own.len()).filter(|&row| !own.terminals[row]) {
-        assert_eq!(own.next_observations.row(row), there.next_observations.row(row), "{row}");
+        assert_eq!(
+            own.next_observations.row(row),
+            there.next_observations.row(row),
+            "{row}"
+        );
     }
 }
 
@@ -94,15 +134,23 @@ fn rows_without_a_successor_and_breaks_part_episodes() {
     data.interruptions.no_transition = vec![9];
     data.interruptions.breaks = vec![1];
     data.action_bounds = Some(ActionBounds::symmetric(2.0, 2));
-    let written = write_minari(&folder.path().join("parted"), "parted-v0", &data, "").expect("written");
+    let written =
+        write_minari(&folder.path().join("parted"), "parted-v0", &data, "").expect("written");
     assert_eq!((written.episodes, written.steps), (5, 11));
     let notes: Vec<String> = written.notes.iter().map(ToString::to_string).collect();
-    assert!(notes[0].contains("left out") && notes[0].contains("(1 row: 9)"), "{notes:?}");
-    assert!(notes[1].contains("cut there") && notes[1].contains("(1 row: 11)"), "{notes:?}");
+    assert!(
+        notes[0].contains("left out") && notes[0].contains("(1 row: 9)"),
+        "{notes:?}"
+    );
+    assert!(
+        notes[1].contains("cut there") && notes[1].contains("(1 row: 11)"),
+        "{notes:?}"
+    );
     let there = read(&folder.path().join("parted"));
     assert_eq!(there.episode_lengths(), [2, 2, 3, 2, 2]);
     assert_eq!(there.action_bounds, Some(ActionBounds::symmetric(2.0, 2)));
-    let error = write_minari(&folder.path().join("parted"), "parted-v0", &data, "").expect_err("there");
+    let error =
+        write_minari(&folder.path().join("parted"), "parted-v0", &data, "").expect_err("there");
     assert!(error.to_string().contains("expected no file"), "{error}");
 }
 
@@ -139,7 +187,9 @@ minari.create_dataset_from_buffers("many-v0", [episode(index) for index in range
 /// The Python that has Minari, or a word that it is missing.
 fn python(folder: &Path, arguments: &[&str]) -> Option<String> {
     let Some(program) = std::env::var_os("MINARI_PYTHON") else {
-        eprintln!("SKIPPED: MINARI_PYTHON names no Python with the package minari; .ci/get-minari makes one");
+        eprintln!(
+            "SKIPPED: MINARI_PYTHON names no Python with the package minari; .ci/get-minari makes one"
+        );
         return None;
     };
     let output = Command::new(program)
@@ -159,9 +209,15 @@ fn the_real_minari_loads_what_was_written() {
     if python(inside, &["import minari"]).is_none() {
         return;
     }
-    for (from, name) in [("compressed.npz", "npz-v0"), ("minari/tiltrl/nested-v0", "deep/er/nested-v1")] {
+    for (from, name) in [
+        ("compressed.npz", "npz-v0"),
+        ("minari/tiltrl/nested-v0", "deep/er/nested-v1"),
+    ] {
         let from = fixture(from);
-        converted(inside, &[from.to_str().expect("text"), &format!("minari:{name}")]);
+        converted(
+            inside,
+            &[from.to_str().expect("text"), &format!("minari:{name}")],
+        );
         let found = python(inside, &[READ, name]).expect("it is there");
         let found = serde_json::from_str(&found).expect("JSON");
         let mut own = read(&inside.join("minari").join(name));
@@ -169,7 +225,11 @@ fn the_real_minari_loads_what_was_written() {
         own.next_observations = None;
         let mut before = read(&from);
         before.next_observations = None;
-        assert_eq!((own.observations, own.rewards), (before.observations, before.rewards), "{name}");
+        assert_eq!(
+            (own.observations, own.rewards),
+            (before.observations, before.rewards),
+            "{name}"
+        );
     }
 }
 
@@ -180,13 +240,17 @@ fn a_file_of_many_episodes_by_the_real_minari_is_read_as_it_reads_it() {
     if python(inside, &[WRITE]).is_none() {
         return;
     }
-    let found: Value = serde_json::from_str(&python(inside, &[READ, "many-v0"]).expect("it is there")).expect("JSON");
+    let found: Value =
+        serde_json::from_str(&python(inside, &[READ, "many-v0"]).expect("it is there"))
+            .expect("JSON");
     let mut found = found;
     // Numbers of f64 are kept as f32.
     for edge in ["first", "last"] {
         for key in ["observation", "next"] {
             let numbers = found[edge][key].as_array().expect("numbers").iter();
-            let narrow: Vec<f32> = numbers.map(|number| number.as_f64().expect("it") as f32).collect();
+            let narrow: Vec<f32> = numbers
+                .map(|number| number.as_f64().expect("it") as f32)
+                .collect();
             found[edge][key] = json!(narrow);
         }
     }

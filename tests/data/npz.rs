@@ -46,11 +46,30 @@ pub fn packed(files: &[(String, Vec<u8>)]) -> Vec<u8> {
         shared.extend([0, 0]);
         let offset = (archive.len() as u32).to_le_bytes();
         archive.extend([b"PK\x03\x04".as_slice(), &shared, name.as_bytes(), bytes].concat());
-        table.extend([b"PK\x01\x02\x14\x00".as_slice(), &shared, &[0; 10], &offset, name.as_bytes()].concat());
+        table.extend(
+            [
+                b"PK\x01\x02\x14\x00".as_slice(),
+                &shared,
+                &[0; 10],
+                &offset,
+                name.as_bytes(),
+            ]
+            .concat(),
+        );
     }
     let count = (files.len() as u16).to_le_bytes();
     let [size, offset] = [table.len(), archive.len()].map(|number| (number as u32).to_le_bytes());
     archive.extend(table);
-    archive.extend([b"PK\x05\x06\0\0\0\0".as_slice(), &count, &count, &size, &offset, &[0, 0]].concat());
+    archive.extend(
+        [
+            b"PK\x05\x06\0\0\0\0".as_slice(),
+            &count,
+            &count,
+            &size,
+            &offset,
+            &[0, 0],
+        ]
+        .concat(),
+    );
     archive
 }

@@ -233,7 +233,11 @@ fn a_registered_format_is_read_by_its_reader_and_an_unknown_file_is_told_what_it
     assert!(error.contains("toy CSV"), "{error}");
     let names: Vec<&str> = formats().iter().map(|format| format.name).collect();
     assert!(names.contains(&"D4RL HDF5"), "{names:?}");
-    assert_eq!(names.last(), Some(&"toy CSV"), "tried after what is built in");
+    assert_eq!(
+        names.last(),
+        Some(&"toy CSV"),
+        "tried after what is built in"
+    );
     let folder = tempfile::tempdir().expect("temporary folder");
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
