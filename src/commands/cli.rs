@@ -232,7 +232,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
         }),
         Command::Collect(args) => inspect::collect(&args, device),
         Command::Data(args) => inspect::data(&args),
-        Command::Convert(args) => convert::convert(&args),
+        Command::Convert(args) => convert::convert(&args, console),
         Command::Envs(args) => environments::envs(&args),
         Command::Devices => {
             output::print(&devices().join("\n"));

@@ -75,15 +75,7 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
         column.map(|column| column.flags()).transpose()
     };
     let actions = required("actions")?;
-    let widths = (observations.dim().1, actions.dim().1);
-    if actions.is_whole() || observations.shape().len() != 2 || widths.1 == 0 {
-        return Err(faults.of(format!(
-            "observations of shape {:?} and actions of shape {:?}{}; expected vectors of real numbers",
-            observations.shape(),
-            actions.shape(),
-            if actions.is_whole() { ", whole numbers" } else { "" }
-        )));
-    }
+    let widths = widths_of(&observations, &actions, &faults)?;
     let ended = required("terminals")?.flags()?;
     let next = npz
         .column("next_observations")?
@@ -116,6 +108,24 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
     }
     settle_masks(&mut recording, masks.is_some());
     Ok(recording)
+}
+
+/// Widths of observations and actions, which must be vectors of real numbers.
+fn widths_of(
+    observations: &Column,
+    actions: &Column,
+    faults: &Faults<'_>,
+) -> Result<(usize, usize), DataError> {
+    let widths = (observations.dim().1, actions.dim().1);
+    if actions.is_whole() || observations.shape().len() != 2 || widths.1 == 0 {
+        return Err(faults.of(format!(
+            "observations of shape {:?} and actions of shape {:?}{}; expected vectors of real numbers",
+            observations.shape(),
+            actions.shape(),
+            if actions.is_whole() { ", whole numbers" } else { "" }
+        )));
+    }
+    Ok(widths)
 }
 
 /// Leaves out the extra row of each trajectory, which becomes the successor of the row before it.

@@ -33,6 +33,25 @@ pub(super) struct Recording {
 }
 
 impl Recording {
+    /// Refuses numbers that are not finite, and notes those that are suspicious.
+    fn check_values(&mut self) -> Result<(), DataError> {
+        let (path, notes) = (&self.path, &mut self.notes);
+        let (observation_dim, action_dim) = self.widths;
+        check_numbers(
+            path,
+            "observations",
+            &self.observations,
+            observation_dim,
+            notes,
+        )?;
+        check_numbers(path, "actions", &self.actions, action_dim, notes)?;
+        check_numbers(path, "rewards", &self.rewards, 1, notes)?;
+        if let Some(next) = &self.next_observations {
+            check_numbers(path, "next_observations", next, observation_dim, notes)?;
+        }
+        Ok(())
+    }
+
     /// Returns the data set, its values checked, its ends completed and its actions scaled to −1 … 1.
     ///
     /// # Errors
@@ -46,19 +65,7 @@ impl Recording {
             suspicions::check_widths(&path, [observation_dim, action_dim], environment)?;
             suspicions::other_name(&path, &self.texts, environment, &mut self.notes);
         }
-        let notes = &mut self.notes;
-        check_numbers(
-            &path,
-            "observations",
-            &self.observations,
-            observation_dim,
-            notes,
-        )?;
-        check_numbers(&path, "actions", &self.actions, action_dim, notes)?;
-        check_numbers(&path, "rewards", &self.rewards, 1, notes)?;
-        if let Some(next) = &self.next_observations {
-            check_numbers(&path, "next_observations", next, observation_dim, notes)?;
-        }
+        self.check_values()?;
         let values = Values {
             path: &path,
             keys: &self.keys,

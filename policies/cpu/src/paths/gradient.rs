@@ -142,7 +142,6 @@ impl KeptPaths {
             slopes.iter_mut().for_each(|s| *s *= weight);
         }
         let (own, rest) = gradient.split_at_mut(sampler.rest_start);
-        let first = sampler.spec.layers()[0];
         own.fill(0.0);
         let sum = sized(&mut kept.sum, rows * width);
         sum.fill(0.0);

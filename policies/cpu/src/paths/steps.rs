@@ -23,6 +23,9 @@ pub(super) struct Shard<'a> {
     pub kept: Option<&'a mut KeptShard>,
 }
 
+/// One row's gradient of the reward, and its exact part of the denoiser's output.
+type Known<'a> = [Option<&'a [f32]>; 2];
+
 /// Numbers of one step that all its rows share.
 struct StepNumbers {
     /// Of x, of the network's output, and σ.
@@ -190,7 +193,7 @@ impl StepNumbers {
     #[inline]
     fn row(
         &self,
-        (x, out, [along, exact]): (&[f32], &[f32], [Option<&[f32]>; 2]),
+        (x, out, [along, exact]): (&[f32], &[f32], Known<'_>),
         next: &mut [f32],
         slopes: &mut [f32],
     ) -> f32 {
