@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
+use super::csv;
 use super::d3rlpy;
 use super::dataset::Dataset;
 use super::error::DataError;
@@ -32,7 +33,7 @@ pub struct Format {
 }
 
 /// The formats that are built in, in the order in which they are tried.
-const FORMATS: [Format; 6] = [
+const FORMATS: [Format; 7] = [
     Format {
         name: minari::NAME,
         looks: "a folder with metadata.json and main_data.hdf5, or minari:NAME",
@@ -68,6 +69,12 @@ const FORMATS: [Format; 6] = [
         looks: "a zip archive with the ending .npz",
         recognises: is_npz,
         read: read_one,
+    },
+    Format {
+        name: csv::NAME,
+        looks: "text with the ending .csv or .tsv",
+        recognises: csv::recognises,
+        read: csv::read,
     },
 ];
 

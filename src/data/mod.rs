@@ -9,7 +9,9 @@
 mod attributes;
 mod collector;
 mod column;
+mod columns;
 mod container;
+mod csv;
 mod d3rlpy;
 mod dataset;
 mod decode;
@@ -41,6 +43,7 @@ mod successors;
 mod summary;
 mod suspicions;
 mod table;
+mod tabular;
 mod transitions;
 mod units;
 mod write;

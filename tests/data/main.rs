@@ -12,5 +12,6 @@ mod reading;
 mod recordings;
 mod sample;
 mod shared;
+mod tables;
 mod units;
 mod write;

@@ -246,7 +246,7 @@ fn a_registered_format_is_read_by_its_reader_and_an_unknown_file_is_told_what_it
     };
     let head = "x,y,w,action,reward,terminal,timeout\n";
     let lines = "0.5,0,1,0.25,1,0,0\n0.25,0,1,0.5,2,0,1\n";
-    let path = write("mine.csv", &(head.to_string() + lines));
+    let path = write("mine.toy", &(head.to_string() + lines));
     let (data, _) = read_by_a_run(path.clone(), &[]);
     assert_eq!(data.observations.row(1).to_vec(), [0.25, 0.0, 1.0]);
     assert_eq!(
@@ -262,7 +262,7 @@ fn a_registered_format_is_read_by_its_reader_and_an_unknown_file_is_told_what_it
     assert_eq!((joined.len(), joined.sources.len()), (ROWS + 2, 2));
     assert!(joined.terminals[2 + 9] && joined.timeouts[1]);
     assert_eq!(joined.episodes().len(), 2);
-    let damaged = write("damaged.csv", &(head.to_string() + "1,2\n"));
+    let damaged = write("damaged.toy", &(head.to_string() + "1,2\n"));
     let narrow = ReadOptions {
         environment: Some(tiltrl::data::Environment::of(
             &tiltrl::envs::spec_of("hopper-v4").expect("known"),
@@ -274,7 +274,7 @@ fn a_registered_format_is_read_by_its_reader_and_an_unknown_file_is_told_what_it
         (
             damaged,
             ReadOptions::default(),
-            vec!["damaged.csv: toy CSV: line 2"],
+            vec!["damaged.toy: toy CSV: line 2"],
         ),
         (path, narrow, vec!["widths 11 and 3"]),
         (
