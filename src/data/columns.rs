@@ -1,4 +1,4 @@
-//! Which columns of a table (CSV, Parquet) are what: by their names, or by a small TOML file beside the table.
+//! Which columns of a table (CSV) are what: by their names, or by a small TOML file beside the table.
 //!
 //! docs/data.md has the names and the keys. A table whose columns are not clear is refused with the list of them.
 
@@ -90,7 +90,8 @@ pub(super) fn find(faults: &Faults<'_>, names: &[String]) -> Result<Columns, Dat
             ))
         });
     }
-    let text = std::fs::read_to_string(&file).map_err(|error| DataError::io(&file, "read", error))?;
+    let text =
+        std::fs::read_to_string(&file).map_err(|error| DataError::io(&file, "read", error))?;
     let here = Faults {
         path: &file,
         ..*faults
@@ -138,7 +139,9 @@ fn by_mapping(mapping: &Mapping, names: &[String]) -> Result<Columns, String> {
         rewards: one("rewards", &mapping.rewards)?,
         next_observations: next.map_or(Ok(Vec::new()), |next| all("next_observations", next))?,
         flags,
-        episode: (mapping.episode.as_ref()).map(|name| one("episode", name)).transpose()?,
+        episode: (mapping.episode.as_ref())
+            .map(|name| one("episode", name))
+            .transpose()?,
         bounds: match (&mapping.action_low, &mapping.action_high) {
             (Some(low), Some(high)) => Some((low.all(), high.all())),
             (None, None) => None,
@@ -153,7 +156,9 @@ fn by_mapping(mapping: &Mapping, names: &[String]) -> Result<Columns, String> {
 /// table where it does not stand for numbers.
 fn matching(pattern: &str, names: &[String]) -> Vec<usize> {
     let Some((start, end)) = pattern.split_once('*') else {
-        return (0..names.len()).filter(|&at| names[at] == pattern).collect();
+        return (0..names.len())
+            .filter(|&at| names[at] == pattern)
+            .collect();
     };
     let star = |name: &str| -> Option<String> {
         Some(name.strip_prefix(start)?.strip_suffix(end)?.to_string())
@@ -198,9 +203,14 @@ fn by_name(names: &[String]) -> Result<Columns, String> {
     };
     let need = |columns: Vec<usize>, called: &str| {
         let reason = format!("none is called `{called}`, `{called}_0` or the like");
-        if columns.is_empty() { Err(reason) } else { Ok(columns) }
+        if columns.is_empty() {
+            Err(reason)
+        } else {
+            Ok(columns)
+        }
     };
-    let flag = |name: &'static Name| Some((name, names.iter().position(|column| column == name.key)?));
+    let flag =
+        |name: &'static Name| Some((name, names.iter().position(|column| column == name.key)?));
     let columns = Columns {
         observations: need(vector(&OBSERVATIONS)?, "observations")?,
         actions: need(vector(&ACTIONS)?, "actions")?,
@@ -211,7 +221,10 @@ fn by_name(names: &[String]) -> Result<Columns, String> {
         bounds: None,
     };
     if columns.flags.is_empty() && columns.episode.is_none() {
-        return Err("none tells where episodes end (`terminals`, `timeouts`, `dones`, `episode`)".to_string());
+        return Err(
+            "none tells where episodes end (`terminals`, `timeouts`, `dones`, `episode`)"
+                .to_string(),
+        );
     }
     columns.check(names)?;
     Ok(columns)
@@ -220,7 +233,8 @@ fn by_name(names: &[String]) -> Result<Columns, String> {
 impl Columns {
     /// The columns that are used, by number, with what each is.
     fn used(&self) -> Vec<(usize, &'static str)> {
-        let several = |columns: &[usize], what| -> Vec<_> { columns.iter().map(|&at| (at, what)).collect() };
+        let several =
+            |columns: &[usize], what| -> Vec<_> { columns.iter().map(|&at| (at, what)).collect() };
         let mut used = several(&self.observations, "observations");
         used.extend(several(&self.actions, "actions"));
         used.push((self.rewards, "rewards"));
@@ -254,7 +268,9 @@ impl Columns {
         if !unused.is_empty() {
             parts.push(("not read", unused));
         }
-        let words = parts.iter().map(|(what, columns)| format!("{what} = {}", columns.join(", ")));
+        let words = parts
+            .iter()
+            .map(|(what, columns)| format!("{what} = {}", columns.join(", ")));
         format!("columns: {}", words.collect::<Vec<_>>().join("; "))
     }
 
@@ -262,7 +278,11 @@ impl Columns {
     ///
     /// # Errors
     /// [`DataError::WrongShape`] where they are not finite, not ordered or not one per entry.
-    pub(super) fn bounds(&self, path: &Path, action_dim: usize) -> Result<Option<ActionBounds>, DataError> {
+    pub(super) fn bounds(
+        &self,
+        path: &Path,
+        action_dim: usize,
+    ) -> Result<Option<ActionBounds>, DataError> {
         let stated = self.bounds.clone();
         stated
             .map(|stated| bounds(&beside(path), "action_low", stated, action_dim))
@@ -281,7 +301,11 @@ mod tests {
     #[test]
     fn numbers_of_a_star_sort_as_numbers_and_texts_as_they_stand() {
         let all = names("joint_10 joint_2 x joint_1 joint_left");
-        assert_eq!(matching("joint_1*", &all), [0, 3], "not numbers: an empty one");
+        assert_eq!(
+            matching("joint_1*", &all),
+            [0, 3],
+            "not numbers: an empty one"
+        );
         assert_eq!(matching("joint_*", &all), [0, 1, 3, 4]);
         assert_eq!(matching("joint_*", &all[..4]), [3, 1, 0]);
         assert_eq!(matching("x", &all), [2]);
@@ -292,14 +316,24 @@ mod tests {
         for (text, reason) in [
             ("obs_0 obs_1 action reward done", None),
             ("observation action reward episode_index", None),
-            ("obs_0 observations_0 action reward done", Some("more than one could be the observations")),
-            ("obs_x action reward done", Some("none is called `observations`")),
+            (
+                "obs_0 observations_0 action reward done",
+                Some("more than one could be the observations"),
+            ),
+            (
+                "obs_x action reward done",
+                Some("none is called `observations`"),
+            ),
             ("obs_0 reward done", Some("none is called `actions`")),
             ("obs_0 action done", Some("none is called `rewards`")),
             ("obs_0 action reward", Some("none tells where episodes end")),
         ] {
             let found = by_name(&names(text));
-            assert_eq!(found.as_ref().err().map(String::as_str).is_some(), reason.is_some(), "{text}: {found:?}");
+            assert_eq!(
+                found.as_ref().err().map(String::as_str).is_some(),
+                reason.is_some(),
+                "{text}: {found:?}"
+            );
             if let (Err(found), Some(reason)) = (found, reason) {
                 assert!(found.contains(reason), "{text}: {found}");
             }

@@ -19,7 +19,8 @@ const LONGEST: usize = 1 << 24;
 
 pub(super) fn recognises(path: &Path, head: &[u8]) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
-    let named = ending.is_some_and(|ending| ["csv", "tsv"].contains(&ending.to_lowercase().as_str()));
+    let named =
+        ending.is_some_and(|ending| ["csv", "tsv"].contains(&ending.to_lowercase().as_str()));
     named && !head.contains(&0)
 }
 
@@ -40,9 +41,13 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
         fields: Vec::new(),
     };
     if !records.first(&faults)? {
-        return Err(DataError::Empty { path: path.to_path_buf() });
+        return Err(DataError::Empty {
+            path: path.to_path_buf(),
+        });
     }
-    let names: Vec<String> = (0..records.fields.len()).map(|at| records.field(at).trim().to_string()).collect();
+    let names: Vec<String> = (0..records.fields.len())
+        .map(|at| records.field(at).trim().to_string())
+        .collect();
     let widths = vec![1; names.len()];
     let mut table = Table::new(faults, names.clone(), &widths, lines)?;
     let (mut rows, mut episode) = (0, String::new());
@@ -63,7 +68,10 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
                 Place::Array(array, entry) => {
                     let text = records.field(at);
                     let value = number(&text).ok_or_else(|| {
-                        faults.of(format!("line {}, column `{name}`: expected a number, found `{text}`", records.line))
+                        faults.of(format!(
+                            "line {}, column `{name}`: expected a number, found `{text}`",
+                            records.line
+                        ))
                     })?;
                     table.set(rows, (array, entry), value);
                 }
@@ -118,7 +126,12 @@ impl<R: BufRead> Records<R> {
     fn first(&mut self, faults: &Faults<'_>) -> Result<bool, DataError> {
         let found = self.next(faults)?;
         let text = String::from_utf8_lossy(&self.text).into_owned();
-        if let (1, Some(other)) = (self.fields.len(), [b';', b'\t'].into_iter().find(|&byte| text.as_bytes().contains(&byte))) {
+        if let (1, Some(other)) = (
+            self.fields.len(),
+            [b';', b'\t']
+                .into_iter()
+                .find(|&byte| text.as_bytes().contains(&byte)),
+        ) {
             self.separator = other;
             self.split(faults)?;
         }
@@ -139,7 +152,10 @@ impl<R: BufRead> Records<R> {
             self.line += usize::from(count > 0);
             let open = self.text.iter().filter(|&&byte| byte == b'"').count() % 2 == 1;
             if self.text.len() > LONGEST || (open && count == 0) {
-                return Err(faults.of(format!("line {}: a quote is opened and not closed", self.line)));
+                return Err(faults.of(format!(
+                    "line {}: a quote is opened and not closed",
+                    self.line
+                )));
             }
             if !open {
                 break;
@@ -174,7 +190,11 @@ impl<R: BufRead> Records<R> {
     fn field(&self, at: usize) -> std::borrow::Cow<'_, str> {
         let (start, end) = self.fields[at];
         let text = std::str::from_utf8(&self.text[start..end]).unwrap_or_default();
-        match text.trim().strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        match text
+            .trim()
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'))
+        {
             Some(inner) => inner.replace("\"\"", "\"").into(),
             None => text.into(),
         }

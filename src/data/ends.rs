@@ -82,11 +82,8 @@ pub(super) const NAMES: [Name; 15] = [
 ];
 
 /// A column of a table that is the same within an episode and another in the next.
-pub(super) static EPISODE: Name = name(
-    "episode",
-    Meaning::End,
-    "a table that numbers its episodes",
-);
+pub(super) static EPISODE: Name =
+    name("episode", Meaning::End, "a table that numbers its episodes");
 
 /// The flags under one name, one per row.
 pub(super) struct Found {

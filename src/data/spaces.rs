@@ -108,7 +108,9 @@ fn box_leaf(space: &Value, place: &str) -> Result<Leaf, String> {
     let width = width.ok_or_else(|| format!("{at} has no shape"))?;
     let side = |name: &str| {
         let mut numbers = Vec::new();
-        space.get(name).map(|value| flat(value, &mut numbers));
+        if let Some(value) = space.get(name) {
+            flat(value, &mut numbers);
+        }
         if numbers.len() == 1 {
             numbers.resize(width, numbers[0]);
         }

@@ -116,34 +116,14 @@ impl<'a> Table<'a> {
             self.columns.words(&self.names),
             &[],
         )];
-        let mut found = Vec::new();
-        for (name, _) in &self.columns.flags {
-            let flags = flags(path, name.key, &array().1)?;
-            let flags = match name.meaning {
-                Meaning::Start => flags_of_starts(&flags),
-                Meaning::EndIndices => {
-                    return Err(self.faults.of(format!(
-                        "`{}` is no column of a table: it has a number per episode",
-                        name.key
-                    )));
-                }
-                _ => flags,
-            };
-            found.push(Found { name, flags });
-        }
-        if self.columns.episode.is_some() {
-            let mut flags = flags_of_starts(&self.starts);
-            if let Some(last) = flags.last_mut() {
-                *last = true;
-            }
-            found.push(Found {
-                name: &EPISODE,
-                flags,
-            });
-        }
+        let found = found_flags(&self.faults, &self.columns, &self.starts, || array().1)?;
         let ends = combine(path, &found, horizon(options), &mut notes)?;
         let mapping = beside(path);
-        let linked = if mapping.is_file() { vec![mapping] } else { Vec::new() };
+        let linked = if mapping.is_file() {
+            vec![mapping]
+        } else {
+            Vec::new()
+        };
         Recording {
             path: path.to_path_buf(),
             sha256: hash_files(path, &linked)?,
@@ -160,6 +140,41 @@ impl<'a> Table<'a> {
         }
         .into_dataset(options)
     }
+}
+
+/// What tells one episode from the next; `next` gives the values of one column of flags after the other.
+fn found_flags(
+    faults: &Faults<'_>,
+    columns: &Columns,
+    starts: &[bool],
+    mut next: impl FnMut() -> Vec<f32>,
+) -> Result<Vec<Found>, DataError> {
+    let mut found = Vec::new();
+    for (name, _) in &columns.flags {
+        let flags = flags(faults.path, name.key, &next())?;
+        let flags = match name.meaning {
+            Meaning::Start => flags_of_starts(&flags),
+            Meaning::EndIndices => {
+                return Err(faults.of(format!(
+                    "`{}` is no column of a table: it has a number per episode",
+                    name.key
+                )));
+            }
+            _ => flags,
+        };
+        found.push(Found { name, flags });
+    }
+    if columns.episode.is_some() {
+        let mut flags = flags_of_starts(starts);
+        if let Some(last) = flags.last_mut() {
+            *last = true;
+        }
+        found.push(Found {
+            name: &EPISODE,
+            flags,
+        });
+    }
+    Ok(found)
 }
 
 fn flags(path: &Path, key: &str, values: &[f32]) -> Result<Vec<bool>, DataError> {
