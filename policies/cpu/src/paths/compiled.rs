@@ -43,7 +43,7 @@ pub struct Diffusion {
     pub dim: usize,
     /// Width of a condition. Where it is 0, conditions still come with one column, which the network does not see.
     pub condition_dim: usize,
-    /// Octaves of sin and cos of the state in the network's input, [sin, cos] of dim columns each ([`super::waves::waves`]).
+    /// Octaves of sin and cos of the state in the network's input, [sin, cos] of dim columns each.
     pub waves: usize,
     /// Steps, from noise to sample.
     pub steps: Vec<DiffusionStep>,
