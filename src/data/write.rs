@@ -41,12 +41,12 @@ pub fn write(
     write_file(path, dataset, attributes, None)
 }
 
-/// Writes as [`write`] does, but actions in the units of the file that they came from: the attributes `action_low` and
+/// Writes as [`write()`] does, but actions in the units of the file that they came from: the attributes `action_low` and
 /// `action_high` state the bounds. Where those are not known, actions are written as they are. Memory: one copy of the actions
 /// more.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_in_own_units(
     path: &Path,
     dataset: &Dataset,
