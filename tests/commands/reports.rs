@@ -44,7 +44,7 @@ fn runs_become_one_page_and_are_compared() {
             assert!(!page.contains(outside), "{outside}");
         }
         for part in [
-            "tiltrl run --config tiny.toml --seeds 1,2 --out a",
+            "tiltrl run --config tiny.toml --data-dir data --seeds 1,2 --out a",
             "data:image/gif;base64,R0lGODlh",
             "best-of-2",
             "class=\"badge",
