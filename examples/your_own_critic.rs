@@ -116,7 +116,7 @@ best_of = [16]
 /// Prints the mean action at one state: what weighted samples of the prior say, and what the posterior does.
 fn compare(folder: &Path) -> Result<(), Error> {
     let dir = RunDir::of_seed(folder, 1);
-    let agent = Agent::load(&dir, &dir.config()?, 1, &Compute::cpu())?;
+    let agent = Agent::of_seed(&dir, &dir.config()?, 1, &Compute::cpu())?;
     let (Some(critic), Some((_, alpha))) = (&agent.critic, &agent.posterior) else {
         return Err(Error::Run("the run is not finished".into()));
     };

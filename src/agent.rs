@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2};
 use tiltrl_envs::{spec_of, spec_with};
-use tiltrl_policies::Compute;
 use tiltrl_policies::agent::baselines::{Method, Tilt};
 use tiltrl_policies::agent::coordinates::Coordinates;
 use tiltrl_policies::agent::critic::Critic;
@@ -17,9 +16,11 @@ use tiltrl_tilt::noise::Noise;
 use crate::config::Config;
 use crate::console::Console;
 use crate::data::ActionBounds;
+use crate::device::Compute;
 use crate::error::Error;
 pub use crate::policy_name::PolicyName;
-use crate::run::RunDir;
+use crate::rollout::episode_noise;
+use crate::run::{RunDir, seeds_in};
 use crate::train::baseline::Baseline;
 use crate::train::training_data::TrainingData;
 use crate::train::{critic, finetune, prior, reward};
@@ -45,18 +46,81 @@ pub struct Agent {
     /// The prior in the posterior's shape.
     wide: Option<GaussianDiffusion>,
     folder: PathBuf,
+    seed: u64,
+    /// What [`Self::act`] draws from.
+    noise: Noise,
 }
 
 impl Agent {
+    /// Reads a run, or one of its seeds as `RUN/seed-2`; a run's first seed unless one is named. Networks are computed on the CPU.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), tiltrl::error::Error> {
+    /// # let observation = [0.0; 11];
+    /// let mut agent = tiltrl::Agent::load("runs/hopper-medium")?;
+    /// let action = agent.act(&observation)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When there is no run, its prior is missing, or a checkpoint cannot be read or does not fit the config.
+    pub fn load(run: impl AsRef<Path>) -> Result<Self, Error> {
+        let run = run.as_ref();
+        let dir = if run.join("run.toml").exists() {
+            RunDir {
+                path: run.to_path_buf(),
+            }
+        } else {
+            RunDir::of_seed(run, seeds_in(run)?[0])
+        };
+        let (config, seed) = (dir.config()?, dir.provenance()?.seed);
+        Self::of_seed(&dir, &config, seed, &Compute::cpu()?.handle)
+    }
+
+    /// Returns an action `[action_dim]` in -1 … 1 of the posterior for one observation `[observation_dim]`, as the environment
+    /// gives it; [`Self::to_data_units`] scales it. Its noise is that of the run's evaluation, see [`Self::start_episode`].
+    ///
+    /// # Errors
+    /// As [`Self::act_as`].
+    pub fn act(&mut self, observation: &[f32]) -> Result<Vec<f32>, Error> {
+        self.act_as(PolicyName::Posterior, observation)
+    }
+
+    /// As [`Self::act`], by another policy.
+    ///
+    /// # Errors
+    /// When the observation has another width or is not finite, or the policy is not trained.
+    pub fn act_as(&mut self, name: PolicyName, observation: &[f32]) -> Result<Vec<f32>, Error> {
+        let width = self.coordinates.observation.mean.len();
+        let finite = observation.iter().all(|v| v.is_finite());
+        if observation.len() != width || !finite {
+            return Err(Error::Usage(format!(
+                "{}: expected an observation of {width} finite numbers, found {observation:?}",
+                self.folder.display()
+            )));
+        }
+        let mut noise = self.noise.clone();
+        let row = ArrayView2::from_shape((1, width), observation).expect("one row");
+        let action = self.policy(name)?.act(row, &mut noise);
+        self.noise = noise;
+        Ok(action.into_iter().collect())
+    }
+
+    /// Draws from now on what episode `episode` of the run's final evaluation draws; a new agent starts with episode 0.
+    pub fn start_episode(&mut self, episode: u64) {
+        self.noise = episode_noise(self.seed, &[episode]);
+    }
+
     /// Reads the checkpoints in the folder of one seed.
     ///
     /// # Errors
     /// When the prior is missing, or a checkpoint cannot be read or does not fit the config.
-    pub fn load(
+    pub fn of_seed(
         dir: &RunDir,
         config: &Config,
         seed: u64,
-        compute: &Compute,
+        compute: &tiltrl_policies::Compute,
     ) -> Result<Self, Error> {
         // What is built in has the same widths on every engine, also where the run's engine is not installed.
         let spec = match spec_of(&config.env) {
@@ -89,6 +153,8 @@ impl Agent {
             baselines: Vec::new(),
             wide: None,
             folder: dir.path.clone(),
+            seed,
+            noise: episode_noise(seed, &[0]),
         };
         agent.posterior = agent.posterior(&dir.checkpoint("posterior"), config)?;
         let best = agent.posterior(&dir.checkpoint("posterior-best"), config)?;
@@ -190,20 +256,13 @@ impl Agent {
         Ok(Some((model, alpha)))
     }
 
-    /// Returns the policy of that name.
+    /// Returns the model that a policy samples and how it chooses; none for policies that are steered while they sample.
     ///
     /// # Errors
     /// When a stage that it needs was not trained.
-    pub fn policy(&self, name: PolicyName) -> Result<Box<dyn Policy + '_>, Error> {
+    pub fn model(&self, name: PolicyName) -> Result<Option<(&GaussianDiffusion, Choice)>, Error> {
         let missing = |stage: &str| self.missing(&name, stage);
         let posterior = || self.posterior.as_ref().ok_or_else(|| missing("posterior"));
-        let steered = |steering: Steering| -> Result<Box<dyn Policy + '_>, Error> {
-            Ok(Box::new(SteeredPolicy {
-                tilt: self.tilt.as_ref().ok_or_else(|| missing("posterior"))?,
-                coordinates: &self.coordinates,
-                steering,
-            }))
-        };
         let (model, choice) = match name {
             PolicyName::Prior => (&self.prior, Choice::Sample),
             PolicyName::Posterior => (&posterior()?.0, Choice::Sample),
@@ -213,8 +272,7 @@ impl Agent {
             ),
             PolicyName::BestOf(n) => (&self.prior, Choice::BestOf(n)),
             PolicyName::Resample(n) => (&self.prior, Choice::Resample(n, posterior()?.1)),
-            PolicyName::Smc(n) => return steered(Steering::Smc(n)),
-            PolicyName::Guidance(weight) => return steered(Steering::Guidance(weight)),
+            PolicyName::Smc(_) | PolicyName::Guidance(_) => return Ok(None),
             PolicyName::Trained(method) => {
                 let found = self.baselines.iter().find(|(m, _)| *m == method);
                 (&found.ok_or_else(|| missing("training"))?.1, Choice::Sample)
@@ -223,11 +281,32 @@ impl Agent {
         if choice != Choice::Sample && self.critic.is_none() {
             return Err(missing("critic"));
         }
-        Ok(Box::new(DiffusionPolicy {
-            model,
+        Ok(Some((model, choice)))
+    }
+
+    /// Returns the policy of that name.
+    ///
+    /// # Errors
+    /// When a stage that it needs was not trained.
+    pub fn policy(&self, name: PolicyName) -> Result<Box<dyn Policy + '_>, Error> {
+        if let Some((model, choice)) = self.model(name)? {
+            return Ok(Box::new(DiffusionPolicy {
+                model,
+                coordinates: &self.coordinates,
+                critic: self.critic.as_deref(),
+                choice,
+            }));
+        }
+        let steering = match name {
+            PolicyName::Guidance(weight) => Steering::Guidance(weight),
+            PolicyName::Smc(n) => Steering::Smc(n),
+            _ => unreachable!("all others have a model"),
+        };
+        let tilt = self.tilt.as_ref();
+        Ok(Box::new(SteeredPolicy {
+            tilt: tilt.ok_or_else(|| self.missing(&name, "posterior"))?,
             coordinates: &self.coordinates,
-            critic: self.critic.as_deref(),
-            choice,
+            steering,
         }))
     }
 }
@@ -243,7 +322,7 @@ impl AgentPolicy {
     ///
     /// # Errors
     /// When the folder holds no run of `env`, or the policy is unknown or not trained.
-    pub fn read(text: &str, env: &str, compute: &Compute) -> Result<Self, Error> {
+    pub fn read(text: &str, env: &str, compute: &tiltrl_policies::Compute) -> Result<Self, Error> {
         let (folder, name) = match text.rsplit_once(':') {
             Some((folder, name)) if !name.contains('/') => (folder, name.parse()?),
             _ => (text, PolicyName::Posterior),
@@ -259,7 +338,7 @@ impl AgentPolicy {
             )));
         }
         let seed = dir.provenance()?.seed;
-        let mut agent = Agent::load(&dir, &config, seed, compute)?;
+        let mut agent = Agent::of_seed(&dir, &config, seed, compute)?;
         agent.bring_baselines((&config, seed), &[name], None, Console::Quiet)?;
         agent.policy(name)?;
         Ok(Self { agent, name })

@@ -3,12 +3,15 @@
 pub mod actor;
 pub mod agent;
 pub mod commands;
+pub mod comparison;
 pub mod config;
 pub mod console;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod export;
 pub mod files;
+pub mod page;
 pub mod pictures;
 pub mod policy_name;
 pub mod quickstart;
@@ -21,6 +24,7 @@ pub mod stats;
 pub mod train;
 pub mod video;
 
+pub use agent::Agent;
 pub use tiltrl_envs as envs;
 pub use tiltrl_plots as plots;
 pub use tiltrl_policies as policies;

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use tiltrl_plots::{Curve, IntervalRow, Intervals, Panels, Series, curve, intervals, panels};
 
-pub use certificate::certificate;
+pub use certificate::{certificate, certificate_panels};
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::report::Summary;
+use crate::report::{Line, Summary};
 use crate::run::{Log, Results, RunDir};
 use crate::train::certificate::Certificate;
 
@@ -52,18 +52,54 @@ fn seed_folders(summary: &Summary, folder: &Path) -> Vec<PathBuf> {
     seeds.map(|s| RunDir::of_seed(folder, *s).path).collect()
 }
 
+/// The pictures of a run, before they are drawn.
+pub struct Figures {
+    /// Return curve of fine-tuning.
+    pub returns: Curve,
+    /// Final returns with intervals.
+    pub last: Intervals,
+    /// Numbers of fine-tuning.
+    pub training: Panels,
+    /// The certificate of all seeds together.
+    pub certificate: Panels,
+}
+
+/// Returns the pictures of a run's seeds.
+///
+/// # Errors
+/// When a log, results or a certificate are missing or cannot be read.
+pub fn figures(summary: &Summary, config: &Config, folder: &Path) -> Result<Figures, Error> {
+    let seeds = seed_folders(summary, folder);
+    let read = |seed: &PathBuf| Certificate::read(&seed.join("certificate.json"));
+    let all = seeds.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    Ok(Figures {
+        returns: returns(summary, config, &seeds)?,
+        last: last(summary),
+        training: training_panels(summary, &seeds)?,
+        certificate: certificate_panels(&summary.preset, &Certificate::joined(&all)),
+    })
+}
+
 /// Draws returns, final intervals and training numbers of a run's seeds into its folder.
 ///
 /// # Errors
 /// When a log is missing or a picture cannot be written.
 pub fn draw(summary: &Summary, config: &Config, folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let seeds = seed_folders(summary, folder);
+    let all = figures(summary, config, folder)?;
+    let mut files = curve(&all.returns, &folder.join("returns"))?;
+    files.extend(intervals(&all.last, &folder.join("final"))?);
+    files.extend(panels(&all.training, &folder.join("training"))?);
+    files.extend(panels(&all.certificate, &folder.join("certificate"))?);
+    Ok(files)
+}
+
+fn returns(summary: &Summary, config: &Config, seeds: &[PathBuf]) -> Result<Curve, Error> {
     let others = summary.lines.iter().filter(|l| l.policy != "posterior");
     let over = match seeds.len() {
         1 => "1 seed".to_string(),
         n => format!("{n} seeds, band: lowest to highest seed"),
     };
-    let returns = Curve {
+    Ok(Curve {
         title: format!(
             "{}: return while the posterior is fine-tuned",
             summary.preset
@@ -74,35 +110,26 @@ pub fn draw(summary: &Summary, config: &Config, folder: &Path) -> Result<Vec<Pat
         ),
         x_label: "RTB updates".into(),
         y_label: "Return".into(),
-        series: vec![return_series("posterior", &seeds)?],
+        series: vec![return_series("posterior", seeds)?],
         references: others.map(|l| (l.policy.clone(), l.returns.mean)).collect(),
         log_y: false,
+    })
+}
+
+fn last(summary: &Summary) -> Intervals {
+    let row = |l: &Line| IntervalRow {
+        group: summary.preset.clone(),
+        label: l.policy.clone(),
+        point: l.returns.mean,
+        low: l.returns.mean_low.unwrap_or(l.returns.mean),
+        high: l.returns.mean_high.unwrap_or(l.returns.mean),
     };
-    let mut files = curve(&returns, &folder.join("returns"))?;
-    let final_scores = Intervals {
+    Intervals {
         title: format!("{}: final returns", summary.preset),
         subtitle: "mean with 95 % stratified bootstrap interval".into(),
         x_label: "Return".into(),
-        rows: summary
-            .lines
-            .iter()
-            .map(|l| IntervalRow {
-                group: summary.preset.clone(),
-                label: l.policy.clone(),
-                point: l.returns.mean,
-                low: l.returns.mean_low.unwrap_or(l.returns.mean),
-                high: l.returns.mean_high.unwrap_or(l.returns.mean),
-            })
-            .collect(),
-    };
-    files.extend(intervals(&final_scores, &folder.join("final"))?);
-    files.extend(training_panels(summary, &seeds, folder)?);
-    let read = |seed: &PathBuf| Certificate::read(&seed.join("certificate.json"));
-    let all = seeds.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let joined = Certificate::joined(&all);
-    let stem = folder.join("certificate");
-    files.extend(certificate(&summary.preset, &joined, &stem)?);
-    Ok(files)
+        rows: summary.lines.iter().map(row).collect(),
+    }
 }
 
 /// Draws the return curves of several runs on one pair of axes.
@@ -110,6 +137,14 @@ pub fn draw(summary: &Summary, config: &Config, folder: &Path) -> Result<Vec<Pat
 /// # Errors
 /// When the runs are of different environments, a log is missing or the picture cannot be written.
 pub fn compare(runs: &[(PathBuf, Summary)], stem: &Path) -> Result<Vec<PathBuf>, Error> {
+    Ok(curve(&together(runs)?, stem)?)
+}
+
+/// Returns the return curves of several runs on one pair of axes.
+///
+/// # Errors
+/// When the runs are of different environments, or a log is missing.
+pub fn together(runs: &[(PathBuf, Summary)]) -> Result<Curve, Error> {
     let env = &runs[0].1.env;
     if let Some((folder, other)) = runs.iter().find(|(_, s)| s.env != *env) {
         return Err(Error::Usage(format!(
@@ -124,7 +159,7 @@ pub fn compare(runs: &[(PathBuf, Summary)], stem: &Path) -> Result<Vec<PathBuf>,
             .file_name()
             .map_or("run".into(), |n| n.to_string_lossy().into_owned())
     };
-    let figure = Curve {
+    Ok(Curve {
         title: format!("{env}: return while posteriors are fine-tuned"),
         subtitle: "mean over seeds, band: lowest to highest seed".into(),
         x_label: "RTB updates".into(),
@@ -135,15 +170,10 @@ pub fn compare(runs: &[(PathBuf, Summary)], stem: &Path) -> Result<Vec<PathBuf>,
             .collect::<Result<_, _>>()?,
         references: Vec::new(),
         log_y: false,
-    };
-    Ok(curve(&figure, stem)?)
+    })
 }
 
-fn training_panels(
-    summary: &Summary,
-    seeds: &[PathBuf],
-    folder: &Path,
-) -> Result<Vec<PathBuf>, Error> {
+fn training_panels(summary: &Summary, seeds: &[PathBuf]) -> Result<Panels, Error> {
     let logs: Vec<Log> = seeds
         .iter()
         .map(|path| Log::read(&RunDir { path: path.clone() }, "finetune"))
@@ -169,7 +199,7 @@ fn training_panels(
         references: Vec::new(),
         log_y,
     };
-    let figure = Panels {
+    Ok(Panels {
         title: format!("{}: RTB fine-tuning", summary.preset),
         subtitle: "averages between rows of finetune.csv".into(),
         panels: vec![
@@ -179,6 +209,5 @@ fn training_panels(
             panel("ess", "ESS / N", false),
         ],
         columns: 2,
-    };
-    Ok(panels(&figure, &folder.join("training"))?)
+    })
 }

@@ -102,14 +102,7 @@ pub fn bootstrap(
     let mut random = ChaCha8Rng::seed_from_u64(bootstrap_seed);
     let mut statistics = Vec::with_capacity(RESAMPLES);
     for _ in 0..RESAMPLES {
-        sample.clear();
-        for scores in scores_per_seed {
-            sample.extend(
-                scores
-                    .iter()
-                    .map(|_| scores[below(&mut random, scores.len())]),
-            );
-        }
+        redraw(scores_per_seed, &mut random, &mut sample);
         statistics.push(statistic(&sample));
     }
     Interval {
@@ -118,9 +111,46 @@ pub fn bootstrap(
     }
 }
 
+/// Returns `statistic` of `b` minus that of `a`, with its 95 % stratified percentile-bootstrap interval: the strata of both are
+/// redrawn independently. Strata are as in [`aggregate`]; there is no interval where a stratum has but one value.
+pub fn difference(
+    a: &[Vec<f64>],
+    b: &[Vec<f64>],
+    statistic: impl Fn(&[f64]) -> f64,
+    bootstrap_seed: u64,
+) -> Interval {
+    let point = statistic(&b.concat()) - statistic(&a.concat());
+    let redrawn = |strata: &[Vec<f64>]| {
+        strata.iter().any(|s| !s.is_empty()) && strata.iter().all(|s| s.len() != 1)
+    };
+    if !redrawn(a) || !redrawn(b) {
+        return Interval { point, ends: None };
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(bootstrap_seed);
+    let mut sample = Vec::new();
+    let mut once = |strata: &[Vec<f64>]| {
+        redraw(strata, &mut random, &mut sample);
+        statistic(&sample)
+    };
+    let differences: Vec<f64> = (0..RESAMPLES).map(|_| -once(a) + once(b)).collect();
+    Interval {
+        point,
+        ends: Some([TAIL, 1.0 - TAIL].map(|share| quantile(&differences, share))),
+    }
+}
+
+/// Fills `sample` with as many values of each stratum as it has, drawn with replacement.
+pub fn redraw(strata: &[Vec<f64>], random: &mut ChaCha8Rng, sample: &mut Vec<f64>) {
+    sample.clear();
+    for values in strata {
+        let drawn = values.iter().map(|_| values[below(random, values.len())]);
+        sample.extend(drawn);
+    }
+}
+
 /// A random index below `count`. Written out, because the intervals in results tables must not
 /// move with the version of a library; the bias is below count / 2⁶⁴.
-fn below(random: &mut ChaCha8Rng, count: usize) -> usize {
+pub fn below(random: &mut ChaCha8Rng, count: usize) -> usize {
     ((u128::from(random.next_u64()) * count as u128) >> 64) as usize
 }
 
@@ -272,6 +302,30 @@ mod tests {
             aggregate(&three_seeds(), 7).low,
             aggregate(&three_seeds(), 8).low
         );
+    }
+
+    /// Two normal samples: the interval of the difference of means is close to that of the textbook.
+    #[test]
+    fn a_difference_has_the_interval_of_two_independent_samples() {
+        let sample = |n: u32, offset: f64| -> Vec<f64> {
+            (0..n)
+                .map(|i| offset + (f64::from(i) * 1.7).sin())
+                .collect()
+        };
+        let (a, b) = (
+            vec![sample(200, 0.0)],
+            vec![sample(100, 0.3), sample(100, 0.3)],
+        );
+        let found = difference(&a, &b, mean, 4);
+        assert_close(found.point, mean(&b.concat()) - mean(&a[0]), 1e-12);
+        let [low, high] = found.ends.expect("an interval");
+        let half = 1.96 * (2.0 * 0.5 / 200.0_f64).sqrt();
+        assert_close(low, found.point - half, 0.02);
+        assert_close(high, found.point + half, 0.02);
+        let same = difference(&a, &a, mean, 4).ends.expect("an interval");
+        assert!(same[0] < 0.0 && same[1] > 0.0);
+        assert_eq!(difference(&a, &[vec![1.0]], mean, 4).ends, None);
+        assert_eq!(difference(&[], &a, mean, 4).ends, None);
     }
 
     #[test]

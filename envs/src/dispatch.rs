@@ -12,9 +12,22 @@ pub trait Work {
     fn run(self) -> Self::Output;
 }
 
-/// Runs `work` with the widest vectors available.
+/// Whether [`run_wide`] has vector instructions for more than one robot at a time. Where it has not, robots are stepped one by one: no
+/// copy for many is compiled for the oldest x86 processors, and the bytes are the same.
 #[inline]
-pub fn run<W: Work>(work: W) -> W::Output {
+pub fn is_wide() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
+    true
+}
+
+/// Runs `work` with the widest vectors available, on processors for which [`is_wide`] holds.
+///
+/// # Panics
+/// On other processors.
+#[inline]
+pub fn run_wide<W: Work>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f")
@@ -24,11 +37,11 @@ pub fn run<W: Work>(work: W) -> W::Output {
             // SAFETY: the processor has the three features, checked on the lines above.
             return unsafe { with_avx512(work) };
         }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has the feature, checked on the line above.
-            return unsafe { with_avx2(work) };
-        }
+        assert!(is_wide(), "a processor with AVX2");
+        // SAFETY: the processor has the feature, checked on the line above.
+        unsafe { with_avx2(work) }
     }
+    #[cfg(not(target_arch = "x86_64"))]
     work.run()
 }
 

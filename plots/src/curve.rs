@@ -6,7 +6,7 @@ use crate::axes::Plan;
 use crate::legend::{self, End, Entry};
 use crate::scene::{Rect, Scene};
 use crate::series::Curve;
-use crate::style::{HEIGHT, MARGIN, WIDTH};
+use crate::style::{HEIGHT, MARGIN, NARROW, WIDTH};
 use crate::table::{Field, Table};
 use crate::{PlotError, header, lines, output, text};
 
@@ -26,11 +26,11 @@ pub fn curve(figure: &Curve, stem: &Path) -> Result<Vec<PathBuf>, PlotError> {
     lines::check(figure)?;
     let mut table = Table::new("kind,series,x,y,low,high");
     rows(figure, None, &mut table);
-    output::write(scene(figure)?, table.finish(), stem)
+    output::write(scene(figure, WIDTH)?, table.finish(), stem)
 }
 
-/// Returns the laid out figure.
-pub(crate) fn scene(figure: &Curve) -> Result<Scene, PlotError> {
+/// Returns the figure laid out in `width` pixels; below [`NARROW`] the names stand above the plot.
+pub(crate) fn scene(figure: &Curve, width: f64) -> Result<Scene, PlotError> {
     let (x, y) = lines::domains(figure).ok_or_else(|| empty(&figure.title, figure.log_y))?;
     let plan = Plan {
         x,
@@ -39,7 +39,7 @@ pub(crate) fn scene(figure: &Curve) -> Result<Scene, PlotError> {
         y_label: text::clean(&figure.y_label),
     };
     let entries = lines::entries(figure);
-    let mut scene = Scene::new(&figure.title, &figure.subtitle, WIDTH);
+    let mut scene = Scene::new(&figure.title, &figure.subtitle, width);
     let (one, many) = missing(figure.log_y);
     let mut top = header::draw(
         &mut scene,
@@ -52,14 +52,14 @@ pub(crate) fn scene(figure: &Curve) -> Result<Scene, PlotError> {
         .cloned()
         .collect();
     let height = |top: f64| (HEIGHT - top - plan.room_below() - MARGIN + 8.0).max(LEAST);
-    let beside = legend::room_beside(&named, height(top));
+    let beside = legend::room_beside(&named, height(top)).filter(|_| width >= NARROW);
     if beside.is_none() {
         top = legend::above(&mut scene, &named, top);
     }
     let bottom = top + height(top);
     let left = MARGIN + plan.room_left(bottom - top);
-    let right = WIDTH - MARGIN - beside.unwrap_or(0.0);
-    let right = right.min(WIDTH - 8.0 - plan.room_right(right - left));
+    let right = width - MARGIN - beside.unwrap_or(0.0);
+    let right = right.min(width - 8.0 - plan.room_right(right - left));
     scene.height = bottom + plan.room_below() + MARGIN - 8.0;
     let axes = plan.draw(
         &mut scene,

@@ -67,7 +67,7 @@ pub fn intervals(figure: &Intervals, stem: &Path) -> Result<Vec<PathBuf>, PlotEr
             high,
         ]);
     }
-    output::write(scene(figure)?, table.finish(), stem)
+    output::write(scene(figure, WIDTH)?, table.finish(), stem)
 }
 
 /// Left edges of the columns, and the plot between them and the values.
@@ -92,8 +92,8 @@ impl Group {
     }
 }
 
-/// Returns the laid out figure.
-pub(crate) fn scene(figure: &Intervals) -> Result<Scene, PlotError> {
+/// Returns the figure laid out in `width` pixels.
+pub(crate) fn scene(figure: &Intervals, width: f64) -> Result<Scene, PlotError> {
     let numbers = figure
         .rows
         .iter()
@@ -106,7 +106,7 @@ pub(crate) fn scene(figure: &Intervals) -> Result<Scene, PlotError> {
                 "Check that at least one evaluation has finished before it is plotted",
             ),
         })?;
-    let mut scene = Scene::new(&figure.title, &figure.subtitle, WIDTH);
+    let mut scene = Scene::new(&figure.title, &figure.subtitle, width);
     let lost = figure
         .rows
         .iter()
@@ -115,7 +115,7 @@ pub(crate) fn scene(figure: &Intervals) -> Result<Scene, PlotError> {
     let note = header::left_out(lost, "value not finite,", "values not finite,");
     let top = header::draw(&mut scene, &note) + 4.0;
     let values = values(figure, domain);
-    let columns = columns(figure, &values);
+    let columns = columns(figure, &values, width);
     let groups = groups(figure, columns.groups);
     let scale = domain.between(columns.plot_left, columns.plot_right);
     let between = groups.len().saturating_sub(1) as f64 * BETWEEN;
@@ -133,7 +133,7 @@ pub(crate) fn scene(figure: &Intervals) -> Result<Scene, PlotError> {
     for (index, group) in groups.iter().enumerate() {
         if index > 0 {
             let middle = y - 0.5 * BETWEEN;
-            scene.hairline([MARGIN, middle], [WIDTH - MARGIN, middle], GRID);
+            scene.hairline([MARGIN, middle], [width - MARGIN, middle], GRID);
         }
         draw_name(&mut scene, &group.name, y + 0.5 * HEIGHT);
         for (index, row) in group.rows.iter().enumerate() {
@@ -206,7 +206,7 @@ fn values(figure: &Intervals, domain: Domain) -> Vec<String> {
     figure.rows.iter().map(write).collect()
 }
 
-fn columns(figure: &Intervals, values: &[String]) -> Columns {
+fn columns(figure: &Intervals, values: &[String], width: f64) -> Columns {
     fn widest<'a>(words: impl Iterator<Item = &'a str>, weight: Weight) -> f64 {
         words
             .map(|words| text::width(words.trim(), weight, TEXT))
@@ -236,8 +236,8 @@ fn columns(figure: &Intervals, values: &[String]) -> Columns {
         groups: groups + 1.0,
         labels: left,
         plot_left: left + labels + 22.0,
-        plot_right: WIDTH - MARGIN - value - 18.0,
-        values: WIDTH - MARGIN,
+        plot_right: width - MARGIN - value - 18.0,
+        values: width - MARGIN,
     }
 }
 
@@ -255,9 +255,14 @@ fn draw_axis(scene: &mut Scene, scale: Scale, plot: Rect, label: &str) {
         scene.label([x, row], label, Align::Middle, LABEL);
     }
     scene.hairline([plot.left, plot.bottom], [plot.right, plot.bottom], AXIS);
-    let label = text::fit(label, Weight::Regular, TEXT, WIDTH - plot.left - MARGIN);
+    let label = text::fit(
+        label,
+        Weight::Regular,
+        TEXT,
+        scene.width - plot.left - MARGIN,
+    );
     let half = 0.5 * text::width(&label, Weight::Regular, TEXT);
-    let middle = (0.5 * (plot.left + plot.right)).min(WIDTH - MARGIN - half);
+    let middle = (0.5 * (plot.left + plot.right)).min(scene.width - MARGIN - half);
     scene.label([middle, row + ROW + 3.0], &label, Align::Middle, LABEL);
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the layout of every figure: texts stay inside, never touch each other and never lie on data.
 
 use crate::scene::{Align, Mark, Rect, Scene, Text, Turn};
+use crate::style::WIDTH;
 use crate::{
     Cloud, Clouds, Curve, Histogram, IntervalRow, Intervals, Panels, Series, clouds, curve,
     histogram, intervals, panels, style, text,
@@ -96,6 +97,9 @@ fn check(name: &str, scene: &Scene) {
     }
 }
 
+/// A desktop's and a phone's.
+const WIDTHS: [f64; 2] = [WIDTH, 440.0];
+
 fn wave(label: &str, scale: f64, offset: f64) -> Series {
     let x: Vec<f64> = (0..120).map(|index| f64::from(index) * 500.0).collect();
     let y: Vec<f64> = x
@@ -137,8 +141,14 @@ fn curves_of_any_number_length_and_magnitude_of_series_are_legible() {
             "a label that is far too long to be put beside its line",
         ] {
             for scale in [1e-9, 1.0, 3400.0, 1e6, 7e20] {
-                let scene = curve::scene(&figure(&names(count, words), scale)).expect("a scene");
-                check(&format!("{count} series {words:?} at {scale}"), &scene);
+                let figure = figure(&names(count, words), scale);
+                for width in WIDTHS {
+                    let scene = curve::scene(&figure, width).expect("a scene");
+                    check(
+                        &format!("{count} series {words:?} at {scale}, {width} wide"),
+                        &scene,
+                    );
+                }
             }
         }
     }
@@ -162,10 +172,13 @@ fn panels_are_legible_in_any_number_of_columns() {
                 panels: drawn,
                 columns,
             };
-            check(
-                &format!("{count} panels in {columns}"),
-                &panels::scene(&figure).expect("a scene"),
-            );
+            for width in WIDTHS {
+                let scene = panels::scene(&figure, width).expect("a scene");
+                check(
+                    &format!("{count} panels in {columns}, {width} wide"),
+                    &scene,
+                );
+            }
         }
     }
 }
@@ -204,10 +217,8 @@ fn intervals_are_legible_with_long_names_and_missing_numbers() {
             x_label,
             rows,
         };
-        check(
-            &format!("{count} rows"),
-            &intervals::scene(&figure).expect("a scene"),
-        );
+        let scene = intervals::scene(&figure, WIDTH).expect("a scene");
+        check(&format!("{count} rows"), &scene);
     }
 }
 

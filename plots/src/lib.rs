@@ -37,6 +37,8 @@
 //! # }
 //! ```
 //!
+//! `curve_svg`, `intervals_svg` and `panels_svg` return the SVG alone, in a width of one's own: for pages that phones read too.
+//!
 //! Values that are not finite break a line and are counted under the title; they are never moved or invented.
 //! An existing figure with the same stem is replaced; each file is written beside its place and renamed, so a
 //! reader never sees half of one.
@@ -61,6 +63,7 @@ mod scale;
 mod scene;
 mod series;
 mod style;
+mod svg;
 mod table;
 mod text;
 mod ticks;
@@ -73,3 +76,4 @@ pub use histogram::{Histogram, histogram};
 pub use intervals::{IntervalRow, Intervals, intervals};
 pub use panels::{Panels, panels};
 pub use series::{Curve, Series};
+pub use svg::{curve_svg, intervals_svg, panels_svg};

@@ -7,7 +7,7 @@ use crate::curve;
 use crate::legend::{self, Entry};
 use crate::scene::{Align, Rect, Scene, Text, baseline};
 use crate::series::Curve;
-use crate::style::{FINE_LINE, GREY, INK, MARGIN, NOTE, ROW, TEXT, WIDTH};
+use crate::style::{FINE_LINE, GREY, INK, MARGIN, NARROW, NOTE, ROW, TEXT, WIDTH};
 use crate::table::Table;
 use crate::text::{self, Weight};
 use crate::{PlotError, header, lines, output};
@@ -53,12 +53,14 @@ pub fn panels(figure: &Panels, stem: &Path) -> Result<Vec<PathBuf>, PlotError> {
         lines::check(panel)?;
         curve::rows(panel, Some(&panel.title), &mut table);
     }
-    output::write(scene(figure)?, table.finish(), stem)
+    output::write(scene(figure, WIDTH)?, table.finish(), stem)
 }
 
-/// Returns the laid out figure.
-pub(crate) fn scene(figure: &Panels) -> Result<Scene, PlotError> {
-    let columns = if figure.columns == 0 {
+/// Returns the figure laid out in `width` pixels or more; below [`NARROW`] in one column.
+pub(crate) fn scene(figure: &Panels, width: f64) -> Result<Scene, PlotError> {
+    let columns = if width < NARROW {
+        1
+    } else if figure.columns == 0 {
         2
     } else {
         figure.columns
@@ -73,7 +75,7 @@ pub(crate) fn scene(figure: &Panels) -> Result<Scene, PlotError> {
             !cells.is_empty() && figure.panels.iter().all(log_y),
         ));
     }
-    let width = (columns as f64 * COLUMN + 2.0 * MARGIN).max(WIDTH);
+    let width = (columns as f64 * COLUMN + 2.0 * MARGIN).max(width);
     let mut scene = Scene::new(&figure.title, &figure.subtitle, width);
     let count = figure.panels.iter().map(lines::left_out).sum();
     let (one, many) = curve::missing(figure.panels.iter().any(log_y));

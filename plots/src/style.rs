@@ -4,6 +4,8 @@ use crate::color::Color;
 
 /// Width of a figure in CSS pixels.
 pub(crate) const WIDTH: f64 = 800.0;
+/// Figures narrower than this have one column and no names beside the plot.
+pub(crate) const NARROW: f64 = 600.0;
 /// Least height of a curve or histogram in CSS pixels.
 pub(crate) const HEIGHT: f64 = 500.0;
 /// Greatest height of any figure in CSS pixels.

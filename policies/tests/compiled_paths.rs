@@ -84,6 +84,49 @@ fn in_units_of_sigma() -> GaussianDiffusion {
     GaussianDiffusion::with_parts(net, schedule(), [3, 7], step).expect("fits")
 }
 
+/// A model that sees waves of its state, with an exact part that depends on everything it is given.
+fn with_waves_and_an_exact_part() -> GaussianDiffusion {
+    let waves = PerceptronShape {
+        waves: 2,
+        ..shape()
+    };
+    let net = Perceptron::new(
+        &waves,
+        1.0,
+        &mut Noise::keyed(1, "waves", 0),
+        &Compute::cpu(),
+    );
+    let model = GaussianDiffusion::new(net, schedule(), [3, 7]).expect("fits");
+    let exact = |x: &[f32], steps: &[usize], condition: &[f32]| -> Vec<f32> {
+        let of_row = |i: usize| condition[i / 3 * 7] - 0.2 * steps[i / 3] as f32;
+        (0..x.len()).map(|i| of_row(i) + x[i].sin()).collect()
+    };
+    model.with_exact(Arc::new(exact))
+}
+
+/// A model without a condition, with waves, an exact part, learned variances and guidance.
+fn without_a_condition() -> GaussianDiffusion {
+    let bare = PerceptronShape {
+        condition_dim: 0,
+        waves: 3,
+        ..shape()
+    };
+    let net = Perceptron::new(&bare, 1.0, &mut Noise::keyed(1, "bare", 0), &Compute::cpu());
+    let bare = GaussianDiffusion::new(net, schedule(), [3, 0]).expect("fits");
+    let field = |factor: f32| {
+        move |x: &[f32], steps: &[usize], _: &[f32]| -> Vec<f32> {
+            let of_row = |i: usize| factor * (steps[i / 3] + 1) as f32;
+            (0..x.len()).map(|i| of_row(i) * x[i].cos()).collect()
+        }
+    };
+    let step = StepShape {
+        learned_variance: true,
+        guidance: Some(Arc::new(field(0.1))),
+        ..StepShape::default()
+    };
+    widened(&bare.with_exact(Arc::new(field(0.05))), step)
+}
+
 /// The model with other outputs and all weights moved, so that no new output stays at zero.
 fn widened(model: &GaussianDiffusion, step: StepShape) -> GaussianDiffusion {
     let wide = model.reshaped(step).expect("a perceptron widens");
@@ -124,6 +167,8 @@ fn the_compiled_policy_samples_what_the_tensors_sample() {
         (with_learned_variance(), 70),
         (with_guidance(true), 70),
         (in_units_of_sigma(), 33),
+        (with_waves_and_an_exact_part(), 70),
+        (without_a_condition(), 70),
     ];
     for (model, rows) in cases {
         let (condition, noise) = (conditions(rows), Noise::keyed(3, "acting", 0));
@@ -191,28 +236,6 @@ fn a_model_with_other_weights_gives_other_samples_and_the_same_model_the_same() 
     assert_eq!(first, draw(&model));
 }
 
-/// What has no compiled form says so, and is not given one.
-#[test]
-fn waves_exact_parts_and_models_without_a_condition_are_not_compiled() {
-    let waves = PerceptronShape {
-        waves: 2,
-        ..shape()
-    };
-    let mut noise = Noise::keyed(1, "acting", 0);
-    let net = Perceptron::new(&waves, 1.0, &mut noise, &Compute::cpu());
-    let model_of = |net| GaussianDiffusion::new(net, schedule(), [3, 7]).expect("fits");
-    assert!(!model_of(net).is_compiled());
-    let exact = |x: &[f32], _: &[usize], _: &[f32]| x.to_vec();
-    assert!(!model(false).with_exact(Arc::new(exact)).is_compiled());
-    let bare = PerceptronShape {
-        condition_dim: 0,
-        ..shape()
-    };
-    let net = Perceptron::new(&bare, 1.0, &mut noise, &Compute::cpu());
-    let bare = GaussianDiffusion::new(net, schedule(), [3, 0]).expect("fits");
-    assert!(!bare.is_compiled());
-}
-
 fn worst(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     let scale = b.iter().fold(1.0f32, |m, v| m.max(v.abs()));
@@ -242,6 +265,9 @@ fn paths_scores_and_gradients_are_those_of_the_tensors() {
         (in_units_of_sigma(), 33),
         (with_learned_variance(), 1),
         (with_guidance(true), 1),
+        (with_waves_and_an_exact_part(), 70),
+        (without_a_condition(), 70),
+        (without_a_condition(), 1),
     ];
     for (model, rows) in cases {
         assert!(model.is_compiled());

@@ -146,7 +146,7 @@ fn take_apart(
     })?;
     let one = |&seed: &u64| {
         let dir = RunDir::of_seed(folder, seed);
-        let agent = Agent::load(&dir, &config, seed, compute)?;
+        let agent = Agent::of_seed(&dir, &config, seed, compute)?;
         let (Some(tilt), Some((posterior, _))) = (&agent.tilt, &agent.posterior) else {
             return Err(Error::Run(format!(
                 "{}: holds no posterior\n  hint: finish the run first",

@@ -10,10 +10,12 @@ use tiltrl_policies::agent::critics::kinds;
 use tiltrl_policies::fast::build_pool;
 
 use super::environments::{self, EnvArgs};
-use super::pipeline::{RunRequest, Stage, run};
+use super::pipeline::run;
 use super::reading::ReadingArgs;
+use super::request::{RunRequest, Stage};
 use super::{
-    benchmark, certify, convert, evaluate_args, evaluation, inspect, output, plot, verify,
+    benchmark, certify, compare, convert, evaluate_args, evaluation, export, inspect, output, plot,
+    report, verify,
 };
 use crate::config::{Source, preset_names};
 use crate::console::{Console, note};
@@ -33,7 +35,7 @@ struct Cli {
     /// Where networks are computed: cpu, wgpu, cuda:N, tch or tch:N; see `tiltrl devices`.
     #[arg(long, global = true, default_value = "cpu", value_name = "DEVICE")]
     device: String,
-    /// Show no progress.
+    /// Show no progress and no notes on the data; warnings and errors stay.
     #[arg(long, global = true)]
     quiet: bool,
     #[command(subcommand)]
@@ -54,12 +56,18 @@ enum Command {
     Finetune(RunArgs),
     /// Print a finished run, or play any policy. Example: tiltrl evaluate runs/hopper-medium --policy posterior,best-of-4 --video hopper.gif
     Evaluate(evaluate_args::EvaluateArgs),
+    /// Write a policy as ONNX or safetensors, with a model card. Example: tiltrl export runs/hopper-medium --format onnx --policy posterior
+    Export(export::ExportArgs),
     /// Several presets and seeds in one table. Example: tiltrl benchmark --presets hopper-medium,halfcheetah-medium --data-dir data --jobs 2
     Benchmark(benchmark::BenchmarkArgs),
     /// Print and draw the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
     Certify(certify::CertifyArgs),
     /// Draw the pictures of a finished run again, or the curves of several. Example: tiltrl plot runs/a runs/b --out a-and-b
     Plot(plot::PlotArgs),
+    /// Write one self-contained HTML page of a run, or of several side by side. Example: tiltrl report runs/a runs/b --out a-and-b.html
+    Report(report::ReportArgs),
+    /// Say in which keys two runs differ, and which numbers moved. Example: tiltrl compare runs/a runs/b
+    Compare(compare::CompareArgs),
     /// Train RTB on closed-form worlds and compare with the exact posterior. Example: tiltrl verify --out runs/verify
     Verify(VerifyArgs),
     /// Record episodes in D4RL's layout. Example: tiltrl collect --env hopper-v4 --policy uniform --episodes 10 --out random.hdf5
@@ -210,9 +218,12 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
         Command::TrainCritic(args) => run(&request(args, Stage::Critic, own)),
         Command::Finetune(args) => run(&request(args, Stage::Finetune, own)),
         Command::Evaluate(args) => evaluation::evaluate(&args, device, console),
+        Command::Export(args) => export::export(&args, device),
         Command::Benchmark(args) => benchmark::benchmark(&args, own.threads, console, device),
         Command::Certify(args) => certify::certify(&args, device),
         Command::Plot(args) => plot::plot(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Compare(args) => compare::compare_runs(&args),
         Command::Verify(args) if args.compare => verify::compare(args.json.as_deref()),
         Command::Verify(args) => verify::verify(&verify::Request {
             json: args.json.as_deref(),
@@ -221,7 +232,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
         }),
         Command::Collect(args) => inspect::collect(&args, device),
         Command::Data(args) => inspect::data(&args),
-        Command::Convert(args) => convert::convert(&args),
+        Command::Convert(args) => convert::convert(&args, console),
         Command::Envs(args) => environments::envs(&args),
         Command::Devices => {
             output::print(&devices().join("\n"));

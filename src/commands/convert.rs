@@ -7,7 +7,7 @@ use tiltrl_envs::spec_of;
 
 use super::output::{print, print_notes};
 use super::reading::ReadingArgs;
-use crate::console::note;
+use crate::console::{Console, note};
 use crate::data::{self, Dataset};
 use crate::error::Error;
 
@@ -38,7 +38,7 @@ enum Layout {
 ///
 /// # Errors
 /// When the data cannot be read, or something is at the place to write already.
-pub fn convert(args: &ConvertArgs) -> Result<(), Error> {
+pub fn convert(args: &ConvertArgs, console: Console) -> Result<(), Error> {
     let Some((out, files)) = args.paths.split_last() else {
         return Err(Error::Usage(
             "expected what to read and what to write".into(),
@@ -50,7 +50,7 @@ pub fn convert(args: &ConvertArgs) -> Result<(), Error> {
     }
     let spec = args.env.as_deref().map(spec_of).transpose()?;
     let dataset = Dataset::read_with(files, &args.reading.options(spec.as_ref()))?;
-    print_notes(&dataset);
+    print_notes(&dataset, console);
     let written = match layout {
         Layout::D4rl => {
             let hash = ("converted_from_sha256".to_string(), dataset.sha256());

@@ -76,7 +76,7 @@ pub fn evaluate_run(
         let seed = evaluation.seeds[0];
         let dir = RunDir::of_seed(folder, seed);
         let config = dir.config()?;
-        let mut agent = Agent::load(&dir, &config, seed, &compute.handle)?;
+        let mut agent = Agent::of_seed(&dir, &config, seed, &compute.handle)?;
         agent.bring_baselines((&config, seed), &names, None, console)?;
         let options = args.engine.options_or(config.evaluation.options()?);
         let what = (config.env.as_str(), args.seed.unwrap_or(seed));
@@ -265,7 +265,7 @@ struct Playing<'a> {
 impl Playing<'_> {
     fn play_seed(&self, dir: &RunDir, seed: u64, played: &mut [Played]) -> Result<(), Error> {
         let (config, names) = (self.config, self.names);
-        let mut agent = Agent::load(dir, config, seed, &self.compute.handle)?;
+        let mut agent = Agent::of_seed(dir, config, seed, &self.compute.handle)?;
         agent.bring_baselines((config, seed), names, self.data, self.console)?;
         for (&name, played) in names.iter().zip(played) {
             let policy = agent.policy(name)?;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::console::note;
-use crate::data::Dataset;
+use crate::console::{Console, note};
+use crate::data::{Dataset, NoteKind};
 use crate::error::Error;
 use crate::files::write_atomically;
 
@@ -16,10 +16,14 @@ pub fn print(text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Prints to standard error what a reader guessed, repaired, clipped or dropped.
-pub fn print_notes(dataset: &Dataset) {
+/// Prints to standard error what a reader guessed, repaired, clipped or dropped; with `--quiet` its warnings alone. A run keeps
+/// all of it in data-notes.txt.
+pub fn print_notes(dataset: &Dataset, console: Console) {
+    let quiet = console == Console::Quiet;
     for said in &dataset.notes {
-        note(&format!("data: {said}"));
+        if !quiet || said.kind == NoteKind::Warning {
+            note(&format!("data: {said}"));
+        }
     }
 }
 

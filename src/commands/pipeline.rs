@@ -7,59 +7,22 @@ use tiltrl_envs::{EnvSpec, spec_with};
 
 use super::output::{print, print_notes, refuse_existing, write_json};
 use super::reading::ReadingArgs;
-use crate::config::{Config, Source};
-use crate::console::{Console, note};
+use super::request::{RunRequest, Stage};
+use crate::config::Config;
+use crate::console::note;
 use crate::data::{self, Dataset, Environment};
 use crate::device::Compute;
 use crate::error::Error;
 use crate::pictures;
 use crate::quickstart::mixed_pendulum;
 use crate::report::{self, Summary};
-use crate::run::{Lock, Provenance, RunDir, allowed_changes, is_finished, seeds_in, write_state};
+use crate::run::{
+    Lock, Provenance, RunDir, allowed_changes, is_finished, keep_notes, record_command, seeds_in,
+    write_state,
+};
 use crate::train::training_data::TrainingData;
 use crate::train::work::Work;
 use crate::train::{certificate, critic, final_evaluation, finetune, memory, prior};
-
-/// Where a run stops.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// After the prior.
-    Prior,
-    /// After the critic.
-    Critic,
-    /// After fine-tuning.
-    Finetune,
-    /// After the final evaluation and the pictures.
-    #[default]
-    All,
-}
-
-/// What the user asked for.
-#[derive(Clone, Debug, Default)]
-pub struct RunRequest {
-    /// The experiment: a preset or a file.
-    pub source: Source,
-    /// Data files; empty = the config's names in `data_dir`, or what its recipe makes.
-    pub data: Vec<PathBuf>,
-    /// Folder of the config's files.
-    pub data_dir: PathBuf,
-    /// Seeds.
-    pub seeds: Vec<u64>,
-    /// Overrides.
-    pub set: Vec<String>,
-    /// Folder of the run.
-    pub out: PathBuf,
-    /// Where to write the table as JSON.
-    pub json: Option<PathBuf>,
-    /// Where to stop.
-    pub stage: Stage,
-    /// Limit of fine-tuning's activations in MiB.
-    pub memory: Option<usize>,
-    /// Device, as `--device` names it; none = cpu.
-    pub device: Option<String>,
-    /// Where progress is shown.
-    pub console: Console,
-}
 
 /// Does, or goes on with, a run for all its seeds, and prints its table.
 ///
@@ -81,7 +44,7 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     }
     others_agree(request, &config)?;
     let dataset = dataset(request, &config)?;
-    print_notes(&dataset);
+    print_notes(&dataset, request.console);
     check_widths(&dataset, &spec, &config)?;
     let returns = dataset.episode_returns();
     check_returns(&dataset, &returns)?;
@@ -91,6 +54,8 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         let _lock = Lock::take(&path)?;
         let origin = provenance(&dataset, &spec, &compute, seed);
         let dir = RunDir::open(&path, &config, &origin)?;
+        keep_notes(&dataset, &request.out)?;
+        record_command(&request.out, &request.words())?;
         let work = Work {
             config: &config,
             data: &data,

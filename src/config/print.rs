@@ -6,6 +6,7 @@ use toml::Table;
 
 use super::critic::kind_of;
 use super::keys::keys;
+use super::settings::Config;
 use super::tables::slot;
 
 /// Returns a complete table as a commented file.
@@ -30,4 +31,11 @@ pub fn commented(table: &Table) -> String {
         let _ = writeln!(out, "{name} = {value}");
     }
     out
+}
+
+impl Config {
+    /// Returns the config as a commented file, which `--config` takes.
+    pub fn commented(&self) -> String {
+        commented(&Table::try_from(self).unwrap_or_default())
+    }
 }

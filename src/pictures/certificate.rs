@@ -24,6 +24,11 @@ pub fn certificate(
     certificate: &Certificate,
     stem: &Path,
 ) -> Result<Vec<PathBuf>, Error> {
+    Ok(panels(&certificate_panels(name, certificate), stem)?)
+}
+
+/// Returns the picture of a certificate.
+pub fn certificate_panels(name: &str, certificate: &Certificate) -> Panels {
     let mut all = vec![
         log_z(&certificate.states),
         bounds(certificate),
@@ -33,13 +38,12 @@ pub fn certificate(
     if let Some(counts) = &certificate.residuals {
         all[3] = residuals(counts);
     }
-    let figure = Panels {
+    Panels {
         title: format!("{name}: certificate of the posterior"),
         subtitle: certificate.verdict.to_string(),
         panels: all,
         columns: 2,
-    };
-    Ok(panels(&figure, stem)?)
+    }
 }
 
 fn by(

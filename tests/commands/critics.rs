@@ -189,7 +189,7 @@ fn a_registered_critic_is_trained_and_tilted_by_and_the_units_of_actions_are_kep
     let config = dir.config().expect("written");
     // The file that this one extends says it, and both kinds have the key.
     assert_eq!(config.critic.discount(), 0.97);
-    let agent = Agent::load(&dir, &config, 1, &Compute::cpu()).expect("loads");
+    let agent = Agent::of_seed(&dir, &config, 1, &Compute::cpu()).expect("loads");
     let size = |name: tiltrl::agent::PolicyName| -> f32 {
         let states = ndarray::Array2::from_elem((2000, 3), 0.5);
         let policy = agent.policy(name).expect("trained");
@@ -220,7 +220,7 @@ fn the_bounds_survive(dir: &RunDir, agent: &Agent) {
     let load = |bounds: Value, checkpoint: &mut Checkpoint| {
         checkpoint.settings.insert("action_bounds".into(), bounds);
         checkpoint.save(&path).expect("writable");
-        Agent::load(dir, &dir.config().expect("read"), 1, &Compute::cpu())
+        Agent::of_seed(dir, &dir.config().expect("read"), 1, &Compute::cpu())
     };
     let other = load(torque, &mut checkpoint).expect("loads");
     other.to_data_units(&mut actions);

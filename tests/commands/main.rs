@@ -3,5 +3,7 @@
 mod critics;
 mod environments;
 mod experiment;
+mod export;
 mod pipeline;
+mod reports;
 mod trouble;

@@ -61,19 +61,59 @@ struct Scratch<const N: usize, const L: usize, T: Real = f64> {
 }
 
 /// Advances the state by `num_steps` simulation steps under constant motor forces (one per joint, N or N·m), with the
-/// widest vector instructions at hand.
+/// widest vector instructions at hand. One robot alone has nothing to be wide with.
 pub fn advance<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
     state: &mut State<N, L, T>,
     motor_force: &[Lanes<L, T>; N],
     num_steps: usize,
 ) -> Outcome<N, L, T> {
-    dispatch::run(Advance {
+    if L == 1 {
+        return simulate(model, state, motor_force, num_steps);
+    }
+    if !dispatch::is_wide() {
+        return one_by_one(model, state, motor_force, num_steps);
+    }
+    dispatch::run_wide(Advance {
         model,
         state,
         motor_force,
         num_steps,
     })
+}
+
+/// As [`advance`], each robot alone: the same bytes.
+fn one_by_one<const N: usize, const L: usize, T: Real>(
+    model: &Model<N>,
+    state: &mut State<N, L, T>,
+    motor_force: &[Lanes<L, T>; N],
+    num_steps: usize,
+) -> Outcome<N, L, T> {
+    let mut all = Outcome {
+        constraint_force: [Lanes::ZERO; N],
+        evaluated_position: [Lanes::ZERO; N],
+        effort: Effort::default(),
+    };
+    for lane in 0..L {
+        let of = |values: &[Lanes<L, T>; N]| values.map(|x| Lanes([x.0[lane]]));
+        let mut alone = State {
+            position: of(&state.position),
+            velocity: of(&state.velocity),
+            guess: of(&state.guess),
+        };
+        let outcome = advance::<N, 1, T>(model, &mut alone, &of(motor_force), num_steps);
+        for k in 0..N {
+            state.position[k].0[lane] = alone.position[k].0[0];
+            state.velocity[k].0[lane] = alone.velocity[k].0[0];
+            state.guess[k].0[lane] = alone.guess[k].0[0];
+            all.constraint_force[k].0[lane] = outcome.constraint_force[k].0[0];
+            all.evaluated_position[k].0[lane] = outcome.evaluated_position[k].0[0];
+        }
+        let effort = &mut all.effort;
+        effort.evaluations = outcome.effort.evaluations;
+        effort.newton_steps = effort.newton_steps.max(outcome.effort.newton_steps);
+    }
+    all
 }
 
 struct Advance<'a, const N: usize, const L: usize, T: Real = f64> {

@@ -12,7 +12,7 @@ pub mod engine;
 mod kinematics;
 pub mod lanes;
 pub mod model;
-#[cfg(test)]
+#[cfg(all(test, feature = "phases"))]
 mod phases;
 pub mod robots;
 mod segments;

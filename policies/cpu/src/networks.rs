@@ -77,6 +77,18 @@ impl Networks {
         self.members[network].spec.inputs()
     }
 
+    /// Returns the shape of a network.
+    pub fn spec(&self, network: usize) -> &MlpSpec {
+        &self.members[network].spec
+    }
+
+    /// Returns a network's flat parameters, or those of its slow copy where it has one and `target` is set.
+    pub fn values(&self, network: usize, target: bool) -> Vec<f32> {
+        let member = &self.members[network];
+        let copy = member.target.as_ref().filter(|_| target);
+        host(copy.unwrap_or(&member.parameters).clone())
+    }
+
     /// Sets the step size of every network.
     pub fn set_learning_rate(&mut self, rate: f32) {
         for member in &mut self.members {

@@ -1,5 +1,5 @@
 //! A Gaussian diffusion over a perceptron compiled to plain slices: weights packed once, the step's embedding folded into the first
-//! bias, the condition's part of the first layer computed once for all steps, the guidance term included.
+//! bias, the condition's part of the first layer computed once for all steps, the guidance term and exact parts included.
 //!
 //! It samples, scores paths, and keeps what back-propagation needs while it samples ([`gradient`]): the gradient of on-policy
 //! paths needs no second forward pass. Rows are cut into shards; a row's bytes depend neither on the other rows nor on
@@ -12,6 +12,7 @@ mod compiled;
 mod gradient;
 pub(crate) mod kept;
 mod steps;
+mod waves;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ impl PathSampler {
 
     fn draw(&self, condition: &[f32], scale: f64, noise: &mut Noise, keep: Keep) -> Paths {
         let (dim, num_steps) = (self.diffusion.dim, self.diffusion.steps.len());
-        let rows = condition.len() / self.diffusion.condition_dim;
+        let rows = condition.len() / self.diffusion.condition_columns();
         let mut states = vec![noise.normals(rows, dim)];
         // The noise of each step lies where the step's state will be.
         states.extend((0..num_steps).map(|_| noise.normals(rows, dim)));
@@ -107,7 +108,7 @@ impl PathSampler {
             .iter_mut()
             .map(|s| s.chunks_mut(per_shard * self.diffusion.dim))
             .collect();
-        let mut conditions = condition.chunks(per_shard * self.diffusion.condition_dim);
+        let mut conditions = condition.chunks(per_shard * self.diffusion.condition_columns());
         let mut scores_in = scores.chunks_mut((per_shard * scored).max(1));
         let mut kept_in = kept.iter_mut();
         let jobs = (0..shards).map(|_| Shard {

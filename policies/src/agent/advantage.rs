@@ -15,9 +15,10 @@ use tiltrl_tilt::host::vector;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::AdamConfig;
 
-use super::critic::{Critic, CriticKind, CriticShape, Lesson, parse};
+use super::critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks, parse};
 use super::iql::{
     Iql, IqlConfig, action_gradient, conservative_rows, cosine_decay, object, settings,
+    value_networks,
 };
 use super::setting::{Range, Setting, UPDATES};
 use super::transitions::{Transitions, gather, joined};
@@ -243,6 +244,12 @@ impl Critic for Advantage {
         let passes = self.passes(&input, false);
         let found = action_gradient(&self.networks, &passes, self.widths[1], self.config.iql.lcb);
         found.iter().map(|g| g * self.unit as f32).collect()
+    }
+
+    fn networks(&self) -> Option<ValueNetworks> {
+        let members = 0..self.networks.len();
+        let config = &self.config.iql;
+        Some(value_networks(&self.networks, members, false, config))
     }
 
     fn save(&self, checkpoint: &mut Checkpoint) {

@@ -10,6 +10,7 @@ use tiltrl_tilt::noise::Noise;
 use super::setting::Setting;
 use super::transitions::Transitions;
 use crate::compute::Compute;
+use crate::fast::MlpSpec;
 
 /// What a critic learns from.
 pub struct Lesson<'a> {
@@ -41,6 +42,10 @@ pub trait Critic: Send + Sync {
     fn values(&self, observations: &[f32], actions: &[f32]) -> Vec<f64>;
     /// Returns the gradient of the value with respect to the action, [rows, action_dim].
     fn gradient(&self, observations: &[f32], actions: &[f32]) -> Vec<f32>;
+    /// Returns the networks that it consists of; none for a critic that is anything but an ensemble of perceptrons.
+    fn networks(&self) -> Option<ValueNetworks> {
+        None
+    }
     /// Stores everything that a resumed training needs.
     fn save(&self, checkpoint: &mut Checkpoint);
     /// Restores what [`Self::save`] stored.
@@ -48,6 +53,17 @@ pub trait Critic: Send + Sync {
     /// # Errors
     /// [`TiltError::Checkpoint`] when something is missing or has another length.
     fn load(&mut self, checkpoint: &Checkpoint, path: &Path) -> Result<(), TiltError>;
+}
+
+/// The networks whose conservative value a critic's value is, in proportion: what leaves with a policy that chooses by value.
+#[derive(Clone, Debug)]
+pub struct ValueNetworks {
+    /// Shape of each: [normalised observation, action] → one value.
+    pub spec: MlpSpec,
+    /// Flat parameters of each.
+    pub parameters: Vec<Vec<f32>>,
+    /// Value = mean − lcb · std over the networks; with 0, their minimum.
+    pub lcb: f64,
 }
 
 /// What a critic is made for.

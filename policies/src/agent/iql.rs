@@ -13,7 +13,7 @@ use tiltrl_tilt::host::vector;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::AdamConfig;
 
-use super::critic::{Critic, CriticKind, CriticShape, Lesson, parse};
+use super::critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks, parse};
 use super::setting::{LARGEST, ROWS, Range, Setting, UPDATES};
 use super::transitions::{TransitionBatch, joined};
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
@@ -296,6 +296,11 @@ impl Critic for Iql {
         action_gradient(&self.networks, &passes, self.action_dim, self.config.lcb)
     }
 
+    fn networks(&self) -> Option<ValueNetworks> {
+        let members = 0..self.ensemble();
+        Some(value_networks(&self.networks, members, true, &self.config))
+    }
+
     fn save(&self, checkpoint: &mut Checkpoint) {
         self.networks.put(checkpoint, "critic");
     }
@@ -318,6 +323,20 @@ pub(super) fn conservative_rows(members: &[Vec<f32>], lcb: f64) -> Vec<f64> {
         conservative(&values, lcb)
     };
     (0..members[0].len()).map(row).collect()
+}
+
+/// Returns these networks, or their slow copies, as a critic gives them away.
+pub(super) fn value_networks(
+    networks: &Networks,
+    members: std::ops::Range<usize>,
+    target: bool,
+    config: &IqlConfig,
+) -> ValueNetworks {
+    ValueNetworks {
+        spec: networks.spec(members.start).clone(),
+        parameters: members.map(|m| networks.values(m, target)).collect(),
+        lcb: config.lcb,
+    }
 }
 
 fn spread(values: &[f64]) -> [f64; 2] {

@@ -14,7 +14,7 @@ use crate::compute::Compute;
 use crate::fast::{Activation, Diffusion, MlpSpec, PathSampler};
 
 /// Width of the sinusoidal embedding of the step.
-pub(crate) const EMBEDDING: usize = 16;
+pub const EMBEDDING: usize = 16;
 
 /// Shape of a [`Perceptron`].
 #[derive(Clone, Debug)]
@@ -51,8 +51,8 @@ pub struct Perceptron {
     waves: usize,
 }
 
-/// sin and cos of the time of step k of T in octaves.
-pub(crate) fn embedding(step: usize, num_steps: usize) -> [f32; EMBEDDING] {
+/// Returns sin and cos of the time t = (T − k)/T of step k in octaves: entries 2j and 2j + 1 are sin and cos of 2^j π/2 t.
+pub fn embedding(step: usize, num_steps: usize) -> [f32; EMBEDDING] {
     let t = (num_steps - step) as f64 / num_steps as f64;
     std::array::from_fn(|i| {
         let frequency = 2f64.powi((i / 2) as i32) * std::f64::consts::FRAC_PI_2;
@@ -195,9 +195,7 @@ impl Denoiser for Perceptron {
     }
 
     fn compiled(&self, mut diffusion: Diffusion) -> Option<Compiled> {
-        if self.waves > 0 {
-            return None;
-        }
+        diffusion.waves = self.waves;
         let num_steps = diffusion.steps.len();
         for (k, step) in diffusion.steps.iter_mut().enumerate() {
             step.embedding = embedding(k, num_steps).to_vec();

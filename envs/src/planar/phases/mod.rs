@@ -1,6 +1,6 @@
 //! What each phase of a simulation step costs, for whoever makes it faster.
 //!
-//! `cargo test --release -p tiltrl-envs phases -- --ignored --nocapture` prints, per robot, the operations and nanoseconds of
+//! `cargo test --release -p tiltrl-envs --features phases phases -- --ignored --nocapture` prints, per robot, the operations and nanoseconds of
 //! each phase and the share of the core's peak. Eight robots go together (sixteen in f32), in states from episodes with
 //! uniform random actions, as in the benchmark.
 
@@ -230,7 +230,7 @@ fn times<const N: usize, const L: usize, T: Real>(
         for (phases, best) in best.iter_mut().enumerate() {
             let start = Instant::now();
             if phases < 3 {
-                dispatch::run(Evaluate {
+                dispatch::run_wide(Evaluate {
                     model,
                     snapshots,
                     phases: phases + 1,

@@ -14,7 +14,8 @@ use crate::train::Packing;
 /// Most rows of a shard.
 pub(super) const MOST_ROWS_PER_SHARD: usize = 128;
 
-/// ∇ log r of states [rows, dim] at the step of each row under conditions [rows, c], [rows, dim].
+/// A function of states on the host, such as ∇ log r or an exact part of the denoiser's output:
+/// (states [rows, dim], step of each row, conditions [rows, c]) → [rows, dim].
 pub type Guidance = dyn Fn(&[f32], &[usize], &[f32]) -> Vec<f32> + Send + Sync;
 
 /// One step x_{k+1} = state · x_k + output · out + σ z of a diffusion.
@@ -24,13 +25,15 @@ pub struct DiffusionStep {
     pub state: f32,
     /// Factor of the network's first outputs in the mean.
     pub output: f32,
+    /// Factor of the exact part in the mean.
+    pub exact: f32,
     /// Standard deviation σ.
     pub sigma: f32,
     /// What the network sees of the step.
     pub embedding: Vec<f32>,
 }
 
-/// A Gaussian diffusion over a perceptron whose input is [state, embedding of the step, condition].
+/// A Gaussian diffusion over a perceptron whose input is [state, embedding of the step, condition, waves of the state].
 ///
 /// The outputs are `dim` for the mean, then `dim` offsets of log σ if the variance is learned, then one scale of the guidance term
 /// if there is one.
@@ -38,14 +41,38 @@ pub struct DiffusionStep {
 pub struct Diffusion {
     /// Width of a state.
     pub dim: usize,
-    /// Width of a condition, at least 1.
+    /// Width of a condition. Where it is 0, conditions still come with one column, which the network does not see.
     pub condition_dim: usize,
+    /// Octaves of sin and cos of the state in the network's input, [sin, cos] of dim columns each.
+    pub waves: usize,
     /// Steps, from noise to sample.
     pub steps: Vec<DiffusionStep>,
     /// c where σ of a step is σ_k exp(c tanh(o / c)); none where variances are fixed.
     pub log_sigma_limit: Option<f32>,
     /// The guidance term, scaled by the network and by σ_k.
     pub guidance: Option<Arc<Guidance>>,
+    /// What is added to the mean beside the network, times the step's factor.
+    pub exact: Option<Arc<Guidance>>,
+}
+
+impl Diffusion {
+    /// Columns of the conditions that paths are asked with.
+    pub(super) fn condition_columns(&self) -> usize {
+        self.condition_dim.max(1)
+    }
+
+    /// Columns of the waves of a state.
+    pub(super) fn wave_columns(&self) -> usize {
+        2 * self.dim * self.waves
+    }
+
+    /// Whether a perceptron of these widths takes and gives what the steps need.
+    fn fits(&self, spec: &MlpSpec, embedding: usize) -> bool {
+        let variances = self.log_sigma_limit.map_or(0, |_| self.dim);
+        let outputs = self.dim + variances + usize::from(self.guidance.is_some());
+        let inputs = self.dim + embedding + self.condition_dim + self.wave_columns();
+        spec.sizes.len() > 2 && spec.outputs() == outputs && spec.inputs() == inputs
+    }
 }
 
 /// The compiled form of a diffusion with one set of parameters.
@@ -55,7 +82,10 @@ pub struct PathSampler {
     pub(super) spec: Arc<MlpSpec>,
     pub(super) diffusion: Diffusion,
     pub(super) state_weight: Packed,
-    pub(super) condition_weight: Packed,
+    /// None where the network sees no condition.
+    pub(super) condition_weight: Option<Packed>,
+    /// None where the network sees no waves.
+    pub(super) wave_weight: Option<Packed>,
     /// Bias of the first layer at each step.
     pub(super) biases: Vec<Vec<f32>>,
     /// The layers after the first, and where their parameters start.
@@ -95,25 +125,16 @@ impl PathSampler {
     ) -> Option<Self> {
         let parameters = HostVector::share(&parameters.clone().without_autodiff())?;
         let embedding = diffusion.steps.first()?.embedding.len();
-        let (dim, layers) = (diffusion.dim, spec.layers());
-        let first = layers[0];
-        let [inputs, width] = first.shape;
-        let variances = if diffusion.log_sigma_limit.is_some() {
-            dim
-        } else {
-            0
-        };
-        let outputs = dim + variances + usize::from(diffusion.guidance.is_some());
-        let fits = diffusion.condition_dim > 0
-            && spec.sizes.len() > 2
-            && spec.outputs() == outputs
-            && inputs == dim + embedding + diffusion.condition_dim;
-        if !fits {
+        if !diffusion.fits(spec, embedding) {
             return None;
         }
+        let (dim, columns) = (diffusion.dim, diffusion.condition_dim);
+        let first = spec.layers()[0];
+        let width = first.shape[1];
         let weight = &parameters.values()[first.weight..first.bias];
         let (state, others) = weight.split_at(dim * width);
-        let (embedded, condition) = others.split_at(embedding * width);
+        let (embedded, others) = others.split_at(embedding * width);
+        let (condition, waves) = others.split_at(columns * width);
         let bias = &parameters.values()[first.bias..first.bias + width];
         let biases = diffusion.steps.iter().map(|step| {
             let mut sums = bias.to_vec();
@@ -134,11 +155,15 @@ impl PathSampler {
             },
         );
         rest.pack(&parameters.values()[first.end..], false);
-        let columns = diffusion.condition_dim;
+        let packed = |rows: usize, weight| {
+            let shape = [rows, width];
+            (rows > 0).then(|| Packed::new(arithmetic, shape, (weight, Layout::Plain)))
+        };
         Some(Self {
             engine: engine.clone(),
             state_weight: Packed::new(arithmetic, [dim, width], (state, Layout::Plain)),
-            condition_weight: Packed::new(arithmetic, [columns, width], (condition, Layout::Plain)),
+            condition_weight: packed(columns, condition),
+            wave_weight: packed(diffusion.wave_columns(), waves),
             biases: biases.collect(),
             rest,
             rest_start: first.end,

@@ -1,6 +1,6 @@
 //! Back-propagation through the scores of a compiled model's paths, without a second forward pass.
 //!
-//! The first layer's input is [state, embedding of the step, condition]. The embedding is the same for all rows of a step
+//! The first layer's input is [state, embedding of the step, condition, waves of the state]. The embedding is the same for all rows of a step
 //! and the condition for all steps of a row, so their weights' gradients need one sum over rows, and one product
 //! with the sum over steps.
 
@@ -16,6 +16,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::compiled::{Keep, MOST_ROWS_PER_SHARD, PathSampler, Paths};
 use super::kept::KeptShard;
+use super::waves::waves;
 use crate::parallel::for_each;
 use crate::pass::{self, Net, sized};
 use crate::product::{Layout, Right, matmul};
@@ -141,7 +142,6 @@ impl KeptPaths {
             slopes.iter_mut().for_each(|s| *s *= weight);
         }
         let (own, rest) = gradient.split_at_mut(sampler.rest_start);
-        let first = sampler.spec.layers()[0];
         own.fill(0.0);
         let sum = sized(&mut kept.sum, rows * width);
         sum.fill(0.0);
@@ -163,12 +163,16 @@ impl KeptPaths {
                 sum.iter_mut().zip(&*delta).for_each(|(s, d)| *s += d);
             }
         }
-        let start = (dim + sampler.diffusion.steps[0].embedding.len()) * width;
         let columns = sampler.diffusion.condition_dim;
+        if columns == 0 {
+            return;
+        }
+        let start = (dim + sampler.diffusion.steps[0].embedding.len()) * width;
         let condition = &self.condition[first_row * columns..(first_row + rows) * columns];
         let left = (condition, Layout::Transposed);
         let right = Right::plain(sampler.engine.arithmetic(), sum, [rows, width]);
-        matmul(columns, left, right, &mut own[start..first.bias], false);
+        let end = start + columns * width;
+        matmul(columns, left, right, &mut own[start..end], false);
     }
 
     /// Turns `delta` [rows, width] of one step into the gradient of the first layer's products, and adds the gradients of its bias,
@@ -206,6 +210,15 @@ impl KeptPaths {
         let left = (state, Layout::Transposed);
         let right = Right::plain(sampler.engine.arithmetic(), delta, [rows, width]);
         matmul(dim, left, right, of_state, true);
+        let columns = sampler.diffusion.wave_columns();
+        if columns > 0 {
+            let mut seen = Vec::new();
+            waves(state, dim, sampler.diffusion.waves, &mut seen);
+            let start = of_embedding.len() - columns * width;
+            let left = (&seen[..], Layout::Transposed);
+            let right = Right::plain(sampler.engine.arithmetic(), delta, [rows, width]);
+            matmul(columns, left, right, &mut of_embedding[start..], true);
+        }
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) struct KeptShard {
     pub hidden: Vec<f32>,
     /// 1/std of each row, with layer normalisation.
     pub inverse: Vec<f32>,
+    /// Waves of the states of a few steps.
+    pub waves: Vec<f32>,
     /// The other layers.
     pub work: Workspace,
     /// ∂ log q of each row with respect to the network's outputs.

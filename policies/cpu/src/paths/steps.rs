@@ -1,9 +1,11 @@
 //! All steps of one shard of rows: drawn, or scored where the states are given.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::compiled::{MOST_ROWS_PER_SHARD, PathSampler};
+use super::compiled::{Guidance, MOST_ROWS_PER_SHARD, PathSampler};
 use super::kept::KeptShard;
+use super::waves::waves;
 use crate::pass::{self, sized};
 use crate::product::{Layout, matmul};
 use crate::rows;
@@ -21,10 +23,15 @@ pub(super) struct Shard<'a> {
     pub kept: Option<&'a mut KeptShard>,
 }
 
+/// One row's gradient of the reward, and its exact part of the denoiser's output.
+type Known<'a> = [Option<&'a [f32]>; 2];
+
 /// Numbers of one step that all its rows share.
 struct StepNumbers {
     /// Of x, of the network's output, and σ.
     factors: [f32; 3],
+    /// Of the exact part.
+    exact: f32,
     log_sigma_limit: Option<f32>,
     scale: Option<f32>,
 }
@@ -56,8 +63,10 @@ impl PathSampler {
             None => (MOST_ROWS_PER_SHARD / rows.max(1)).max(1),
         };
         let mut base = vec![0.0; rows * width];
-        let left = (condition, Layout::Plain);
-        matmul(rows, left, &self.condition_weight, &mut base, false);
+        if let Some(weight) = &self.condition_weight {
+            let left = (condition, Layout::Plain);
+            matmul(rows, left, weight, &mut base, false);
+        }
         let mut spare = None;
         let keep = kept.is_some();
         let kept = kept.unwrap_or_else(|| spare.insert(self.engine.shards().take()));
@@ -112,13 +121,14 @@ impl PathSampler {
         let z = &mut sized(&mut kept.z, part.end)[part.clone()];
         z.chunks_exact_mut(base.len().max(1))
             .for_each(|z| z.copy_from_slice(base));
-        matmul(
-            count * rows,
-            (x, Layout::Plain),
-            &self.state_weight,
-            z,
-            true,
-        );
+        let left = (x, Layout::Plain);
+        matmul(count * rows, left, &self.state_weight, z, true);
+        if let Some(weight) = &self.wave_weight {
+            let mut seen = std::mem::take(&mut kept.waves);
+            waves(x, self.diffusion.dim, self.diffusion.waves, &mut seen);
+            matmul(count * rows, (&seen, Layout::Plain), weight, z, true);
+            kept.waves = seen;
+        }
         let (hidden, inverse): (&mut [f32], &mut [f32]) = match keep {
             Some(_) => (
                 &mut sized(&mut kept.hidden, part.end)[part],
@@ -157,19 +167,20 @@ impl PathSampler {
         let of_step = &self.diffusion.steps[step];
         let numbers = StepNumbers {
             factors: [of_step.state, of_step.output, of_step.sigma],
+            exact: of_step.exact,
             log_sigma_limit: self.diffusion.log_sigma_limit,
             scale,
         };
-        let along = self.diffusion.guidance.as_ref().map(|gradient| {
-            let of_row = vec![step; x.len() / dim];
-            gradient(x, &of_row, condition)
-        });
+        let of_row = |function: &Arc<Guidance>| function(x, &vec![step; x.len() / dim], condition);
+        let along = self.diffusion.guidance.as_ref().map(of_row);
+        let exact = self.diffusion.exact.as_ref().map(of_row);
         let mut slopes = slopes.chunks_exact_mut(outputs);
         let rows = x.chunks_exact(dim).zip(out.chunks_exact(outputs));
         for (row, ((x, out), next)) in rows.zip(next.chunks_exact_mut(dim)).enumerate() {
-            let along = along.as_ref().map(|g| &g[row * dim..(row + 1) * dim]);
+            let at = row * dim..(row + 1) * dim;
+            let known = [&along, &exact].map(|values| values.as_ref().map(|v| &v[at.clone()]));
             let slopes = slopes.next().unwrap_or_default();
-            let score = numbers.row((x, out, along), next, slopes);
+            let score = numbers.row((x, out, known), next, slopes);
             if let Some(slot) = scores.as_mut().and_then(|s| s.get_mut(row * stride)) {
                 *slot = score;
             }
@@ -182,7 +193,7 @@ impl StepNumbers {
     #[inline]
     fn row(
         &self,
-        (x, out, along): (&[f32], &[f32], Option<&[f32]>),
+        (x, out, [along, exact]): (&[f32], &[f32], Known<'_>),
         next: &mut [f32],
         slopes: &mut [f32],
     ) -> f32 {
@@ -193,6 +204,9 @@ impl StepNumbers {
         let (mut score, mut push_slope) = (0.0, 0.0);
         for i in 0..dim {
             let mut mean = x[i] * a + out[i] * c;
+            if let Some(exact) = exact {
+                mean += exact[i] * self.exact;
+            }
             if let Some(along) = along {
                 mean += along[i] * push * sigma;
             }

@@ -16,7 +16,7 @@ impl<N: Denoiser> GaussianDiffusion<N> {
     pub fn sample(&self, condition: &Tensor<2>, noise: &mut Noise) -> Tensor<2> {
         match self.compiled() {
             Some(compiled) => {
-                let samples = compiled.sampler.sample(&host(condition.clone()), noise);
+                let samples = compiled.sampler.sample(&self.columns_of(condition), noise);
                 matrix(samples, self.dim, &self.device())
             }
             None => {
@@ -92,13 +92,18 @@ impl<N: Denoiser> GaussianDiffusion<N> {
 
     /// The fast form of this model, if there is one.
     fn compiled(&self) -> Option<&Compiled> {
-        let made = self.compiled.get_or_init(|| {
-            if self.exact.is_some() || self.condition_dim == 0 {
-                return None;
-            }
-            self.denoiser.compiled(self.diffusion())
-        });
+        let made = self
+            .compiled
+            .get_or_init(|| self.denoiser.compiled(self.diffusion()));
         made.as_ref()
+    }
+
+    /// Conditions for the fast form: one column of zeros where the model has none.
+    fn columns_of(&self, condition: &Tensor<2>) -> Vec<f32> {
+        match self.condition_dim {
+            0 => vec![0.0; condition.dims()[0]],
+            _ => host(condition.clone()),
+        }
     }
 
     /// The numbers of all steps, for the fast form.
@@ -112,6 +117,7 @@ impl<N: Denoiser> GaussianDiffusion<N> {
                     Units::Denoiser => output,
                     Units::Sigma => sigma,
                 },
+                exact: output,
                 sigma,
                 embedding: Vec::new(),
             }
@@ -122,6 +128,8 @@ impl<N: Denoiser> GaussianDiffusion<N> {
             steps: steps.collect(),
             log_sigma_limit: self.step.learned_variance.then_some(LOG_SIGMA_LIMIT as f32),
             guidance: self.step.guidance.clone(),
+            exact: self.exact.clone(),
+            waves: 0,
         }
     }
 
@@ -132,7 +140,7 @@ impl<N: Denoiser> GaussianDiffusion<N> {
     ) -> Option<(GaussianPath, Tensor<2>)> {
         let compiled = self.compiled()?;
         let kept = (compiled.keep(), &compiled.parameters);
-        let values = host(condition.clone());
+        let values = self.columns_of(condition);
         let (states, scores) = compiled.sampler.paths(&values, 1.0, noise, kept);
         Some((self.path_of(states, condition), scores?))
     }
@@ -145,7 +153,7 @@ impl<N: Denoiser> GaussianDiffusion<N> {
     ) -> Option<GaussianPath> {
         let compiled = self.compiled()?;
         let kept = (Keep::States, &compiled.parameters);
-        let values = host(condition.clone());
+        let values = self.columns_of(condition);
         let (states, _) = compiled.sampler.paths(&values, scale, noise, kept);
         Some(self.path_of(states, condition))
     }
@@ -158,7 +166,7 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         let compiled = self.compiled()?;
         let states = &path.states[steps.start..steps.end + 1];
         let states = states.iter().map(|s| host(s.clone())).collect();
-        let condition = host(path.condition.clone());
+        let condition = self.columns_of(&path.condition);
         let kept = (compiled.keep(), &compiled.parameters);
         let scores = compiled
             .sampler
