@@ -140,7 +140,7 @@ pub fn difference(
 }
 
 /// Fills `sample` with as many values of each stratum as it has, drawn with replacement.
-pub fn redraw(strata: &[Vec<f64>], random: &mut ChaCha8Rng, sample: &mut Vec<f64>) {
+fn redraw(strata: &[Vec<f64>], random: &mut ChaCha8Rng, sample: &mut Vec<f64>) {
     sample.clear();
     for values in strata {
         let drawn = values.iter().map(|_| values[below(random, values.len())]);
@@ -150,7 +150,7 @@ pub fn redraw(strata: &[Vec<f64>], random: &mut ChaCha8Rng, sample: &mut Vec<f64
 
 /// A random index below `count`. Written out, because the intervals in results tables must not
 /// move with the version of a library; the bias is below count / 2⁶⁴.
-pub fn below(random: &mut ChaCha8Rng, count: usize) -> usize {
+fn below(random: &mut ChaCha8Rng, count: usize) -> usize {
     ((u128::from(random.next_u64()) * count as u128) >> 64) as usize
 }
 

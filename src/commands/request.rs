@@ -61,7 +61,7 @@ impl Stage {
 impl RunRequest {
     /// Returns the words of the command line that asks for the same run, the program's name first.
     ///
-    /// `--threads`, `--quiet`, `--json` and `--tensorboard` are left out: no result depends on them. Options that are short for a key stand as `--set`.
+    /// `--threads`, `--quiet` and `--json` are left out: no result depends on them. Options that are short for a key stand as `--set`.
     pub fn words(&self) -> Vec<String> {
         let mut words = vec!["tiltrl".to_string()];
         let mut option = |name: &str, value: String| words.extend([name.to_string(), value]);

@@ -1,6 +1,6 @@
 //! Which columns of a table (CSV, Parquet) are what: by their names, or by a small TOML file beside the table.
 //!
-//! docs/data.md has the names and the keys. A table whose columns are not clear is refused with the list of them.
+//! docs/formats.md has the names and the keys. A table whose columns are not clear is refused with the list of them.
 
 use std::path::{Path, PathBuf};
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use hdf5_pure::Dataset as Stored;
 
-use super::column::{Column, zeros};
+use super::column::{Column, spread, zeros};
 use super::dataset::Dataset;
 use super::ends::Ends;
 use super::error::DataError;
@@ -209,11 +209,7 @@ impl Episode {
         let mut at = 0;
         for column in &self.observations {
             let (values, width) = (column.values()?, column.dim().1);
-            for (row, values) in
-                (observations.chunks_exact_mut(to.widths.0)).zip(values.chunks_exact(width))
-            {
-                row[at..at + width].copy_from_slice(values);
-            }
+            spread(&values, width, at, observations, to.widths.0);
             at += width;
         }
         self.actions.read_into(&mut to.actions[rows(to.widths.1)])?;

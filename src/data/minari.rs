@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use hdf5_pure::Group;
 use serde_json::Value;
 
-use super::column::{Column, zeros};
+use super::column::{Column, spread, zeros};
 use super::dataset::Dataset;
 use super::ends::Ends;
 use super::error::DataError;
@@ -370,15 +370,5 @@ impl Episode {
         to.ends.terminals.extend(self.terminations.flags()?);
         to.ends.timeouts.extend(self.truncations.flags()?);
         Ok(())
-    }
-}
-
-/// Copies rows of `width` numbers to the columns from `at` on of rows of `wide` numbers, as many as there are.
-fn spread(values: &[f32], width: usize, at: usize, to: &mut [f32], wide: usize) {
-    for (row, values) in to
-        .chunks_exact_mut(wide)
-        .zip(values.chunks_exact(width.max(1)))
-    {
-        row[at..at + width].copy_from_slice(values);
     }
 }

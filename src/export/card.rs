@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::agent::PolicyName;
 use crate::error::Error;
 use crate::report::{certificate_table, line, lines_table};
-use crate::run::{Results, RunDir};
+use crate::run::{Results, RunDir, commands};
 use crate::train::certificate::Certificate;
 
 use tiltrl_envs::spec_with;
@@ -110,10 +110,21 @@ impl Card<'_> {
             Some(found) => format!("```\n{}\n```\n", certificate_table(&found).trim_end()),
         };
         out += &format!(
-            "\n## How it was made\n\nExported by `{}` from the run of this config:\n\n```toml\n{}```\n",
+            "\n## How it was made\n\n{}Exported by `{}`. The config of the run:\n\n```toml\n{}```\n",
+            self.made()?,
             self.command,
             config_text(self.dir)?
         );
         Ok(out)
+    }
+
+    /// The commands that made the run, which lie beside its seeds; an earlier version recorded none.
+    fn made(&self) -> Result<String, Error> {
+        let run = self.dir.path.parent().unwrap_or(&self.dir.path);
+        let all = commands(run)?;
+        Ok(match all.is_empty() {
+            true => "The run recorded no command. ".into(),
+            false => format!("Trained by\n\n```sh\n{}\n```\n\n", all.join("\n")),
+        })
     }
 }

@@ -84,6 +84,7 @@ pub fn safetensors(policy: &PolicyNumbers, facts: &BTreeMap<String, String>) -> 
     file(&tensors, &metadata)
 }
 
+/// Written out: the crate's own writer takes the metadata in a hash map, whose order would change the bytes from call to call.
 fn file(tensors: &Tensors, metadata: &BTreeMap<String, String>) -> Vec<u8> {
     let mut header = serde_json::Map::new();
     header.insert("__metadata__".into(), json!(metadata));

@@ -90,7 +90,12 @@ fn what_leaves_acts_as_the_run_does() {
             let (done, said) = tiltrl(&command);
             assert!(done, "{said}");
             let card = std::fs::read_to_string(out.with_file_name("model-card.md")).expect("it");
-            for words in ["config_sha256", "certificate_of_the_posterior", "## Scores"] {
+            for words in [
+                "config_sha256",
+                "certificate_of_the_posterior",
+                "## Scores",
+                "Trained by",
+            ] {
                 assert!(card.contains(words), "{words}: {card}");
             }
             let (again, said) = tiltrl(&command);

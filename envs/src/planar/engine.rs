@@ -272,3 +272,52 @@ pub(super) fn pose<const N: usize>(
     mass_and_force(model, &kinematics, (position, &rest), &rest, &mut mass);
     (mass, kinematics)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::{is_wide, run_wide};
+    use crate::locomotion::{Variant, hopper};
+    use crate::planar::description::Margin;
+
+    /// What processors without vectors compute is what the others do. Eight hoppers fall, each with forces of its own.
+    #[test]
+    fn robots_one_by_one_move_as_robots_together() {
+        if !is_wide() {
+            eprintln!("SKIPPED: this processor has no vectors to compare with");
+            return;
+        }
+        let task = hopper(Variant::V4, Margin::Max);
+        let start = task.start(3);
+        let mut together = State::<6, 8>::ZERO;
+        let mut force = [Lanes::<8>::ZERO; 6];
+        for k in 0..6 {
+            together.position[k] = Lanes::splat(start.position[k].0[0]);
+            for lane in 0..8 {
+                together.velocity[k].0[lane] = 0.1 * (lane as f64 - k as f64);
+                force[k].0[lane] = if k < 3 {
+                    0.0
+                } else {
+                    20.0 * lane as f64 - 60.0
+                };
+            }
+        }
+        let mut alone = together;
+        for _ in 0..40 {
+            let (model, num_steps) = (&task.model, 4);
+            let one = one_by_one(model, &mut alone, &force, num_steps);
+            let all = run_wide(Advance {
+                model,
+                state: &mut together,
+                motor_force: &force,
+                num_steps,
+            });
+            assert_eq!(alone, together);
+            assert_eq!(one.constraint_force, all.constraint_force);
+            assert_eq!(one.evaluated_position, all.evaluated_position);
+            assert_eq!(one.effort.evaluations, all.effort.evaluations);
+        }
+        let first = together.position.map(|x| x.0[0]);
+        assert!((1..8).all(|lane| together.position.map(|x| x.0[lane]) != first));
+    }
+}

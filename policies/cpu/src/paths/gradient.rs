@@ -1,7 +1,7 @@
 //! Back-propagation through the scores of a compiled model's paths, without a second forward pass.
 //!
-//! The first layer's input is [state, embedding of the step, condition, waves of the state]. The embedding is the same for all rows of a step
-//! and the condition for all steps of a row, so their weights' gradients need one sum over rows, and one product
+//! The first layer's input is [state, embedding of the step, condition, waves of the state]. The embedding is the same for all rows
+//! of a step and the condition for all steps of a row, so their weights' gradients need one sum over rows, and one product
 //! with the sum over steps.
 
 use std::ops::Range;
@@ -158,8 +158,9 @@ impl KeptPaths {
             for index in start..end {
                 let at = (index - start) * rows * width;
                 let delta = &mut delta[at..at + rows * width];
-                let kept = (&kept.z[..], &kept.inverse[..]);
-                self.first_layer(index, paths.clone(), kept, delta, own);
+                let values = (&kept.z[..], &kept.inverse[..]);
+                let buffers = (&mut *delta, &mut kept.waves);
+                self.first_layer(index, paths.clone(), values, buffers, own);
                 sum.iter_mut().zip(&*delta).for_each(|(s, d)| *s += d);
             }
         }
@@ -176,13 +177,13 @@ impl KeptPaths {
     }
 
     /// Turns `delta` [rows, width] of one step into the gradient of the first layer's products, and adds the gradients of its bias,
-    /// normalisation, and weights of state and embedding to `own`.
+    /// normalisation, and weights of state, embedding and waves to `own`. `seen` is a buffer for the waves.
     fn first_layer(
         &self,
         index: usize,
         paths: Range<usize>,
         (z, inverse): (&[f32], &[f32]),
-        delta: &mut [f32],
+        (delta, seen): (&mut [f32], &mut Vec<f32>),
         own: &mut [f32],
     ) {
         let sampler = &self.sampler;
@@ -212,11 +213,9 @@ impl KeptPaths {
         matmul(dim, left, right, of_state, true);
         let columns = sampler.diffusion.wave_columns();
         if columns > 0 {
-            let mut seen = Vec::new();
-            waves(state, dim, sampler.diffusion.waves, &mut seen);
+            waves(state, dim, sampler.diffusion.waves, seen);
             let start = of_embedding.len() - columns * width;
             let left = (&seen[..], Layout::Transposed);
-            let right = Right::plain(sampler.engine.arithmetic(), delta, [rows, width]);
             matmul(columns, left, right, &mut of_embedding[start..], true);
         }
     }

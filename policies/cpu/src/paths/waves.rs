@@ -2,6 +2,7 @@
 
 /// Writes sin and cos of π/2 · 2^j · x for each octave j to `out` [rows, 2 dim octaves]: per row, [sin, cos] of `dim` columns an octave.
 ///
+/// The perceptron's tensors write the same (`nets/perceptron.rs` of the models); `compiled_paths` of their tests holds the two together.
 /// Octaves come by doubling the angle: sin 2a = 2 sin a cos a, cos 2a = 1 − 2 sin² a.
 pub(super) fn waves(states: &[f32], dim: usize, octaves: usize, out: &mut Vec<f32>) {
     let columns = 2 * dim * octaves;
