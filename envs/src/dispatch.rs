@@ -12,6 +12,17 @@ pub trait Work {
     fn run(self) -> Self::Output;
 }
 
+/// Runs `work` of one robot: with AVX2 where the processor has it. Wider registers would stay empty.
+#[inline]
+pub fn run_alone<W: Work>(work: W) -> W::Output {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has the feature, checked on the line above.
+        return unsafe { with_avx2(work) };
+    }
+    work.run()
+}
+
 /// Whether [`run_wide`] has vector instructions for more than one robot at a time. Where it has not, robots are stepped one by one: no
 /// copy for many is compiled for the oldest x86 processors, and the bytes are the same.
 #[inline]

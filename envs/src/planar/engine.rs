@@ -61,25 +61,27 @@ struct Scratch<const N: usize, const L: usize, T: Real = f64> {
 }
 
 /// Advances the state by `num_steps` simulation steps under constant motor forces (one per joint, N or N·m), with the
-/// widest vector instructions at hand. One robot alone has nothing to be wide with.
+/// widest vector instructions at hand.
 pub fn advance<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
     state: &mut State<N, L, T>,
     motor_force: &[Lanes<L, T>; N],
     num_steps: usize,
 ) -> Outcome<N, L, T> {
-    if L == 1 {
-        return simulate(model, state, motor_force, num_steps);
-    }
-    if !dispatch::is_wide() {
+    if L > 1 && !dispatch::is_wide() {
         return one_by_one(model, state, motor_force, num_steps);
     }
-    dispatch::run_wide(Advance {
+    let work = Advance {
         model,
         state,
         motor_force,
         num_steps,
-    })
+    };
+    if L == 1 {
+        dispatch::run_alone(work)
+    } else {
+        dispatch::run_wide(work)
+    }
 }
 
 /// As [`advance`], each robot alone: the same bytes.
