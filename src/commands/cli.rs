@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use tiltrl_policies::agent::algorithm::AlgorithmKind;
+use tiltrl_policies::agent::algorithms;
 use tiltrl_policies::agent::critic::CriticKind;
 use tiltrl_policies::agent::critics::kinds;
 use tiltrl_policies::fast::build_pool;
@@ -84,6 +86,8 @@ enum Command {
     Presets,
     /// List the kinds of critic that `critic.kind` names.
     Critics,
+    /// List the algorithms that `algorithm` and `--algorithm` name.
+    Algorithms,
     /// Print a preset or a config file, resolved, with meaning and range of every key. Example: tiltrl config hopper-medium > my.toml
     Config(ConfigArgs),
 }
@@ -119,6 +123,12 @@ struct RunArgs {
     /// A config file of your own; `tiltrl config PRESET` prints one to start from.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// What is trained: rtb (default), or a baseline, see `tiltrl algorithms`.
+    #[arg(long, value_name = "NAME")]
+    algorithm: Option<String>,
+    /// Updates of every stage where nothing else is said: quick, default or full.
+    #[arg(long, value_name = "NAME")]
+    budget: Option<String>,
     /// Data file, or minari:NAME, of any format that docs/formats.md lists; repeat to concatenate. Without it the preset's names are looked up in --data-dir.
     #[arg(long)]
     data: Vec<PathBuf>,
@@ -139,7 +149,7 @@ struct RunArgs {
     memory: Option<usize>,
     #[command(flatten)]
     env: EnvArgs,
-    /// Folder of the run; default runs/PRESET.
+    /// Folder of the run; default runs/PRESET, for a baseline runs/PRESET-NAME.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Also write the table as JSON here.
@@ -248,6 +258,12 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             output::print(&lines.join("\n"));
             Ok(())
         }
+        Command::Algorithms => {
+            let line = |k: &AlgorithmKind| format!("{:<12} {}", k.name, k.summary);
+            let lines: Vec<String> = algorithms::kinds().iter().map(line).collect();
+            output::print(&lines.join("\n"));
+            Ok(())
+        }
         Command::Config(args) => {
             let text = Source::of(&args.experiment).commented(&args.set)?;
             output::print(text.trim_end());
@@ -262,15 +278,22 @@ fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {
         (None, Some(file)) => Source::File(file),
         (None, None) => Source::default(),
     };
+    let name = match args.algorithm.as_deref() {
+        None | Some("rtb") => source.name(),
+        Some(algorithm) => format!("{}-{algorithm}", source.name()),
+    };
+    let keys = [("algorithm", args.algorithm), ("budget", args.budget)];
+    let keys = keys.into_iter();
+    let own: Vec<String> = keys
+        .filter_map(|(key, value)| Some(format!("{key}={}", value?)))
+        .collect();
     RunRequest {
-        out: args
-            .out
-            .unwrap_or_else(|| PathBuf::from("runs").join(source.name())),
+        out: args.out.unwrap_or_else(|| PathBuf::from("runs").join(name)),
         source,
         data: args.data,
         data_dir: args.data_dir,
         seeds: args.seeds,
-        set: [args.set, args.reading.overrides(), args.env.overrides()].concat(),
+        set: [own, args.set, args.reading.overrides(), args.env.overrides()].concat(),
         json: args.json,
         stage,
         memory: args.memory,

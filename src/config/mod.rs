@@ -1,5 +1,6 @@
 //! The experiment as data: settings, presets (files), overrides, one table of keys with their ranges, and the check against it.
 
+mod algorithm;
 mod check;
 mod critic;
 mod keys;
@@ -9,6 +10,7 @@ mod print;
 mod settings;
 mod tables;
 
+pub use algorithm::{BUDGETS, Baselines};
 pub use critic::CriticConfig;
 pub use keys::{Key, Range, keys};
 pub use presets::{Source, preset, preset_names};

@@ -7,6 +7,7 @@ use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
 use tiltrl_tilt::finetune::{Mixture, Options};
 use tiltrl_tilt::rtb::Shaping;
 
+use super::algorithm::Baselines;
 use super::critic::CriticConfig;
 use crate::data::{BothFlags, Environment, ReadOptions};
 use crate::error::Error;
@@ -17,6 +18,12 @@ use crate::error::Error;
 pub struct Config {
     /// Name of the preset this came from.
     pub preset: String,
+    /// Name of the algorithm: "rtb", or one of the baselines.
+    #[serde(default = "rtb")]
+    pub algorithm: String,
+    /// How long every stage trains, where nothing else is said: "quick", "default" or "full".
+    #[serde(default = "default_budget")]
+    pub budget: String,
     /// Environment id, see `tiltrl envs`.
     pub env: String,
     /// File names of the data set under the data folder, when `--data` is not given.
@@ -35,6 +42,17 @@ pub struct Config {
     pub finetune: FinetuneConfig,
     /// Evaluation.
     pub evaluation: EvaluationConfig,
+    /// Settings of the algorithm, unless it is "rtb".
+    #[serde(default, skip_serializing_if = "Baselines::is_empty")]
+    pub baseline: Baselines,
+}
+
+fn rtb() -> String {
+    super::algorithm::DEFAULT.into()
+}
+
+fn default_budget() -> String {
+    "default".into()
 }
 
 /// How the data are read, where the files leave it open. Another reading of the same files is another run.
@@ -80,6 +98,9 @@ pub struct PriorConfig {
     pub learning_rate: f32,
     /// Decay of the exponential moving average of the weights.
     pub ema_decay: f32,
+    /// Share of the episodes that are held out, to log the loss on them; 0 = none.
+    #[serde(default)]
+    pub held_out: f64,
 }
 
 /// RTB fine-tuning.
