@@ -284,7 +284,7 @@ fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {
     };
     let keys = [("algorithm", args.algorithm), ("budget", args.budget)];
     let keys = keys.into_iter();
-    let own: Vec<String> = keys
+    let named: Vec<String> = keys
         .filter_map(|(key, value)| Some(format!("{key}={}", value?)))
         .collect();
     RunRequest {
@@ -293,7 +293,13 @@ fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {
         data: args.data,
         data_dir: args.data_dir,
         seeds: args.seeds,
-        set: [own, args.set, args.reading.overrides(), args.env.overrides()].concat(),
+        set: [
+            named,
+            args.set,
+            args.reading.overrides(),
+            args.env.overrides(),
+        ]
+        .concat(),
         json: args.json,
         stage,
         memory: args.memory,

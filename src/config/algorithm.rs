@@ -203,7 +203,10 @@ fn complete(table: &mut Table) -> Result<(), String> {
         .entry(kind.name)
         .or_insert_with(|| Value::Table(Table::new()));
     let Value::Table(own) = own else {
-        return Err(format!("baseline.{}: expected a table, found {own}", kind.name));
+        return Err(format!(
+            "baseline.{}: expected a table, found {own}",
+            kind.name
+        ));
     };
     for (key, value) in defaults {
         if !own.contains_key(&key)
@@ -279,10 +282,19 @@ mod tests {
         let config = preset("hopper-medium").expect("known");
         assert!(config.has_posterior() && config.baseline.is_empty());
         assert_eq!(config.last_update(), config.finetune.updates);
-        assert_eq!(config.final_policies(), ["prior", "best-of-16", "best-of-64", "posterior"]);
-        let own = with("hopper-medium", &["algorithm=td3bc", "baseline.td3bc.updates=7"]);
+        assert_eq!(
+            config.final_policies(),
+            ["prior", "best-of-16", "best-of-64", "posterior"]
+        );
+        let own = with(
+            "hopper-medium",
+            &["algorithm=td3bc", "baseline.td3bc.updates=7"],
+        );
         let own = own.expect("valid");
-        assert_eq!((own.last_update(), own.final_policies()), (7, vec!["td3bc".to_string()]));
+        assert_eq!(
+            (own.last_update(), own.final_policies()),
+            (7, vec!["td3bc".to_string()])
+        );
         assert_eq!(own.baseline.len(), 1);
     }
 
@@ -292,13 +304,25 @@ mod tests {
             (vec!["algorithm=td3b"], "did you mean `td3bc`"),
             (vec!["budget=huge"], "quick, default, full"),
             (vec!["baseline.td3bc.alpha=1"], "algorithm `rtb`"),
-            (vec!["algorithm=bc", "baseline.td3bc.alpha=1"], "algorithm `bc`"),
+            (
+                vec!["algorithm=bc", "baseline.td3bc.alpha=1"],
+                "algorithm `bc`",
+            ),
             (vec!["algorithm=td3bc", "baseline.td3bc.alpha=0"], "above 0"),
             (vec!["algorithm=td3bc", "baseline.td3bc.alpa=1"], "`alpha`"),
-            (vec!["algorithm=rebrac", "baseline.rebrac.actor_bc=-1"], "0 to"),
+            (
+                vec!["algorithm=rebrac", "baseline.rebrac.actor_bc=-1"],
+                "0 to",
+            ),
             (vec!["algorithm=iql", "baseline.iql.expectile=1"], "below 1"),
             (vec!["algorithm=idql", "baseline.idql.samples=0"], "1 to"),
-            (vec!["algorithm=diffusion-ql", "baseline.diffusion-ql.num_steps=1"], "2 to"),
+            (
+                vec![
+                    "algorithm=diffusion-ql",
+                    "baseline.diffusion-ql.num_steps=1",
+                ],
+                "2 to",
+            ),
             (vec!["prior.held_out=0.6"], "prior.held_out"),
         ] {
             let error = with("hopper-medium", &set).expect_err(words).to_string();

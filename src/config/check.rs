@@ -60,10 +60,7 @@ fn unknown(
     strangers
         .map(|name| {
             if others.contains(&name) && name.starts_with("baseline.") {
-                return format!(
-                    "{name}: the algorithm `{}` has no such key",
-                    algorithm.name
-                );
+                return format!("{name}: the algorithm `{}` has no such key", algorithm.name);
             }
             if others.contains(&name) {
                 return format!("{name}: the critic `{}` has no such key", kind.name);

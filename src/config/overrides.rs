@@ -62,7 +62,9 @@ fn other_critics(table: &Table, key: &str) -> Option<String> {
     }
     if key.starts_with("baseline.") {
         let own = slot(table, "algorithm").and_then(Value::as_str)?;
-        return Some(format!("--set {key}: the algorithm `{own}` has no such key"));
+        return Some(format!(
+            "--set {key}: the algorithm `{own}` has no such key"
+        ));
     }
     Some(format!("--set {key}: the critic `{own}` has no such key"))
 }

@@ -76,7 +76,11 @@ pub fn play(work: Work<'_>, policies: Vec<Named<'_>>) -> Result<(), Error> {
         // Only an algorithm without evaluations on the way has none yet.
         let none = !work.dir.state("results").exists();
         let may = !config.has_posterior() && !config.is_one_policy();
-        if none && may { Ok(Results::default()) } else { Err(error) }
+        if none && may {
+            Ok(Results::default())
+        } else {
+            Err(error)
+        }
     })?;
     if results.is_complete(config) {
         return Ok(());

@@ -20,7 +20,10 @@ pub struct Split {
 impl Split {
     /// Holds out this share of the episodes, at least one where the share is above 0 and there are two; `seed` draws which.
     pub fn new(continues: &[bool], share: f64, seed: u64) -> Self {
-        let ends = continues.iter().enumerate().filter(|(_, goes_on)| !**goes_on);
+        let ends = continues
+            .iter()
+            .enumerate()
+            .filter(|(_, goes_on)| !**goes_on);
         let mut starts: Vec<usize> = std::iter::once(0).chain(ends.map(|(i, _)| i + 1)).collect();
         if starts.last() != Some(&continues.len()) {
             starts.push(continues.len());
@@ -85,6 +88,9 @@ mod tests {
         assert_ne!(Split::new(&continues, 0.25, 2).out, split.out);
         assert!(Split::new(&continues, 0.0, 1).out.is_empty());
         assert_eq!(episode(&Split::new(&continues, 0.001, 1).out).len(), 1);
-        assert!(Split::new(&[true, true], 0.5, 1).out.is_empty(), "one episode");
+        assert!(
+            Split::new(&[true, true], 0.5, 1).out.is_empty(),
+            "one episode"
+        );
     }
 }

@@ -165,7 +165,10 @@ fn save(trained: &Trained, done: u64, path: &Path) -> Result<(), Error> {
     let mut checkpoint = Checkpoint::new("policy", done);
     for (key, value) in [
         ("observation", serde_json::to_value(&trained.observation)),
-        ("action_bounds", serde_json::to_value(&trained.action_bounds)),
+        (
+            "action_bounds",
+            serde_json::to_value(&trained.action_bounds),
+        ),
     ] {
         let value = value.map_err(|e| Error::Run(e.to_string()))?;
         checkpoint.settings.insert(key.into(), value);

@@ -96,8 +96,8 @@ impl TrainingData {
         coordinates.action.apply(&mut latents);
         let terminals = transitions.terminals;
         let mut rewards: Vec<f64> = transitions.rewards.iter().map(|&r| f64::from(r)).collect();
-        let values = units
-            .unwrap_or_else(|| ValueUnits::fit(&rewards, &terminals, &continues, discount));
+        let values =
+            units.unwrap_or_else(|| ValueUnits::fit(&rewards, &terminals, &continues, discount));
         for (reward, &terminal) in rewards.iter_mut().zip(&terminals) {
             let shift = if terminal { 1.0 } else { 1.0 - discount };
             *reward = (*reward - shift * values.mean) / values.std;

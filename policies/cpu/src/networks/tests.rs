@@ -151,7 +151,11 @@ fn weigh(outputs: &[&[f32]], gradients: &mut [&mut [f32]]) {
 }
 
 fn finish(output: &[f32], through: &[&[f32]], gradient: &mut [f32]) -> Option<()> {
-    for (row, (g, u)) in gradient.chunks_exact_mut(2).zip(output.chunks_exact(2)).enumerate() {
+    for (row, (g, u)) in gradient
+        .chunks_exact_mut(2)
+        .zip(output.chunks_exact(2))
+        .enumerate()
+    {
         for d in 0..2 {
             let back: f32 = through.iter().map(|t| t[row * 5 + 3 + d]).sum();
             g[d] = back * (1.0 - u[d].tanh().powi(2));
@@ -175,16 +179,24 @@ fn a_step_through_other_networks_is_the_step_by_tensors_and_touches_no_other() {
         let start = one.values(0, false);
         for _ in 0..3 {
             let join = |o: &[f32], j: &mut Vec<f32>| squashed(&input, o, j);
-            one.learn_through(pass, &[1, 2], 0.9, join, weigh, finish).expect("done");
+            one.learn_through(pass, &[1, 2], 0.9, join, weigh, finish)
+                .expect("done");
             let join = |o: &[f32], j: &mut Vec<f32>| squashed(&input, o, j);
-            two.learn_through_by_tensors(pass, &[1, 2], 0.9, join, weigh, finish).expect("done");
+            two.learn_through_by_tensors(pass, &[1, 2], 0.9, join, weigh, finish)
+                .expect("done");
         }
         assert!(largest_gap(&one.values(0, false), &start) > 1e-2);
-        assert!(largest_gap(&one.values(0, true), &start) > 1e-4, "the slow copy follows");
+        assert!(
+            largest_gap(&one.values(0, true), &start) > 1e-4,
+            "the slow copy follows"
+        );
         let gap = largest_gap(&all(&one), &all(&two));
         assert!(gap < 1e-3, "{arithmetic}: {gap}");
         for network in [1, 2] {
-            assert_eq!(one.values(network, false), actor_and_critics(&engine).values(network, false));
+            assert_eq!(
+                one.values(network, false),
+                actor_and_critics(&engine).values(network, false)
+            );
         }
         let mut outputs = Vec::new();
         one.outputs_into(&[pass], &mut outputs);
@@ -222,7 +234,9 @@ fn the_gradient_through_other_networks_is_that_of_differences() {
         };
         let found = networks.evaluate(&[of(1), of(2)]);
         let pairs = found[0].iter().zip(&found[1]);
-        pairs.map(|(a, b)| f64::from(*a) - 0.5 * f64::from(*b).powi(2)).sum()
+        pairs
+            .map(|(a, b)| f64::from(*a) - 0.5 * f64::from(*b).powi(2))
+            .sum()
     };
     for i in 0..outputs.len() {
         let at = |h: f32| {
@@ -232,6 +246,10 @@ fn the_gradient_through_other_networks_is_that_of_differences() {
         };
         let numeric = (at(5e-3) - at(-5e-3)) / 1e-2;
         let gap = (numeric - f64::from(gradient[i])).abs();
-        assert!(gap < 2e-2 * numeric.abs().max(1.0), "{i}: {numeric} {}", gradient[i]);
+        assert!(
+            gap < 2e-2 * numeric.abs().max(1.0),
+            "{i}: {numeric} {}",
+            gradient[i]
+        );
     }
 }

@@ -46,7 +46,12 @@ impl Batch {
             to.extend_from_slice(&values[row * width..(row + 1) * width]);
         };
         for &row in rows {
-            row_of(&transitions.observations, observation_dim, row, observations);
+            row_of(
+                &transitions.observations,
+                observation_dim,
+                row,
+                observations,
+            );
             row_of(&transitions.actions, action_dim, row, actions);
             let next = &transitions.next_observations;
             row_of(next, observation_dim, row, next_observations);
@@ -56,7 +61,12 @@ impl Batch {
             let goes_on = transitions.continues[row] && !transitions.terminals[row];
             self.known.push(if goes_on { 1.0 } else { 0.0 });
             if goes_on {
-                row_of(&transitions.actions, action_dim, row + 1, &mut self.next_actions);
+                row_of(
+                    &transitions.actions,
+                    action_dim,
+                    row + 1,
+                    &mut self.next_actions,
+                );
             } else {
                 let length = self.next_actions.len() + action_dim;
                 self.next_actions.resize(length, 0.0);

@@ -129,7 +129,9 @@ impl Deterministic {
             *action = (action.tanh() + shift).clamp(-1.0, 1.0);
         }
         targets.clear();
-        let pairs = actions.chunks_exact(dim).zip(self.batch.next_actions.chunks_exact(dim));
+        let pairs = actions
+            .chunks_exact(dim)
+            .zip(self.batch.next_actions.chunks_exact(dim));
         for ((action, data), known) in pairs.zip(&self.batch.known) {
             let distance: f32 = action.iter().zip(data).map(|(a, b)| (a - b).powi(2)).sum();
             targets.push(-plan.critic_penalty * known * distance);
@@ -206,7 +208,13 @@ fn ascend(outputs: &[&[f32]], gradients: &mut [&mut [f32]], weight: f32) -> f64 
     };
     let rows = first.len();
     let choose = |row: usize| {
-        let lower = |b: usize, i: usize| if outputs[i][row] < outputs[b][row] { i } else { b };
+        let lower = |b: usize, i: usize| {
+            if outputs[i][row] < outputs[b][row] {
+                i
+            } else {
+                b
+            }
+        };
         (0..outputs.len()).fold(0, lower)
     };
     let sizes = (0..rows).map(|row| f64::from(outputs[choose(row)][row].abs()));
@@ -232,12 +240,20 @@ fn descend(
     let width = observation_dim + dim;
     let pull = 2.0 * plan.actor_penalty / batch.rewards.len() as f32;
     let mut distance = 0.0f64;
-    for (i, ((g, u), data)) in gradient.iter_mut().zip(output).zip(&batch.actions).enumerate() {
+    for (i, ((g, u), data)) in gradient
+        .iter_mut()
+        .zip(output)
+        .zip(&batch.actions)
+        .enumerate()
+    {
         let (row, d) = (i / dim, i % dim);
         let action = u.tanh();
         let error = action - data;
         distance += f64::from(error * error);
-        let back: f32 = through.iter().map(|t| t[row * width + observation_dim + d]).sum();
+        let back: f32 = through
+            .iter()
+            .map(|t| t[row * width + observation_dim + d])
+            .sum();
         *g = (back + pull * error) * (1.0 - action * action);
     }
     distance
@@ -259,11 +275,14 @@ impl PolicyLearner for Deterministic {
         let mut noise = Noise::keyed(self.seed, "policy-update", update);
         let rows = noise.indices(self.plan.batch_size, transitions.len());
         let raw = (!self.plan.normalize).then_some(&self.observation);
-        self.batch
-            .fill(transitions, &rows, self.plan.discount, raw);
+        self.batch.fill(transitions, &rows, self.plan.discount, raw);
         let moves = (update + 1).is_multiple_of(self.plan.policy_every);
         // Targets move with the policy.
-        let decay = if moves { 1.0 - self.plan.target_rate } else { 1.0 };
+        let decay = if moves {
+            1.0 - self.plan.target_rate
+        } else {
+            1.0
+        };
         let bad = || not_finite(update);
         if self.plan.value_weight <= 0.0 {
             let [distance, _] = self.learn_policy(0.0).ok_or_else(bad)?;

@@ -20,9 +20,7 @@ use super::keys::{
     BATCH, DISCOUNT, HIDDEN, LAYER_NORM, NORMALIZE, RATE, REWARD_SCALE, TARGET_RATE, UPDATE_COUNT,
     key, object,
 };
-use crate::agent::algorithm::{
-    AlgorithmKind, AlgorithmShape, PolicyLearner, Trains, not_finite,
-};
+use crate::agent::algorithm::{AlgorithmKind, AlgorithmShape, PolicyLearner, Trains, not_finite};
 use crate::agent::baselines::best_of;
 use crate::agent::coordinates::Normalizer;
 use crate::agent::critic::parse;
@@ -173,7 +171,11 @@ impl Learner {
         let rows = self.batch.of.rewards.len();
         let normals = self.normals(rows, noise);
         let batch = &self.batch.of;
-        let next = matrix(batch.next_observations.clone(), self.widths[0], &self.device);
+        let next = matrix(
+            batch.next_observations.clone(),
+            self.widths[0],
+            &self.device,
+        );
         let slow = vector(self.slow[0].clone(), &self.device);
         let actions = host(self.chain.sample(&slow, &next, &normals));
         let [joined, next_joined] = &mut self.joined;
@@ -236,7 +238,11 @@ impl Learner {
         }
         let gradient = tracked.grad(&loss.backward());
         let moves = update >= SLOW[0] && update.is_multiple_of(SLOW[1]);
-        let decay = if moves { 1.0 - self.config.target_rate } else { 1.0 };
+        let decay = if moves {
+            1.0 - self.config.target_rate
+        } else {
+            1.0
+        };
         let parameters = vec![self.policy.clone()];
         let (mut stepped, _) =
             self.optimizer
@@ -249,7 +255,12 @@ impl Learner {
     fn ascent(&self, actions: &[f32], first: usize) -> (f64, Vec<f32>) {
         let [observation_dim, dim] = self.widths;
         let mut joined = Vec::new();
-        join(&self.batch.of.observations, actions, self.widths, &mut joined);
+        join(
+            &self.batch.of.observations,
+            actions,
+            self.widths,
+            &mut joined,
+        );
         let pass = |network| NetworkPass {
             network,
             target: false,
@@ -325,7 +336,10 @@ impl PolicyLearner for Learner {
     }
 
     fn save(&self, checkpoint: &mut Checkpoint) {
-        let own = [("policy", host(self.policy.clone())), ("slow", self.slow[0].clone())];
+        let own = [
+            ("policy", host(self.policy.clone())),
+            ("slow", self.slow[0].clone()),
+        ];
         for (name, values) in own {
             checkpoint.tensors.insert(name.into(), values);
         }
@@ -337,8 +351,7 @@ impl PolicyLearner for Learner {
         let length = self.slow[0].len();
         self.policy = vector(checkpoint.tensor(path, "policy", length)?, &self.device);
         self.slow = vec![checkpoint.tensor(path, "slow", length)?];
-        self.optimizer
-            .get(checkpoint, path, "_policy", &[length])?;
+        self.optimizer.get(checkpoint, path, "_policy", &[length])?;
         self.critics.get(checkpoint, path, "critic")
     }
 }

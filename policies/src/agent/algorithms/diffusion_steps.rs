@@ -102,8 +102,17 @@ impl Chain {
     ) -> Tensor<2> {
         let table: Vec<f32> = steps.iter().flat_map(|&t| embedding(t)).collect();
         let device = device_of(observations);
-        let columns = vec![states, matrix(table, EMBEDDING, &device), observations.clone()];
-        mlp_forward(&self.engine, &self.spec, parameters, Tensor::cat(columns, 1))
+        let columns = vec![
+            states,
+            matrix(table, EMBEDDING, &device),
+            observations.clone(),
+        ];
+        mlp_forward(
+            &self.engine,
+            &self.spec,
+            parameters,
+            Tensor::cat(columns, 1),
+        )
     }
 
     /// Returns samples [rows, action_dim] from standard normal numbers [T + 1 · rows · action_dim], the start first.

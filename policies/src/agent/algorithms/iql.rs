@@ -17,9 +17,7 @@ use super::keys::{
     BATCH, DISCOUNT, HIDDEN, LAYER_NORM, NORMALIZE, RATE, REWARD_SCALE, TARGET_RATE, UPDATE_COUNT,
     key, object,
 };
-use crate::agent::algorithm::{
-    AlgorithmKind, AlgorithmShape, PolicyLearner, Trains, not_finite,
-};
+use crate::agent::algorithm::{AlgorithmKind, AlgorithmShape, PolicyLearner, Trains, not_finite};
 use crate::agent::coordinates::Normalizer;
 use crate::agent::critic::parse;
 use crate::agent::iql::losses;
@@ -132,7 +130,12 @@ impl IqlPolicy {
         };
         let sizes = |inputs, outputs| [vec![inputs], config.hidden.clone(), vec![outputs]].concat();
         for _ in Q {
-            push(sizes(widths[0] + widths[1], 1), config.layer_norm, 1.0, true);
+            push(
+                sizes(widths[0] + widths[1], 1),
+                config.layer_norm,
+                1.0,
+                true,
+            );
         }
         push(sizes(widths[0], 1), config.layer_norm, 1.0, false);
         push(sizes(widths[0], widths[1]), false, 1.0, false);
@@ -221,7 +224,11 @@ fn regress(
         loss += f64::from(weight * (0.5 * scaled * scaled + bounded));
         mean_gradient[d] = -weight * scaled / bounded.exp() * (1.0 - mean * mean);
         let inside = bounded == log_std[d];
-        spread_gradient[d] = if inside { weight * (1.0 - scaled * scaled) } else { 0.0 };
+        spread_gradient[d] = if inside {
+            weight * (1.0 - scaled * scaled)
+        } else {
+            0.0
+        };
     }
     loss
 }
@@ -305,7 +312,10 @@ mod tests {
             let of_spread = loss(before, shifted(log_std, h)) - loss(before, shifted(log_std, -h));
             for (numeric, found) in [(of_mean, own[0][d]), (of_spread, own[1][d])] {
                 let numeric = numeric / f64::from(2.0 * h);
-                assert!((numeric - f64::from(found)).abs() < 2e-3, "{d}: {numeric} {found}");
+                assert!(
+                    (numeric - f64::from(found)).abs() < 2e-3,
+                    "{d}: {numeric} {found}"
+                );
             }
         }
     }

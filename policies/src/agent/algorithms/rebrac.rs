@@ -91,7 +91,10 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
             LAYER_NORM,
             RATE,
             weight("actor_bc", "Weight β₁ of ‖π(s) − a‖² in the policy's loss"),
-            weight("critic_bc", "Weight β₂ of ‖a′ − a′_data‖² in the critic's target"),
+            weight(
+                "critic_bc",
+                "Weight β₂ of ‖a′ − a′_data‖² in the critic's target",
+            ),
             DISCOUNT,
             TARGET_RATE,
             POLICY_NOISE,

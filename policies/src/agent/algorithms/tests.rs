@@ -19,7 +19,8 @@ fn bandit(rows: usize) -> Transitions {
     let mut noise = Noise::keyed(11, "bandit", 0);
     let clip = |z: f32| (DATA[0] + DATA[1] * f64::from(z)).clamp(-0.999, 0.999) as f32;
     let actions: Vec<f32> = noise.normals(rows, 1).into_iter().map(clip).collect();
-    let reward = |a: &f32| (REWARD[0] - 0.5 * REWARD[1] * (f64::from(*a) - REWARD[2]).powi(2)) as f32;
+    let reward =
+        |a: &f32| (REWARD[0] - 0.5 * REWARD[1] * (f64::from(*a) - REWARD[2]).powi(2)) as f32;
     Transitions {
         observation_dim: 1,
         action_dim: 1,
@@ -88,7 +89,11 @@ fn optimum(w: f64, p: f64) -> f64 {
     let (mut low, mut high) = (DATA[0], b);
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
-        if slope(middle) > 0.0 { low = middle } else { high = middle }
+        if slope(middle) > 0.0 {
+            low = middle
+        } else {
+            high = middle
+        }
     }
     low
 }
@@ -108,7 +113,10 @@ fn td3bc_finds_the_optimum_of_its_objective() {
         let settings = [small(4000), vec![("alpha", alpha.into())]].concat();
         let found = action(&*trained("td3bc", &settings));
         let exact = optimum(alpha, 1.0);
-        assert!((found - exact).abs() < 0.03, "alpha {alpha}: {found} {exact}");
+        assert!(
+            (found - exact).abs() < 0.03,
+            "alpha {alpha}: {found} {exact}"
+        );
     }
 }
 
@@ -155,7 +163,10 @@ fn diffusion_ql_models_the_data_and_is_moved_by_its_q_term() {
     let moments = |learner: &dyn PolicyLearner| {
         let found = learner.act(&[0.3; 2000], &mut Noise::keyed(5, "act", 0));
         let mean = found.iter().map(|&a| f64::from(a)).sum::<f64>() / 2000.0;
-        let square = found.iter().map(|&a| (f64::from(a) - mean).powi(2)).sum::<f64>();
+        let square = found
+            .iter()
+            .map(|&a| (f64::from(a) - mean).powi(2))
+            .sum::<f64>();
         (mean, (square / 2000.0).sqrt())
     };
     let (mean, std) = moments(&*run(0.0, 1));
@@ -177,9 +188,17 @@ fn episodes() -> Transitions {
         action_dim: 1,
         observations: noise.normals(rows, 1),
         next_observations: noise.normals(rows, 1),
-        actions: noise.normals(rows, 1).iter().map(|a| (0.5 * a).tanh()).collect(),
+        actions: noise
+            .normals(rows, 1)
+            .iter()
+            .map(|a| (0.5 * a).tanh())
+            .collect(),
         rewards: noise.normals(rows, 1),
-        terminals: continues.iter().enumerate().map(|(i, go)| !go && i % 32 == 15).collect(),
+        terminals: continues
+            .iter()
+            .enumerate()
+            .map(|(i, go)| !go && i % 32 == 15)
+            .collect(),
         continues,
     }
 }
@@ -193,7 +212,10 @@ fn checkpoint(learner: &dyn PolicyLearner, update: u64) -> Checkpoint {
 #[test]
 fn a_restored_policy_goes_on_with_the_same_bytes_and_threads_change_none() {
     let data = episodes();
-    for kind in kinds().iter().filter(|k| matches!(k.trains, Trains::Policy(_))) {
+    for kind in kinds()
+        .iter()
+        .filter(|k| matches!(k.trains, Trains::Policy(_)))
+    {
         let settings = small(40);
         let train = |learner: &mut dyn PolicyLearner, from: u64, to: u64| {
             for update in from..to {
@@ -215,9 +237,15 @@ fn a_restored_policy_goes_on_with_the_same_bytes_and_threads_change_none() {
         train(&mut *first, 0, 9);
         let mut second = learner(kind.name, &settings, 1);
         let stored = checkpoint(&*first, 9);
-        second.load(&stored, std::path::Path::new("policy")).expect("fits");
+        second
+            .load(&stored, std::path::Path::new("policy"))
+            .expect("fits");
         train(&mut *second, 9, 21);
-        assert!(one == checkpoint(&*second, 21), "{}: a restored one differs", kind.name);
+        assert!(
+            one == checkpoint(&*second, 21),
+            "{}: a restored one differs",
+            kind.name
+        );
         let other = learner(kind.name, &settings, 2);
         assert!(checkpoint(&*other, 0) != checkpoint(&*learner(kind.name, &settings, 1), 0));
     }
@@ -230,6 +258,9 @@ fn a_loss_that_is_not_finite_is_an_error() {
     for name in ["td3bc", "rebrac", "iql", "diffusion-ql"] {
         let mut learner = learner(name, &small(10), 1);
         let error = learner.update(&data, 0).expect_err(name).to_string();
-        assert!(error.contains("policy") && error.contains("loss"), "{error}");
+        assert!(
+            error.contains("policy") && error.contains("loss"),
+            "{error}"
+        );
     }
 }
