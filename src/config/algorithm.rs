@@ -186,6 +186,19 @@ pub(super) fn adapt(lower: &mut Table, own: &Table, overrides: &[String]) -> Res
     Ok(())
 }
 
+/// Refuses a budget over a complete file, whose numbers it would not change, and IDQL, whose settings it holds otherwise.
+pub(super) fn complete_file(overrides: &[String]) -> Result<(), String> {
+    let none = Table::new();
+    let budget = asked("budget", overrides, &none);
+    let idql = asked("algorithm", overrides, &none).filter(|name| name == "idql");
+    match budget.map(|b| format!("budget={b}")).or(idql) {
+        None => Ok(()),
+        Some(what) => Err(format!(
+            "{what}: the file is complete, so its own numbers stand\n  hint: name a preset, or write a file with `extends`"
+        )),
+    }
+}
+
 /// Gives a table the settings of its algorithm, defaults where they are missing.
 fn complete(table: &mut Table) -> Result<(), String> {
     let kind = algorithm_of(table)?;
@@ -346,6 +359,9 @@ mod tests {
         std::fs::write(&path, baseline.commented()).expect("writable");
         let again = Source::File(path.clone()).config(&[]).expect("valid");
         assert_eq!(again, baseline, "a complete file is what it says");
+        let refused = Source::File(path.clone()).config(&["budget=quick".into()]);
+        let refused = refused.expect_err("complete").to_string();
+        assert!(refused.contains("the file is complete"), "{refused}");
         let text = "extends = \"hopper-medium\"\nbudget = \"quick\"\n[prior]\nupdates = 11\n";
         std::fs::write(&path, text).expect("writable");
         let own = Source::File(path).config(&[]).expect("valid");

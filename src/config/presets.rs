@@ -6,7 +6,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::algorithm::{self, adapt};
+use super::algorithm::{self, adapt, complete_file};
 use super::check::checked;
 use super::critic::{make_way, settle};
 use super::overrides::override_all;
@@ -116,22 +116,22 @@ impl Source {
                 path.display().to_string(),
             ),
         };
-        let mut table = match self {
-            Self::Preset(_) => {
-                let mut table = read(&text, &origin, DEPTH, &|_, _| Ok(()))?;
-                adapt(&mut table, &Table::new(), overrides)
-                    .map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
-                table
-            }
-            Self::File(_) => read(&text, &origin, DEPTH, &|lower, own| {
-                adapt(lower, own, overrides)
-            })?,
-        };
+        let usage = |e| Error::Usage(format!("{origin}: {e}"));
         let own = toml::from_str::<Table>(&text).ok();
+        let mut table = if let Self::Preset(_) = self {
+            let mut table = read(&text, &origin, DEPTH, &|_, _| Ok(()))?;
+            adapt(&mut table, &Table::new(), overrides).map_err(usage)?;
+            table
+        } else {
+            if own.as_ref().is_some_and(|own| !own.contains_key("extends")) {
+                complete_file(overrides).map_err(usage)?;
+            }
+            let laid = |lower: &mut Table, own: &Table| adapt(lower, own, overrides);
+            read(&text, &origin, DEPTH, &laid)?
+        };
         if own.is_some_and(|own| !own.contains_key("preset")) {
             table.insert("preset".into(), Value::String(self.name()));
         }
-        let usage = |e| Error::Usage(format!("{origin}: {e}"));
         settle(&mut table, overrides).map_err(usage)?;
         algorithm::settle(&mut table, overrides).map_err(usage)?;
         override_all(&mut table, overrides)?;

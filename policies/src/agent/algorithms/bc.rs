@@ -14,7 +14,7 @@ pub(super) struct Bc {
     pub updates: u64,
     pub batch_size: usize,
     pub hidden: Vec<usize>,
-    pub learning_rate: f32,
+    pub learning_rate: f64,
     pub normalize: bool,
     /// Unused: every algorithm has one.
     pub discount: f64,
@@ -43,7 +43,7 @@ impl Bc {
             batch_size: self.batch_size,
             hidden: self.hidden.clone(),
             layer_norm: false,
-            learning_rate: self.learning_rate,
+            learning_rate: self.learning_rate as f32,
             discount: self.discount,
             target_rate: 1.0,
             policy_noise: 0.0,

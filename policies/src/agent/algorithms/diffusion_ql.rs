@@ -40,13 +40,13 @@ pub(super) struct DiffusionQl {
     pub batch_size: usize,
     pub hidden: Vec<usize>,
     pub layer_norm: bool,
-    pub learning_rate: f32,
+    pub learning_rate: f64,
     pub num_steps: usize,
-    pub eta: f32,
-    pub max_gradient_norm: f32,
+    pub eta: f64,
+    pub max_gradient_norm: f64,
     pub samples: usize,
     pub discount: f64,
-    pub target_rate: f32,
+    pub target_rate: f64,
     pub normalize: bool,
     pub reward_scale: String,
 }
@@ -134,8 +134,8 @@ impl Learner {
             layer_norm,
         };
         let adam = AdamConfig {
-            max_gradient_norm: config.max_gradient_norm,
-            ..AdamConfig::plain(config.learning_rate)
+            max_gradient_norm: config.max_gradient_norm as f32,
+            ..AdamConfig::plain(config.learning_rate as f32)
         };
         let own = Arc::new(spec(inputs(widths), widths[1], false));
         let values = initial(&own, 1.0, &mut noise);
@@ -194,7 +194,7 @@ impl Learner {
             pass(0, true, next_joined),
             pass(1, true, next_joined),
         ];
-        let decay = 1.0 - self.config.target_rate;
+        let decay = 1.0 - self.config.target_rate as f32;
         self.critics.learn(&passes, decay, |outputs, gradients| {
             let (mut loss, mut mean) = (0.0f64, 0.0f64);
             for row in 0..rows {
@@ -239,7 +239,7 @@ impl Learner {
         let gradient = tracked.grad(&loss.backward());
         let moves = update >= SLOW[0] && update.is_multiple_of(SLOW[1]);
         let decay = if moves {
-            1.0 - self.config.target_rate
+            1.0 - self.config.target_rate as f32
         } else {
             1.0
         };
@@ -271,7 +271,7 @@ impl Learner {
         let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / rows as f64;
         let other = self.critics.evaluate(&[pass(1 - first)]).remove(0);
         let size = mean(&mut other.iter().map(|q| f64::from(q.abs()))).max(1e-8);
-        let weight = -f64::from(self.config.eta) / size;
+        let weight = -self.config.eta / size;
         let mut term = 0.0;
         let back = self.critics.input_gradients(&[pass(first)], |outputs| {
             term = weight * mean(&mut outputs[0].iter().map(|&q| f64::from(q)));

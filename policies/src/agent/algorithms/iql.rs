@@ -39,11 +39,11 @@ pub(super) struct IqlSettings {
     pub batch_size: usize,
     pub hidden: Vec<usize>,
     pub layer_norm: bool,
-    pub learning_rate: f32,
+    pub learning_rate: f64,
     pub expectile: f64,
-    pub beta: f32,
+    pub beta: f64,
     pub discount: f64,
-    pub target_rate: f32,
+    pub target_rate: f64,
     pub normalize: bool,
     pub reward_scale: String,
 }
@@ -125,7 +125,7 @@ impl IqlPolicy {
                 layer_norm,
             };
             let parameters = vector(initial(&spec, scale, &mut noise), &shape.compute.device);
-            let adam = AdamConfig::plain(config.learning_rate);
+            let adam = AdamConfig::plain(config.learning_rate as f32);
             networks.push(spec, parameters, adam, followed);
         };
         let sizes = |inputs, outputs| [vec![inputs], config.hidden.clone(), vec![outputs]].concat();
@@ -181,7 +181,7 @@ impl IqlPolicy {
             pass(MEAN, false, true, &batch.observations),
             pass(SPREAD, false, true, &self.nothing),
         ];
-        let (expectile, decay) = (config.expectile as f32, 1.0 - config.target_rate);
+        let (expectile, decay) = (config.expectile as f32, 1.0 - config.target_rate as f32);
         self.networks.learn(&passes, decay, |outputs, gradients| {
             let (of_critic, of_policy) = gradients.split_at_mut(3);
             let found = losses(&outputs[..6], of_critic, batch, expectile);
@@ -191,7 +191,7 @@ impl IqlPolicy {
             };
             for row in 0..rows {
                 let lowest = outputs[3][row].min(outputs[4][row]);
-                let weight = (config.beta * (lowest - outputs[V][row])).exp();
+                let weight = (config.beta as f32 * (lowest - outputs[V][row])).exp();
                 let weight = weight.min(LARGEST_WEIGHT);
                 let at = row * dim..(row + 1) * dim;
                 let loss = regress(
@@ -252,8 +252,8 @@ impl PolicyLearner for IqlPolicy {
         let share = update as f64 / self.config.updates as f64;
         let cosine = 0.5 * (1.0 + (std::f64::consts::PI * share).cos());
         for network in [MEAN, SPREAD] {
-            let rate = self.config.learning_rate * cosine as f32;
-            self.networks.set_learning_rate_of(network, rate);
+            let rate = self.config.learning_rate * cosine;
+            self.networks.set_learning_rate_of(network, rate as f32);
         }
         self.learn()
             .map(|found| found.to_vec())
