@@ -2,7 +2,10 @@
 
 pub mod denoiser;
 pub mod mlp;
+pub mod network;
+pub mod networks;
 pub mod perceptron;
+mod residual;
 mod seeded;
 pub mod string_perceptron;
 pub mod tokens;

@@ -13,6 +13,8 @@ use tiltrl_policies::models::masked::MaskedDiffusion;
 use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
 use tiltrl_policies::models::strings::Strings;
 use tiltrl_policies::nets::denoiser::Denoiser;
+use tiltrl_policies::nets::network::Network;
+use tiltrl_policies::nets::networks::{NetworkShape, kinds};
 use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
 use tiltrl_policies::nets::string_perceptron::{CausalPerceptron, MaskedPerceptron, StringShape};
 use tiltrl_policies::nets::tokens::CausalNet;
@@ -77,7 +79,8 @@ fn perceptron(step: &StepShape, condition_dim: usize, waves: usize) -> Perceptro
 
 fn gaussian(step: StepShape, condition_dim: usize, waves: usize) -> GaussianDiffusion {
     let net = perceptron(&step, condition_dim, waves);
-    GaussianDiffusion::with_parts(net, schedule(), [3, condition_dim], step).expect("fits")
+    GaussianDiffusion::with_parts(Network::of(net), schedule(), [3, condition_dim], step)
+        .expect("fits")
 }
 
 fn plain() -> GaussianDiffusion {
@@ -108,6 +111,30 @@ fn diffusions_over_perceptrons_conform() {
     passes("waves", &gaussian(learned, 4, 3), 4);
     passes("exact part", &plain().with_exact(Arc::new(exact)), 4);
     passes("no condition", &gaussian(StepShape::default(), 0, 0), 1);
+}
+
+#[test]
+fn diffusions_over_every_named_network_conform_with_and_without_their_type() {
+    let learned = StepShape {
+        learned_variance: true,
+        ..StepShape::default()
+    };
+    let typed = perceptron(&learned, 4, 0);
+    let typed = GaussianDiffusion::with_parts(typed, schedule(), [3, 4], learned.clone());
+    passes("a perceptron with its type", &typed.expect("fits"), 4);
+    for kind in kinds() {
+        let shape = NetworkShape {
+            dim: 3,
+            condition_dim: 4,
+            outputs: learned.outputs(3),
+            hidden: vec![16, 16],
+            activation: Activation::Mish,
+        };
+        let mut noise = Noise::keyed(1, "conformity-test", 0);
+        let net = (kind.make)(&shape, &mut noise, &Compute::cpu()).expect(kind.name);
+        let model = GaussianDiffusion::with_parts(net, schedule(), [3, 4], learned.clone());
+        passes(kind.name, &model.expect("fits"), 4);
+    }
 }
 
 fn images(condition_dim: usize) -> GaussianDiffusion<UNet> {
@@ -227,15 +254,15 @@ struct Broken {
 }
 
 impl SequentialModel for Broken {
-    type Weights = Perceptron;
+    type Weights = Network;
     type Condition = Tensor<2>;
     type Sample = Tensor<2>;
     type Path = GaussianPath;
 
-    fn weights(&self) -> &Perceptron {
+    fn weights(&self) -> &Network {
         self.model.weights()
     }
-    fn with_weights(&self, weights: Perceptron) -> Self {
+    fn with_weights(&self, weights: Network) -> Self {
         let mut model = self.model.with_weights(weights);
         if self.fault == Fault::AnotherCopy {
             let mut schedule = model.schedule().clone();

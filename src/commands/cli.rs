@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use tiltrl_policies::agent::critic::CriticKind;
 use tiltrl_policies::agent::critics::kinds;
 use tiltrl_policies::fast::build_pool;
+use tiltrl_policies::nets::networks::{self, NetworkKind};
 
 use super::environments::{self, EnvArgs};
 use super::pipeline::run;
@@ -84,6 +85,8 @@ enum Command {
     Presets,
     /// List the kinds of critic that `critic.kind` names.
     Critics,
+    /// List the networks that `prior.network` names.
+    Networks,
     /// Print a preset or a config file, resolved, with meaning and range of every key. Example: tiltrl config hopper-medium > my.toml
     Config(ConfigArgs),
 }
@@ -245,6 +248,12 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
         Command::Critics => {
             let line = |k: &CriticKind| format!("{:<12} {}", k.name, k.summary);
             let lines: Vec<String> = kinds().iter().map(line).collect();
+            output::print(&lines.join("\n"));
+            Ok(())
+        }
+        Command::Networks => {
+            let line = |k: &NetworkKind| format!("{:<12} {}", k.name, k.summary);
+            let lines: Vec<String> = networks::kinds().iter().map(line).collect();
             output::print(&lines.join("\n"));
             Ok(())
         }

@@ -10,6 +10,7 @@ use tiltrl_policies::fast::{Activation, HostAdam, MlpSpec};
 use tiltrl_policies::models::gaussian::GaussianDiffusion;
 use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
 use tiltrl_policies::nets::mlp::Mlp;
+use tiltrl_policies::nets::network::Network;
 use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
 use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_policies::tilt::host::{host, matrix};
@@ -40,7 +41,8 @@ fn model(dim: usize, condition_dim: usize) -> GaussianDiffusion {
     let mut noise = Noise::keyed(1, "bench", 0);
     let net = Perceptron::new(&shape, 1.0, &mut noise, &Compute::cpu());
     let schedule = schedule.expect("memoryless");
-    GaussianDiffusion::new(net, schedule, [dim, condition_dim]).expect("as many outputs")
+    GaussianDiffusion::new(Network::of(net), schedule, [dim, condition_dim])
+        .expect("as many outputs")
 }
 
 fn usual() -> GaussianDiffusion {

@@ -24,14 +24,15 @@ use tiltrl_tilt::weights;
 
 use super::schedule::Schedule;
 use crate::nets::denoiser::{Compiled, Denoiser};
-use crate::nets::perceptron::{EMBEDDING, Perceptron, embedding};
+use crate::nets::network::Network;
+use crate::nets::perceptron::{EMBEDDING, embedding};
 
 pub use shape::{HostField, LOG_SIGMA_LIMIT, StepShape, Units};
 pub use step::Moments;
 
 /// A diffusion model of `dim` values given `condition_dim` values.
 #[derive(Clone)]
-pub struct GaussianDiffusion<N: Denoiser = Perceptron> {
+pub struct GaussianDiffusion<N: Denoiser = Network> {
     denoiser: N,
     schedule: Arc<Schedule>,
     dim: usize,

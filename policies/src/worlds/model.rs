@@ -8,6 +8,7 @@ use super::problem::Settings;
 use crate::fast::Activation;
 use crate::models::gaussian::{GaussianDiffusion, HostField};
 use crate::models::schedule::Schedule;
+use crate::nets::network::Network;
 use crate::nets::perceptron::{Perceptron, PerceptronShape};
 
 /// Returns the model of an exact denoiser beside a perceptron that starts at zero.
@@ -29,6 +30,7 @@ pub fn exact_model(
     };
     let mut noise = Noise::keyed(settings.seed, "world", 0);
     let net = Perceptron::new(&shape, 0.0, &mut noise, &settings.compute);
+    let net = Network::of(net);
     GaussianDiffusion::with_parts(net, schedule, [dim, condition_dim], settings.step.clone())
         .expect("the network has the outputs of its step")
         .with_exact(exact)

@@ -13,6 +13,7 @@ use tiltrl_policies::fast::{Activation, HostAdam, MlpSpec};
 use tiltrl_policies::models::gaussian::{GaussianDiffusion, GaussianPath, StepShape};
 use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
 use tiltrl_policies::nets::mlp::Mlp;
+use tiltrl_policies::nets::network::Network;
 use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
 use tiltrl_policies::tilt::finetune::{
     Batch, Exploration, Finetuner, Mixture, Options, ReplayOptions,
@@ -172,15 +173,15 @@ fn networks_and_their_gradients_agree_with_f64() {
 struct Plain(GaussianDiffusion);
 
 impl SequentialModel for Plain {
-    type Weights = Perceptron;
+    type Weights = Network;
     type Condition = Tensor<2>;
     type Sample = Tensor<2>;
     type Path = GaussianPath;
 
-    fn weights(&self) -> &Perceptron {
+    fn weights(&self) -> &Network {
         self.0.weights()
     }
-    fn with_weights(&self, weights: Perceptron) -> Self {
+    fn with_weights(&self, weights: Network) -> Self {
         Self(self.0.with_weights(weights))
     }
     fn num_steps(&self) -> usize {
@@ -249,7 +250,7 @@ fn model(device: &Device, guided: bool) -> GaussianDiffusion {
     let net = Perceptron::over(net, &shape);
     let schedule = Schedule::new(ScheduleKind::Cosine, 7, Prediction::Velocity);
     let schedule = schedule.expect("memoryless");
-    GaussianDiffusion::with_parts(net, schedule, [2, 5], step).expect("fits")
+    GaussianDiffusion::with_parts(Network::of(net), schedule, [2, 5], step).expect("fits")
 }
 
 /// All parameters, one after another.
