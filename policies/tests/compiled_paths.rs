@@ -8,11 +8,11 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::Compute;
 use tiltrl_policies::fast::{Activation, Arithmetic, Engine, MlpSpec};
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, GaussianPath, StepShape, Units};
-use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::mlp::Mlp;
-use tiltrl_policies::nets::network::Network;
-use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_policies::models::{GaussianDiffusion, GaussianPath, StepShape, Units};
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::nets::Mlp;
+use tiltrl_policies::nets::Network;
+use tiltrl_policies::nets::{Perceptron, PerceptronShape};
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::sequential::{Explore, SequentialModel};
@@ -184,7 +184,9 @@ fn the_compiled_policy_samples_what_the_tensors_sample() {
             assert!(compiled.is_empty());
             continue;
         }
-        let mut plain = model.exploration_by_tensors(&condition, 1.0, &mut noise.clone());
+        let mut plain = model
+            .by_tensors()
+            .explore(&condition, 1.0, &mut noise.clone());
         let plain = host(plain.states.pop().expect("a path has states"));
         assert!(worst(&compiled, &plain) < 1e-4, "{rows} rows");
     }
@@ -281,7 +283,7 @@ fn paths_scores_and_gradients_are_those_of_the_tensors() {
         let noise = || Noise::keyed(3, "acting", 0);
         let (one, two) = (model.tracked(), model.tracked());
         let (path, scores) = one.sample_path(&condition, &mut noise());
-        let (reference, plain) = two.path_by_tensors(&condition, &mut noise());
+        let (reference, plain) = two.by_tensors().sample_path(&condition, &mut noise());
         for (a, b) in path.states.iter().zip(&reference.states) {
             assert!(worst(&host(a.clone()), &host(b.clone())) < 1e-4);
         }
@@ -290,7 +292,7 @@ fn paths_scores_and_gradients_are_those_of_the_tensors() {
         for steps in [0..6, 2..5] {
             let (one, two) = (model.tracked(), model.tracked());
             let scores = one.step_log_probs(&reference, steps.clone());
-            let plain = two.scores_by_tensors(&reference, steps);
+            let plain = two.by_tensors().step_log_probs(&reference, steps);
             assert!(worst(&host(scores.clone()), &host(plain.clone())) < 1e-4);
             assert!(worst(&gradient(&one, scores), &gradient(&two, plain)) < 1e-4);
         }
@@ -318,7 +320,7 @@ fn exploration_is_that_of_the_tensors() {
     let condition = conditions(40);
     let noise = || Noise::keyed(3, "acting", 0);
     let wide: GaussianPath = model.explore(&condition, 2.0, &mut noise());
-    let plain = model.exploration_by_tensors(&condition, 2.0, &mut noise());
+    let plain = model.by_tensors().explore(&condition, 2.0, &mut noise());
     for (a, b) in wide.states.iter().zip(&plain.states) {
         assert!(worst(&host(a.clone()), &host(b.clone())) < 1e-4);
     }

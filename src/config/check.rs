@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use tiltrl_policies::agent::critic::CriticKind;
+use tiltrl_policies::agent::CriticKind;
 use tiltrl_policies::nets::networks::{NetworkKind, kinds};
 
 use super::critic::kind_of;

@@ -1,11 +1,11 @@
 //! The table of keys: name, meaning, range. The comments of `tiltrl config` and the check before a run both come from it.
 //! Those of the critic are the critic's own.
 
-use tiltrl_policies::agent::critic::CriticKind;
+use tiltrl_policies::agent::CriticKind;
 use tiltrl_policies::agent::critics::kinds;
-use tiltrl_policies::agent::setting::{LARGEST, ROWS, UPDATES};
+use tiltrl_policies::agent::{LARGEST, ROWS, UPDATES};
 
-pub use tiltrl_policies::agent::setting::Range;
+pub use tiltrl_policies::agent::Range;
 
 /// A key of the config.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tiltrl_envs::EnvOptions;
 use tiltrl_policies::fast::Activation;
-use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
 use tiltrl_tilt::finetune::{Mixture, Options};
 use tiltrl_tilt::rtb::Shaping;
 

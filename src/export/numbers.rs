@@ -1,10 +1,10 @@
 //! A policy as plain numbers: layers, steps, coordinates.
 
-use tiltrl_policies::agent::coordinates::Coordinates;
-use tiltrl_policies::agent::policy::Choice;
+use tiltrl_policies::agent::Choice;
+use tiltrl_policies::agent::Coordinates;
 use tiltrl_policies::fast::{Activation, MlpSpec};
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, LOG_SIGMA_LIMIT, Units};
-use tiltrl_policies::nets::perceptron::{Perceptron, embedding};
+use tiltrl_policies::models::{GaussianDiffusion, LOG_SIGMA_LIMIT, Units};
+use tiltrl_policies::nets::{Perceptron, embedding};
 use tiltrl_tilt::host::host;
 
 use crate::agent::{Agent, PolicyName};

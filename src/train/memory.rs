@@ -1,7 +1,7 @@
 //! How many steps of fine-tuning's paths fit a memory limit.
 
 use tiltrl_policies::fast::bytes_per_row;
-use tiltrl_policies::nets::perceptron::PerceptronShape;
+use tiltrl_policies::nets::PerceptronShape;
 
 use crate::config::Config;
 use crate::error::Error;

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::coordinates::{Coordinates, Normalizer};
+use tiltrl_policies::agent::{Coordinates, Normalizer};
 use tiltrl_policies::fast::HostAdam;
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
-use tiltrl_policies::models::schedule::Schedule;
-use tiltrl_policies::nets::networks::NetworkShape;
-use tiltrl_policies::nets::perceptron::Perceptron;
+use tiltrl_policies::models::GaussianDiffusion;
+use tiltrl_policies::models::Schedule;
+use tiltrl_policies::nets::NetworkShape;
+use tiltrl_policies::nets::Perceptron;
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::host::{host, matrix, vector};

@@ -11,9 +11,9 @@ use tiltrl::commands::{RunRequest, run};
 use tiltrl::config::Source;
 use tiltrl::console::Console;
 use tiltrl::policies::Compute;
-use tiltrl::policies::nets::denoiser::{Denoiser, Query};
-use tiltrl::policies::nets::network::Network;
+use tiltrl::policies::nets::Network;
 use tiltrl::policies::nets::networks::{NetworkKind, register};
+use tiltrl::policies::nets::{Denoiser, Query};
 use tiltrl::run::RunDir;
 use tiltrl::tilt::TiltError;
 

@@ -7,9 +7,9 @@ use tiltrl_tilt::noise::Noise;
 use super::baselines::{Tilt, best_of, guided, resample, twisted_smc};
 use super::coordinates::Coordinates;
 use super::critic::Critic;
-use crate::models::gaussian::GaussianDiffusion;
-use crate::nets::denoiser::Denoiser;
-use crate::nets::network::Network;
+use crate::models::GaussianDiffusion;
+use crate::nets::Denoiser;
+use crate::nets::Network;
 
 /// Anything that acts.
 pub trait Policy: Sync {

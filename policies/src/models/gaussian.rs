@@ -23,9 +23,9 @@ use tiltrl_tilt::sequential::{
 use tiltrl_tilt::weights;
 
 use super::schedule::Schedule;
-use crate::nets::denoiser::{Compiled, Denoiser};
-use crate::nets::network::Network;
-use crate::nets::perceptron::{EMBEDDING, embedding};
+use crate::nets::Network;
+use crate::nets::{Compiled, Denoiser};
+use crate::nets::{EMBEDDING, embedding};
 
 pub use shape::{HostField, LOG_SIGMA_LIMIT, StepShape, Units};
 pub use step::Moments;

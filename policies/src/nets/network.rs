@@ -12,7 +12,22 @@ use burn::tensor::{Device, Tensor};
 use tiltrl_tilt::{TiltError, weights};
 
 use super::denoiser::{Compiled, Denoiser, Query};
-use crate::fast::Diffusion;
+use crate::fast::{Activation, Diffusion};
+
+/// What is asked of a network before it exists.
+#[derive(Clone, Debug)]
+pub struct NetworkShape {
+    /// Width of a state.
+    pub dim: usize,
+    /// Width of a condition; may be 0.
+    pub condition_dim: usize,
+    /// Outputs.
+    pub outputs: usize,
+    /// Hidden widths; what they mean is the network's affair.
+    pub hidden: Vec<usize>,
+    /// Non-linearity.
+    pub activation: Activation,
+}
 
 /// Any denoiser, as one type.
 #[derive(Clone)]

@@ -7,25 +7,10 @@ use std::sync::{PoisonError, RwLock};
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::noise::Noise;
 
-use super::network::Network;
-use super::{perceptron, residual};
+use super::network::{Network, NetworkShape};
+use super::perceptron::{Perceptron, PerceptronShape};
+use super::residual::Residual;
 use crate::compute::Compute;
-use crate::fast::Activation;
-
-/// What is asked of a network before it exists.
-#[derive(Clone, Debug)]
-pub struct NetworkShape {
-    /// Width of a state.
-    pub dim: usize,
-    /// Width of a condition; may be 0.
-    pub condition_dim: usize,
-    /// Outputs.
-    pub outputs: usize,
-    /// Hidden widths; what they mean is the network's affair.
-    pub hidden: Vec<usize>,
-    /// Non-linearity.
-    pub activation: Activation,
-}
 
 /// A network that configurations can name.
 #[derive(Clone, Copy)]
@@ -39,7 +24,29 @@ pub struct NetworkKind {
 }
 
 /// The kinds that are built in.
-const KINDS: [NetworkKind; 2] = [perceptron::KIND, residual::KIND];
+const KINDS: [NetworkKind; 2] = [PERCEPTRON, RESIDUAL];
+
+const PERCEPTRON: NetworkKind = NetworkKind {
+    name: "perceptron",
+    summary: "a perceptron of the hidden widths, on the CPU engine's fused kernels",
+    make: |shape, noise, compute| {
+        let shape = PerceptronShape {
+            dim: shape.dim,
+            condition_dim: shape.condition_dim,
+            outputs: shape.outputs,
+            hidden: shape.hidden.clone(),
+            activation: shape.activation,
+            waves: 0,
+        };
+        Ok(Network::of(Perceptron::new(&shape, 0.1, noise, compute)))
+    },
+};
+
+const RESIDUAL: NetworkKind = NetworkKind {
+    name: "residual",
+    summary: "residual blocks with layer norm (IDQL), one per hidden width, all of one width; made of burn's layers",
+    make: |shape, noise, compute| Ok(Network::of(Residual::new(shape, noise, compute)?)),
+};
 
 /// What was registered in this process; entries are added and never changed, so a name means the same from then on.
 static REGISTERED: RwLock<Vec<NetworkKind>> = RwLock::new(Vec::new());

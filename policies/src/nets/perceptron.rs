@@ -10,26 +10,8 @@ use tiltrl_tilt::noise::Noise;
 
 use super::denoiser::{Compiled, Denoiser, Query};
 use super::mlp::Mlp;
-use super::network::Network;
-use super::networks::NetworkKind;
 use crate::compute::Compute;
 use crate::fast::{Activation, Diffusion, MlpSpec, PathSampler};
-
-pub(super) const KIND: NetworkKind = NetworkKind {
-    name: "perceptron",
-    summary: "a perceptron of the hidden widths, on the CPU engine's fused kernels",
-    make: |shape, noise, compute| {
-        let shape = PerceptronShape {
-            dim: shape.dim,
-            condition_dim: shape.condition_dim,
-            outputs: shape.outputs,
-            hidden: shape.hidden.clone(),
-            activation: shape.activation,
-            waves: 0,
-        };
-        Ok(Network::of(Perceptron::new(&shape, 0.1, noise, compute)))
-    },
-};
 
 /// Width of the sinusoidal embedding of the step.
 pub const EMBEDDING: usize = 16;

@@ -10,21 +10,11 @@ use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::noise::Noise;
 
 use super::denoiser::{Denoiser, Query};
-use super::network::Network;
-use super::networks::{NetworkKind, NetworkShape};
+use super::network::NetworkShape;
 use super::perceptron::{EMBEDDING, embedding};
 use super::seeded::{resized, scaled, seeded};
 use crate::compute::Compute;
 use crate::fast::Activation;
-
-pub(super) const KIND: NetworkKind = NetworkKind {
-    name: "residual",
-    summary: "residual blocks with layer norm (IDQL), one per hidden width, all of one width; made of burn's layers",
-    make: |shape, noise, compute| {
-        let net = Residual::new(shape, noise, compute)?;
-        Ok(Network::of(net))
-    },
-};
 
 #[derive(Module, Debug)]
 struct Block {
@@ -35,7 +25,7 @@ struct Block {
 
 /// A residual network over rows.
 #[derive(Module, Debug)]
-pub struct Residual {
+pub(crate) struct Residual {
     first: Linear,
     blocks: Vec<Block>,
     last: Linear,
@@ -49,7 +39,7 @@ impl Residual {
     ///
     /// # Errors
     /// [`TiltError::Model`] when the hidden widths differ.
-    pub fn new(
+    pub(super) fn new(
         shape: &NetworkShape,
         noise: &mut Noise,
         compute: &Compute,

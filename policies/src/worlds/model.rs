@@ -6,10 +6,10 @@ use tiltrl_tilt::noise::Noise;
 
 use super::problem::Settings;
 use crate::fast::Activation;
-use crate::models::gaussian::{GaussianDiffusion, HostField};
-use crate::models::schedule::Schedule;
-use crate::nets::network::Network;
-use crate::nets::perceptron::{Perceptron, PerceptronShape};
+use crate::models::Schedule;
+use crate::models::{GaussianDiffusion, HostField};
+use crate::nets::Network;
+use crate::nets::{Perceptron, PerceptronShape};
 
 /// Returns the model of an exact denoiser beside a perceptron that starts at zero.
 ///

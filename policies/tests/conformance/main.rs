@@ -10,11 +10,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::Compute;
 use tiltrl_policies::fast::{Activation, HostAdam, MlpSpec};
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, GaussianPath, StepShape};
-use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::mlp::Mlp;
-use tiltrl_policies::nets::network::Network;
-use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_policies::models::{GaussianDiffusion, GaussianPath, StepShape};
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::nets::Mlp;
+use tiltrl_policies::nets::Network;
+use tiltrl_policies::nets::{Perceptron, PerceptronShape};
 use tiltrl_policies::tilt::finetune::{
     Batch, Exploration, Finetuner, Mixture, Options, ReplayOptions,
 };
@@ -188,7 +188,7 @@ impl SequentialModel for Plain {
         self.0.num_steps()
     }
     fn sample_path(&self, c: &Tensor<2>, noise: &mut Noise) -> (GaussianPath, Tensor<2>) {
-        self.0.path_by_tensors(c, noise)
+        self.0.by_tensors().sample_path(c, noise)
     }
     fn path_to(&self, c: &Tensor<2>, sample: &Tensor<2>, noise: &mut Noise) -> GaussianPath {
         self.0.path_to(c, sample, noise)
@@ -197,13 +197,13 @@ impl SequentialModel for Plain {
         self.0.sample_of(path)
     }
     fn step_log_probs(&self, path: &GaussianPath, steps: Range<usize>) -> Tensor<2> {
-        self.0.scores_by_tensors(path, steps)
+        self.0.by_tensors().step_log_probs(path, steps)
     }
 }
 
 impl Explore for Plain {
     fn explore(&self, c: &Tensor<2>, scale: f64, noise: &mut Noise) -> GaussianPath {
-        self.0.exploration_by_tensors(c, scale, noise)
+        self.0.by_tensors().explore(c, scale, noise)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The scores of paths against the same numbers in f64.
 
-use tiltrl_policies::nets::perceptron::Perceptron;
+use tiltrl_policies::nets::Perceptron;
 use tiltrl_policies::tilt::finetune::Options;
 use tiltrl_policies::tilt::host::{host, host64};
 use tiltrl_policies::tilt::noise::Noise;

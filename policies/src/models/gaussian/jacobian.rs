@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use tiltrl_tilt::host::{host, matrix};
 
 use super::{GaussianDiffusion, HostField};
-use crate::nets::denoiser::Denoiser;
+use crate::nets::Denoiser;
 
 impl<N: Denoiser> GaussianDiffusion<N> {
     /// Returns Jᵀ · `along` [rows · dim] with J the Jacobian of the step's mean at `x` [rows, dim].
@@ -74,8 +74,8 @@ mod tests {
     use crate::fast::Activation;
     use crate::models::gaussian::{StepShape, Units};
     use crate::models::schedule::{Prediction, Schedule, ScheduleKind};
-    use crate::nets::network::Network;
-    use crate::nets::perceptron::{Perceptron, PerceptronShape};
+    use crate::nets::Network;
+    use crate::nets::{Perceptron, PerceptronShape};
 
     fn model(units: Units, waves: usize, noise: &mut Noise) -> GaussianDiffusion {
         let step = StepShape {
