@@ -1,6 +1,6 @@
 //! Names of a run's policies, as commands take and print them.
 
-use tiltrl_policies::agent::algorithm::Trains;
+use tiltrl_policies::agent::Trains;
 use tiltrl_policies::agent::algorithms::kind;
 use tiltrl_policies::agent::baselines::Method;
 

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::Map;
-use tiltrl_policies::agent::algorithm::{AlgorithmKind, Trains};
 use tiltrl_policies::agent::algorithms::{kind, kinds};
+use tiltrl_policies::agent::{AlgorithmKind, Trains};
 use toml::{Table, Value};
 
 use super::settings::Config;

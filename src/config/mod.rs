@@ -11,6 +11,7 @@ mod settings;
 mod tables;
 
 pub use algorithm::{BUDGETS, Baselines};
+pub(crate) use check::network_of;
 pub use critic::CriticConfig;
 pub use keys::{Key, Range, keys};
 pub use presets::{Source, preset, preset_names};

@@ -3,9 +3,8 @@
 use std::time::Instant;
 
 use tiltrl_envs::EnvBatch;
-use tiltrl_policies::agent::critic::Critic;
-use tiltrl_policies::agent::policy::{Choice, DiffusionPolicy, Policy};
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_policies::agent::{Choice, Critic, DiffusionPolicy, Policy};
+use tiltrl_policies::models::GaussianDiffusion;
 
 use super::finetune::Posterior;
 use super::prior::Prior;

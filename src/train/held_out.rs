@@ -1,6 +1,6 @@
 //! Episodes that the prior does not learn from, and its denoising loss on them.
 
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_policies::models::GaussianDiffusion;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 

@@ -16,7 +16,7 @@ use crate::agent::algorithm::{AlgorithmShape, PolicyLearner, not_finite};
 use crate::agent::coordinates::Normalizer;
 use crate::agent::transitions::Transitions;
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
-use crate::nets::mlp::initial;
+use crate::nets::initial;
 
 /// What sets the algorithms apart.
 #[derive(Clone, Debug)]

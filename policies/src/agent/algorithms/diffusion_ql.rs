@@ -27,7 +27,7 @@ use crate::agent::critic::parse;
 use crate::agent::setting::{LARGEST, Range};
 use crate::agent::transitions::Transitions;
 use crate::fast::{Activation, HostAdam, MlpSpec, NetworkPass, Networks};
-use crate::nets::mlp::initial;
+use crate::nets::initial;
 
 /// The slow policy begins to follow after so many updates, and then moves every few.
 const SLOW: [u64; 2] = [1000, 5];

@@ -24,7 +24,7 @@ use crate::agent::iql::losses;
 use crate::agent::setting::Range;
 use crate::agent::transitions::Transitions;
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
-use crate::nets::mlp::initial;
+use crate::nets::initial;
 
 /// Largest weight of a transition.
 const LARGEST_WEIGHT: f32 = 100.0;
