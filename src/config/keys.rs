@@ -154,6 +154,16 @@ mod tests {
     use crate::config::tables::leaves;
 
     #[test]
+    fn the_choice_of_algorithms_is_their_table() {
+        let row = KEYS.iter().find(|row| row.name == "algorithm");
+        let names: Vec<&str> = algorithms::kinds().iter().map(|k| k.name).collect();
+        let Some(Range::Choice(words)) = row.map(|row| row.range) else {
+            panic!("a choice");
+        };
+        assert_eq!(words, names);
+    }
+
+    #[test]
     fn the_table_holds_the_keys_of_a_config_and_no_other() {
         for name in ["quickstart", "hopper-medium-expert"] {
             let config = preset(name).expect("known");
