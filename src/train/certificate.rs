@@ -74,6 +74,9 @@ impl Certificate {
     }
 }
 
+/// States, and paths each way, of the certificate that ends a run. Few paths flatter a heavy tail of weights.
+pub const SIZE: [usize; 2] = [64, 512];
+
 /// Returns the certificate of `states` states of the data, from `paths` paths each way.
 pub fn certificate(
     data: &TrainingData,
