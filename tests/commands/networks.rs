@@ -16,6 +16,7 @@ use tiltrl::policies::nets::networks::{NetworkKind, register};
 use tiltrl::policies::nets::{Denoiser, Query};
 use tiltrl::run::RunDir;
 use tiltrl::tilt::TiltError;
+use tiltrl::train::certificate::Certificate;
 
 /// Seconds on one core; data of its own.
 const TINY: &str = r#"
@@ -125,10 +126,16 @@ fn a_registered_network_goes_through_the_whole_pipeline() {
     register(straight()).expect("free");
     assert!(register(straight()).is_err(), "a name is taken once");
     let folder = tempfile::tempdir().expect("temporary folder");
-    let own = ("network = \"straight\"", "learned_variance = false");
+    let own = (
+        "network = \"straight\"",
+        "learned_variance = false\nalpha = 0.7",
+    );
     let (dir, agent) = trained(folder.path(), tiny(folder.path(), own.0, own.1));
     let found = agent.prior.denoiser().get::<Straight>();
     assert!(found.is_some(), "the prior is the network that was named");
+    let certificate = Certificate::read(&dir.path.join("certificate.json")).expect("written");
+    let price = certificate.price.expect("said");
+    assert!((price - 0.7).abs() < 1e-9, "reward per nat: {price}");
     let stored = tiltrl::tilt::checkpoint::Checkpoint::load(&dir.checkpoint("prior"), "prior");
     let names: Vec<String> = stored.expect("loads").tensors.into_keys().collect();
     assert!(
