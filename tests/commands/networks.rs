@@ -157,19 +157,23 @@ fn a_registered_network_goes_through_the_whole_pipeline() {
 fn the_residual_network_trains_resumes_and_is_refused_where_it_cannot_go() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let inside = folder.path();
-    let file = tiny(inside, "network = \"residual\"\nhidden = [16, 16]", "");
+    let file = tiny(
+        inside,
+        "network = \"residual\"\nhidden = [16, 16]\nnum_steps = 3",
+        "",
+    );
     let file = file.to_str().expect("text");
-    let arguments = |out: &'static str, more: &[&'static str]| {
-        let fixed = [
-            "run", "--config", file, "--seeds", "1", "--quiet", "--out", out,
-        ];
-        tiltrl(inside, &[&fixed[..], more].concat())
+    let arguments = |command: &str, out: &str, more: &[&str]| {
+        let fixed = ["--config", file, "--quiet", "--out", out];
+        let seeds = ["--seeds", "1"];
+        tiltrl(inside, &[&[command][..], &fixed, &seeds, more].concat())
     };
-    assert!(arguments("whole", &[]).status.success());
+    let whole = arguments("run", "whole", &[]);
+    assert!(whole.status.success(), "{}", said(&whole));
     // Half of the prior's updates, then the rest.
     for more in [&["--set", "prior.updates=20"][..], &[]] {
-        let run = arguments("parts", more);
-        assert!(run.status.success(), "{}", said(&run));
+        let part = arguments("train-prior", "parts", more);
+        assert!(part.status.success(), "{}", said(&part));
     }
     let bytes = |out: &str| {
         let path = inside
@@ -188,7 +192,7 @@ fn the_residual_network_trains_resumes_and_is_refused_where_it_cannot_go() {
         !refused.status.success() && words.contains("no perceptron"),
         "{words}"
     );
-    let odd = arguments("odd", &["--set", "prior.hidden=[16,8]"]);
+    let odd = arguments("train-prior", "odd", &["--set", "prior.hidden=[16,8]"]);
     let words = said(&odd);
     assert!(words.contains("blocks of one width"), "{words}");
     let listed = said(&tiltrl(inside, &["networks"]));
