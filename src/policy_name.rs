@@ -1,7 +1,10 @@
 //! Names of a run's policies, as commands take and print them.
 
+use tiltrl_policies::agent::Trains;
+use tiltrl_policies::agent::algorithms::kind;
 use tiltrl_policies::agent::baselines::Method;
 
+use crate::config::Config;
 use crate::error::{Error, nearest};
 
 /// A policy of a run, by name.
@@ -23,11 +26,25 @@ pub enum PolicyName {
     Guidance(f64),
     /// `reinforce`, `adjoint-matching`, `weighted-denoising`: trained on demand.
     Trained(Method),
+    /// `bc`, `td3bc`, `rebrac`, `iql`, `idql`, `diffusion-ql`: the policy of a run of that algorithm.
+    Algorithm(&'static str),
 }
 
-const NAMES: &str = "prior, posterior, posterior-best, best-of-N, resample-N, smc-N, guidance, guidance-W, reinforce, adjoint-matching, weighted-denoising; `all` stands for every kind";
+/// Returns the policy of a run that trains the algorithm of this name; none for one that makes a posterior.
+fn algorithm(name: &str) -> Option<PolicyName> {
+    let kind = kind(name)?;
+    let own = !matches!(kind.trains, Trains::Posterior);
+    own.then_some(PolicyName::Algorithm(kind.name))
+}
+
+const NAMES: &str = "prior, posterior, posterior-best, best-of-N, resample-N, smc-N, guidance, guidance-W, reinforce, adjoint-matching, weighted-denoising; `all` stands for every kind; a run of a baseline has the policy of its name";
 
 impl PolicyName {
+    /// Returns what a run with this config acts by, unless another policy is named.
+    pub fn of_run(config: &Config) -> Self {
+        algorithm(&config.algorithm).unwrap_or(Self::Posterior)
+    }
+
     /// Returns one policy of every kind, with choices among 2 to 64 samples: what `all` stands for.
     pub fn every_kind() -> Vec<Self> {
         let counts = [2, 4, 8, 16, 32, 64];
@@ -87,8 +104,9 @@ impl std::str::FromStr for PolicyName {
             ("posterior-best", Self::Best),
             ("guidance", Self::Guidance(1.0)),
         ];
-        if let Some((_, name)) = fixed.iter().find(|(n, _)| *n == text) {
-            return Ok(*name);
+        let found = fixed.iter().find(|(n, _)| *n == text);
+        if let Some(name) = found.map(|(_, name)| *name).or(algorithm(text)) {
+            return Ok(name);
         }
         let trained = Method::ALL.into_iter().find(|m| m.name() == text);
         let counted = count("best-of-").map(Self::BestOf);
@@ -122,6 +140,7 @@ impl std::fmt::Display for PolicyName {
             Self::Guidance(1.0) => f.write_str("guidance"),
             Self::Guidance(w) => write!(f, "guidance-{w}"),
             Self::Trained(method) => f.write_str(method.name()),
+            Self::Algorithm(name) => f.write_str(name),
         }
     }
 }
@@ -144,13 +163,15 @@ mod tests {
             "reinforce",
             "adjoint-matching",
             "weighted-denoising",
+            "td3bc",
+            "diffusion-ql",
         ] {
             let name: PolicyName = text.parse().expect("known");
             assert_eq!(name.to_string(), text);
         }
         let error = "posteriour".parse::<PolicyName>().expect_err("typo");
         assert!(error.to_string().contains("`posterior`"), "{error}");
-        for wrong in ["best-of-0", "smc-", "guidance-x", "guidance--1"] {
+        for wrong in ["rtb", "best-of-0", "smc-", "guidance-x", "guidance--1"] {
             assert!(wrong.parse::<PolicyName>().is_err(), "{wrong}");
         }
         let list = PolicyName::list(&["prior".into(), "all".into()]).expect("known");

@@ -13,7 +13,7 @@ use super::environments::EnvArgs;
 use super::output::{print, refuse_existing, write_json};
 use super::reading::ReadingArgs;
 use crate::actor::FlatActor;
-use crate::agent::AgentPolicy;
+use crate::agent_policy::AgentPolicy;
 use crate::data::{self, Dataset, summarize};
 use crate::device::Compute;
 use crate::error::Error;

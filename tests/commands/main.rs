@@ -1,5 +1,6 @@
 //! The program as its users run it.
 
+mod algorithms;
 mod critics;
 mod environments;
 mod experiment;
