@@ -39,6 +39,8 @@ pub struct Agent {
     pub posterior: Option<(GaussianDiffusion, f64)>,
     /// The posterior of highest return in training, if there is one.
     pub best: Option<GaussianDiffusion>,
+    /// The last posterior whose last step has no noise. It has no density: its paths cannot be scored.
+    mean: Option<GaussianDiffusion>,
     /// Prior and reward of the baselines, if there is a posterior.
     pub tilt: Option<Tilt>,
     /// Trained baselines that are finished.
@@ -158,6 +160,7 @@ impl Agent {
             critic,
             posterior: None,
             best: None,
+            mean: None,
             tilt: None,
             baselines: Vec::new(),
             wide: None,
@@ -171,6 +174,8 @@ impl Agent {
         agent.posterior = agent.posterior(&dir.checkpoint("posterior"), config)?;
         let best = agent.posterior(&dir.checkpoint("posterior-best"), config)?;
         agent.best = best.map(|(model, _)| model);
+        let last = agent.posterior.as_ref();
+        agent.mean = last.map(|(model, _)| without_last_noise(model));
         let parts = (&agent.posterior, &agent.critic, &agent.prior);
         if let (Some((model, alpha)), Some(critic), Some(own)) = parts {
             let tilt = reward::tilt(own, &agent.coordinates, critic, *alpha);
@@ -203,6 +208,7 @@ impl Agent {
             critic: None,
             posterior: None,
             best: None,
+            mean: None,
             tilt: None,
             baselines: Vec::new(),
             wide: None,
@@ -332,6 +338,11 @@ impl Agent {
                 self.best.as_ref().ok_or_else(|| missing("posterior"))?,
                 Choice::Sample,
             ),
+            PolicyName::Mean => (
+                self.mean.as_ref().ok_or_else(|| missing("posterior"))?,
+                Choice::Sample,
+            ),
+            PolicyName::PosteriorBestOf(n) => (&posterior()?.0, Choice::BestOf(n)),
             PolicyName::BestOf(n) => (prior()?, Choice::BestOf(n)),
             PolicyName::Resample(n) => (prior()?, Choice::Resample(n, posterior()?.1)),
             PolicyName::Smc(_) | PolicyName::Guidance(_) => return Ok(None),
@@ -378,4 +389,11 @@ impl Agent {
             steering,
         }))
     }
+}
+
+/// The model whose last step is its mean.
+fn without_last_noise(model: &GaussianDiffusion) -> GaussianDiffusion {
+    let mut schedule = model.schedule().clone();
+    schedule.sigma.last_mut().into_iter().for_each(|s| *s = 0.0);
+    model.clone().with_schedule(schedule)
 }

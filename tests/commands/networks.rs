@@ -148,7 +148,13 @@ fn a_registered_network_goes_through_the_whole_pipeline() {
         "{names:?}"
     );
     let states = ndarray::Array2::from_elem((8, 3), 0.5);
-    for name in [PolicyName::Prior, PolicyName::Posterior] {
+    let names = [
+        PolicyName::Prior,
+        PolicyName::Posterior,
+        PolicyName::Mean,
+        PolicyName::PosteriorBestOf(4),
+    ];
+    for name in names {
         let mut noise = tiltrl::tilt::Noise::keyed(1, "test", 0);
         let actions = agent
             .policy(name)
