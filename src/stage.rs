@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::console::Console;
 use crate::error::Error;
 use crate::run::{Log, RunDir};
+use crate::tensorboard;
 
 /// Rows of the log between two checkpoints.
 const ROWS: u64 = 5;
@@ -31,6 +32,8 @@ pub struct Stage<'a> {
     pub dir: &'a RunDir,
     /// Where its progress is shown.
     pub console: Console,
+    /// Whether its numbers are written for TensorBoard too, after each checkpoint.
+    pub tensorboard: bool,
 }
 
 impl Stage<'_> {
@@ -74,6 +77,9 @@ impl Stage<'_> {
                 clock = Instant::now();
                 log.save()?;
                 checkpoint(state, done)?;
+                if self.tensorboard {
+                    tensorboard::sync(self.dir)?;
+                }
                 progress.say(done, &self.text(&numbers));
             }
         }
@@ -144,6 +150,7 @@ mod tests {
             columns: vec!["loss", "square"],
             dir,
             console: Console::Quiet,
+            tensorboard: true,
         };
         let (mut state, evaluated) = (saved.get(), Cell::new(0));
         stage.train(

@@ -109,6 +109,9 @@ struct QuickstartArgs {
     /// finetune.options.chunk; a chunked gradient differs from the whole one by rounding.
     #[arg(long, value_name = "MIB")]
     memory: Option<usize>,
+    /// Also write the numbers of every stage as TensorBoard's event file, seed-N/events.out.tfevents.tiltrl.
+    #[arg(long)]
+    tensorboard: bool,
 }
 
 #[derive(Args)]
@@ -139,6 +142,9 @@ struct RunArgs {
     memory: Option<usize>,
     #[command(flatten)]
     env: EnvArgs,
+    /// Also write the numbers of every stage as TensorBoard's event file, seed-N/events.out.tfevents.tiltrl.
+    #[arg(long)]
+    tensorboard: bool,
     /// Folder of the run; default runs/PRESET.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -211,6 +217,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             memory: args.memory,
             device: Some(own.device.clone()),
             console,
+            tensorboard: args.tensorboard,
             ..RunRequest::default()
         }),
         Command::Run(args) => run(&request(args, Stage::All, own)),
@@ -276,5 +283,6 @@ fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {
         memory: args.memory,
         device: Some(own.device.clone()),
         console: own.console,
+        tensorboard: args.tensorboard,
     }
 }

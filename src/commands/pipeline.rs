@@ -20,6 +20,7 @@ use crate::run::{
     Lock, Provenance, RunDir, allowed_changes, is_finished, keep_notes, record_command, seeds_in,
     write_state,
 };
+use crate::tensorboard;
 use crate::train::training_data::TrainingData;
 use crate::train::work::Work;
 use crate::train::{certificate, critic, final_evaluation, finetune, memory, prior};
@@ -63,8 +64,12 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
             dir: &dir,
             compute: &compute.handle,
             console: request.console,
+            tensorboard: request.tensorboard,
         };
         run_seed(work, request.stage)?;
+        if request.tensorboard {
+            tensorboard::sync(&dir)?;
+        }
     }
     if request.stage != Stage::All {
         return Ok(());

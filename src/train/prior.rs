@@ -207,6 +207,7 @@ pub fn train(work: Work<'_>) -> Result<Prior, Error> {
         columns: vec!["loss"],
         dir: work.dir,
         console: work.console,
+        tensorboard: work.tensorboard,
     };
     stage.train(
         &mut state,
