@@ -237,7 +237,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             out: args.out,
             only: args.only,
         }),
-        Command::Collect(args) => inspect::collect(&args, device),
+        Command::Collect(args) => inspect::collect(&args, device, console),
         Command::Data(args) => inspect::data(&args),
         Command::Convert(args) => convert::convert(&args, console),
         Command::Envs(args) => environments::envs(&args),

@@ -1,9 +1,11 @@
 //! The program as its users run it.
 
+mod actors;
 mod critics;
 mod environments;
 mod experiment;
 mod export;
 mod pipeline;
 mod reports;
+mod tensorboard;
 mod trouble;
