@@ -103,7 +103,7 @@ impl Reading<'_> {
         let bounded = parts.len() == dim
             && parts
                 .iter()
-                .all(|part| part.low.is_finite() && part.high.is_finite());
+                .all(|part| part.low.is_finite() && part.high.is_finite() && part.low < part.high);
         if !bounded {
             return [vec![-1.0; dim], vec![1.0; dim]];
         }

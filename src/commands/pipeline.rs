@@ -57,6 +57,8 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         let dir = RunDir::open(&path, &config, &origin)?;
         keep_notes(&dataset, &request.out)?;
         record_command(&request.out, &request.words())?;
+        // An event file that was begun is kept true: a stale one would show what the run no longer is.
+        let tensorboard = request.tensorboard || tensorboard::path(&dir).exists();
         let work = Work {
             config: &config,
             data: &data,
@@ -64,10 +66,10 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
             dir: &dir,
             compute: &compute.handle,
             console: request.console,
-            tensorboard: request.tensorboard,
+            tensorboard,
         };
         run_seed(work, request.stage)?;
-        if request.tensorboard {
+        if tensorboard {
             tensorboard::sync(&dir)?;
         }
     }
