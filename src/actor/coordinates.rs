@@ -1,8 +1,10 @@
 //! What is around an actor's network: how observations are normalised, and what its actions stand for.
 
+use tiltrl_envs::Component;
+
 use super::imported::Normalizer;
 use super::reading::Reading;
-use crate::data::DataError;
+use crate::data::{DataError, Environment};
 
 /// What `VecNormalize` adds to variances, and to what it clips, unless told otherwise.
 const EPSILON: f64 = 1e-8;
@@ -84,8 +86,10 @@ impl Reading<'_> {
             (Some(_), None) => Err(self.file.missing("action_high")),
             (None, Some(_)) => Err(self.file.missing("action_low")),
             (None, None) if self.family.stable_baselines => {
-                self.assumed
-                    .push(format!("actions within the bounds of {}", self.env.id));
+                self.assumed.push(format!(
+                    "actions within the action space of {}",
+                    self.env.id
+                ));
                 Ok(self.environment())
             }
             (None, None) => {
@@ -96,20 +100,18 @@ impl Reading<'_> {
         }
     }
 
-    /// The bounds of the environment's actions; −1 … 1 where it states none.
+    /// The bounds of the environment's action space as Gymnasium has it: there torques stand before a gear, so that these are not
+    /// those of [`EnvSpec::action`](tiltrl_envs::EnvSpec::action), unless Gymnasium itself stated them.
     pub(super) fn environment(&self) -> [Vec<f64>; 2] {
-        let dim = self.env.action_dim;
         let parts = &self.env.action;
-        let bounded = parts.len() == dim
-            && parts
-                .iter()
-                .all(|part| part.low.is_finite() && part.high.is_finite() && part.low < part.high);
-        if !bounded {
-            return [vec![-1.0; dim], vec![1.0; dim]];
+        let ordered = |part: &Component| {
+            part.low.is_finite() && part.high.is_finite() && part.low < part.high
+        };
+        if self.env.engine.starts_with("gymnasium") && parts.iter().all(ordered) {
+            let low = parts.iter().map(|part| part.low).collect();
+            return [low, parts.iter().map(|part| part.high).collect()];
         }
-        [
-            parts.iter().map(|part| part.low).collect(),
-            parts.iter().map(|part| part.high).collect(),
-        ]
+        let bound = f64::from(Environment::of(self.env).action_bound);
+        [-bound, bound].map(|bound| vec![bound; self.env.action_dim])
     }
 }

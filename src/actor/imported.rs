@@ -44,9 +44,9 @@ pub(super) struct Scale {
     pub(super) tanh: bool,
     /// Whether noise is added behind it.
     pub(super) noise_outside: bool,
-    /// Bounds of the actor in physical units, low and high.
+    /// Bounds of the actor's actions, low and high, in the units of the space that it was trained in.
     pub(super) actor: [Vec<f64>; 2],
-    /// ... of the environment.
+    /// ... of the environment's, in the same units.
     pub(super) environment: [Vec<f64>; 2],
 }
 
@@ -154,7 +154,7 @@ impl Scale {
             (false, _) => mean + shake,
         };
         let [low, high] = actor;
-        let physical = if !self.tanh {
+        let own = if !self.tanh {
             f64::from(squashed).clamp(low, high)
         } else if actor == environment {
             // The one's −1 … 1 is the other's.
@@ -163,7 +163,7 @@ impl Scale {
             low + 0.5 * (f64::from(squashed) + 1.0) * (high - low)
         };
         let [low, high] = environment;
-        (2.0 * (physical - low) / (high - low) - 1.0).clamp(-1.0, 1.0) as f32
+        (2.0 * (own - low) / (high - low) - 1.0).clamp(-1.0, 1.0) as f32
     }
 }
 
