@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ndarray::{Array2, ArrayView2};
 use tiltrl_envs::EnvSpec;
-use tiltrl_policies::agent::policy::Policy;
+use tiltrl_policies::agent::Policy;
 use tiltrl_tilt::noise::Noise;
 
 use super::flat::FlatActor;

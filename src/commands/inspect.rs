@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use tiltrl_envs::{EnvBatch, EnvSpec, spec_of, spec_with};
 use tiltrl_plots::{Histogram, histogram};
-use tiltrl_policies::agent::policy::Policy;
+use tiltrl_policies::agent::Policy;
 
 use super::environments::EnvArgs;
 use super::output::{print, refuse_existing, write_json};

@@ -602,7 +602,7 @@ fn commands_evaluate_and_collect_with_actors_of_others() {
 #[test]
 fn a_policy_of_an_actor_gives_each_row_its_own_noise() {
     use tiltrl::actor::ActorPolicy;
-    use tiltrl::policies::agent::policy::Policy;
+    use tiltrl::policies::agent::Policy;
     use tiltrl::rollout::episode_noise;
 
     let pendulum = spec_of("pendulum-v1").expect("known");

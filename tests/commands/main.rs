@@ -5,6 +5,7 @@ mod critics;
 mod environments;
 mod experiment;
 mod export;
+mod networks;
 mod pipeline;
 mod reports;
 mod tensorboard;
