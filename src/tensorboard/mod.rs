@@ -97,6 +97,18 @@ pub fn scalars(dir: &RunDir) -> Result<Vec<Scalar>, Error> {
 /// # Errors
 /// When a log or the file cannot be read, or the file cannot be written.
 pub fn sync(dir: &RunDir) -> Result<(), Error> {
+    let cut = write(dir)?;
+    if cut > 0 {
+        note(&format!(
+            "{}: its last {cut} bytes were no whole record, as after a kill; they are written anew",
+            path(dir).display()
+        ));
+    }
+    Ok(())
+}
+
+/// Writes what is missing, and returns how many bytes at the end of the file were no whole record.
+fn write(dir: &RunDir) -> Result<usize, Error> {
     let scalars = scalars(dir)?;
     let wanted: HashMap<Vec<u8>, &Scalar> = scalars.iter().map(|s| (body(s), s)).collect();
     let path = path(dir);
@@ -106,13 +118,6 @@ pub fn sync(dir: &RunDir) -> Result<(), Error> {
         Err(error) => return Err(Error::io(&path)(error)),
     };
     let (records, taken) = records::whole(&bytes);
-    if taken < bytes.len() {
-        note(&format!(
-            "{}: the last {} bytes are no whole record, as after a kill; they are written anew",
-            path.display(),
-            bytes.len() - taken
-        ));
-    }
     let known = |record: &[u8]| {
         record
             .get(TIME..)
@@ -138,7 +143,8 @@ pub fn sync(dir: &RunDir) -> Result<(), Error> {
     let event = |body: &[u8], time: &[u8]| records::framed(&[time, body].concat());
     if goes_on {
         let new: Vec<u8> = missing.iter().flat_map(|s| event(&body(s), &now)).collect();
-        return append(&path, taken, bytes.len(), &new);
+        append(&path, taken, bytes.len(), &new)?;
+        return Ok(bytes.len() - taken);
     }
     let times: HashMap<&[u8], &[u8]> = records
         .iter()
@@ -147,7 +153,8 @@ pub fn sync(dir: &RunDir) -> Result<(), Error> {
     let time_of = |body: &[u8]| times.get(body).copied().unwrap_or(&now);
     let all = std::iter::once(version()).chain(scalars.iter().map(body));
     let all: Vec<u8> = all.flat_map(|body| event(&body, time_of(&body))).collect();
-    write_atomically(&path, &all)
+    write_atomically(&path, &all)?;
+    Ok(bytes.len() - taken)
 }
 
 /// Whether a number comes after the last one of its tag, which it then is.

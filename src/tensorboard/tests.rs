@@ -96,7 +96,7 @@ fn sorted(mut all: Vec<Scalar>) -> Vec<Scalar> {
 
 /// Asserts that the file holds what the logs do, each number once and its steps rising.
 fn assert_true(dir: &RunDir) {
-    sync(dir).expect("writes");
+    write(dir).expect("writes");
     let found: Vec<Scalar> = decoded(dir).into_iter().map(|(_, scalar)| scalar).collect();
     let mut last = HashMap::new();
     assert!(
@@ -152,6 +152,8 @@ fn a_kill_at_any_byte_leaves_no_gap_and_no_double() {
     let whole = std::fs::read(path(&dir)).expect("written");
     for length in 0..whole.len() {
         std::fs::write(path(&dir), &whole[..length]).expect("writable");
+        let (_, taken) = records::whole(&whole[..length]);
+        assert_eq!(write(&dir).expect("writes"), length - taken, "what is said");
         assert_true(&dir);
     }
     // The same for a byte that another one took.

@@ -6,6 +6,7 @@ mod environments;
 mod experiment;
 mod export;
 mod networks;
+mod odd_actors;
 mod pipeline;
 mod reports;
 mod tensorboard;
