@@ -78,7 +78,7 @@ fn checksum(bytes: &[u8]) -> u32 {
         }
     }
     let crc = !crc;
-    ((crc >> 15) | (crc << 17)).wrapping_add(0xa282_ead8)
+    crc.rotate_left(17).wrapping_add(0xa282_ead8)
 }
 
 /// The fields of a protobuf message: number and bytes; a varint as eight bytes.
