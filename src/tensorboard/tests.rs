@@ -163,13 +163,19 @@ fn a_kill_at_any_byte_leaves_no_gap_and_no_double() {
         std::fs::write(path(&dir), damaged).expect("writable");
         assert_true(&dir);
     }
-    for strange in [
-        &b"nonsense"[..],
-        &records::framed(b""),
-        &records::framed(b"short"),
-        &[whole.clone(), whole].concat(),
-    ] {
-        std::fs::write(path(&dir), strange).expect("writable");
+    // Every number twice behind one version; and two files in one.
+    let first = records::framed(records::whole(&whole).0[0]).len();
+    let doubled = [&whole[..], &whole[first..]].concat();
+    let twice = [&whole[..], &whole[..]].concat();
+    let strange = [
+        b"nonsense".to_vec(),
+        records::framed(b""),
+        records::framed(b"short"),
+        doubled,
+        twice,
+    ];
+    for bytes in strange {
+        std::fs::write(path(&dir), bytes).expect("writable");
         assert_true(&dir);
     }
 }
