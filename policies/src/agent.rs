@@ -1,6 +1,8 @@
 //! What acts: critics, policies, the coordinates they work in, and other ways to the same posterior.
 
 mod advantage;
+mod algorithm;
+pub mod algorithms;
 pub mod baselines;
 mod coordinates;
 mod critic;
@@ -12,6 +14,7 @@ mod setting;
 mod transitions;
 
 pub use self::{
+    algorithm::{AlgorithmKind, AlgorithmShape, PolicyLearner, Trains},
     coordinates::{ACTION_CLIP, Coordinates, Normalizer, latent_actions},
     critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks},
     guidance::critic_gradient,

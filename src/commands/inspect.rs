@@ -11,7 +11,7 @@ use super::environments::EnvArgs;
 use super::output::{print, refuse_existing, write_json};
 use super::reading::ReadingArgs;
 use crate::actor::{Actor, ActorPolicy};
-use crate::agent::AgentPolicy;
+use crate::agent_policy::AgentPolicy;
 use crate::console::{Console, note};
 use crate::data::{self, Dataset, summarize};
 use crate::device::Compute;

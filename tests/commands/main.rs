@@ -1,6 +1,7 @@
 //! The program as its users run it.
 
 mod actors;
+mod algorithms;
 mod critics;
 mod environments;
 mod experiment;
