@@ -16,6 +16,7 @@ pub mod files;
 pub mod page;
 pub mod pictures;
 pub mod policy_name;
+mod protobuf;
 pub mod quickstart;
 pub mod report;
 pub mod rollout;
@@ -23,6 +24,7 @@ pub mod run;
 pub mod scripted;
 pub mod stage;
 pub mod stats;
+pub mod tensorboard;
 pub mod train;
 pub mod video;
 

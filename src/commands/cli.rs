@@ -114,6 +114,9 @@ struct QuickstartArgs {
     /// finetune.options.chunk; a chunked gradient differs from the whole one by rounding.
     #[arg(long, value_name = "MIB")]
     memory: Option<usize>,
+    /// Also write the numbers of every stage as TensorBoard's event file, seed-N/events.out.tfevents.tiltrl.
+    #[arg(long)]
+    tensorboard: bool,
 }
 
 #[derive(Args)]
@@ -150,6 +153,9 @@ struct RunArgs {
     memory: Option<usize>,
     #[command(flatten)]
     env: EnvArgs,
+    /// Also write the numbers of every stage as TensorBoard's event file, seed-N/events.out.tfevents.tiltrl.
+    #[arg(long)]
+    tensorboard: bool,
     /// Folder of the run; default runs/PRESET, for a baseline runs/PRESET-NAME.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -222,6 +228,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             memory: args.memory,
             device: Some(own.device.clone()),
             console,
+            tensorboard: args.tensorboard,
             ..RunRequest::default()
         }),
         Command::Run(args) => run(&request(args, Stage::All, own)),
@@ -241,7 +248,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             out: args.out,
             only: args.only,
         }),
-        Command::Collect(args) => inspect::collect(&args, device),
+        Command::Collect(args) => inspect::collect(&args, device, console),
         Command::Data(args) => inspect::data(&args),
         Command::Convert(args) => convert::convert(&args, console),
         Command::Envs(args) => environments::envs(&args),
@@ -302,5 +309,6 @@ fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {
         memory: args.memory,
         device: Some(own.device.clone()),
         console: own.console,
+        tensorboard: args.tensorboard,
     }
 }

@@ -20,6 +20,7 @@ use crate::run::{
     Lock, Provenance, RunDir, allowed_changes, is_finished, keep_notes, record_command, seeds_in,
     write_state,
 };
+use crate::tensorboard;
 use crate::train::training_data::TrainingData;
 use crate::train::work::Work;
 use crate::train::{certificate, critic, final_evaluation, finetune, memory, policy, prior};
@@ -57,6 +58,8 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         let dir = RunDir::open(&path, &config, &origin)?;
         keep_notes(&dataset, &request.out)?;
         record_command(&request.out, &request.words())?;
+        // An event file that was begun is kept true: a stale one would show what the run no longer is.
+        let tensorboard = request.tensorboard || tensorboard::path(&dir).exists();
         let work = Work {
             config: &config,
             data: &data,
@@ -64,8 +67,12 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
             dir: &dir,
             compute: &compute.handle,
             console: request.console,
+            tensorboard,
         };
         run_seed(work, request.stage)?;
+        if tensorboard {
+            tensorboard::sync(&dir)?;
+        }
     }
     if request.stage != Stage::All {
         return Ok(());
