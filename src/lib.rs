@@ -11,6 +11,7 @@ pub mod device;
 pub mod error;
 pub mod export;
 pub mod files;
+pub mod jobs;
 pub mod page;
 pub mod pictures;
 pub mod policy_name;
@@ -21,6 +22,7 @@ pub mod run;
 pub mod scripted;
 pub mod stage;
 pub mod stats;
+pub mod sweep;
 pub mod train;
 pub mod video;
 

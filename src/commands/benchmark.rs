@@ -1,37 +1,40 @@
-//! `tiltrl benchmark`: several presets and seeds, several at a time, in one table and one picture.
+//! `tiltrl benchmark`: several presets and seeds, several at a time or by Slurm, in one table and one picture.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Args;
 use tiltrl_plots::{IntervalRow, Intervals, intervals};
 
+use super::many::{Mode, SlurmArgs, said_failed};
 use super::output::{print, refuse_existing, write_json};
+use super::request::RunRequest;
 use crate::config::Source;
 use crate::console::Console;
 use crate::device::Compute;
 use crate::error::Error;
 use crate::files::write_atomically;
+use crate::jobs::{Job, Local, State, Task, listed, missing, run_all, runs_csv};
 use crate::report::{Summary, load, markdown};
-use crate::run::Lock;
+use crate::run::{Lock, RunDir};
 
 /// Arguments of `tiltrl benchmark`.
 #[derive(Args)]
 pub struct BenchmarkArgs {
     /// Presets, comma-separated; see `tiltrl presets`.
-    #[arg(long, value_delimiter = ',', required = true)]
+    #[arg(long, value_delimiter = ',', required_unless_present = "configs")]
     presets: Vec<String>,
+    /// Config files of your own, comma-separated, in place of presets or beside them.
+    #[arg(long, value_delimiter = ',', value_name = "FILES")]
+    configs: Vec<PathBuf>,
     /// Folder of the presets' data files.
     #[arg(long, default_value = "data")]
     data_dir: PathBuf,
     /// Seeds, comma-separated.
     #[arg(long, value_delimiter = ',', default_value = "1,2,3")]
     seeds: Vec<u64>,
-    /// Runs at a time, each on --threads threads (1 unless given).
-    #[arg(long, default_value_t = 1)]
-    jobs: usize,
+    /// Runs at a time, each on --threads threads (1 unless given). With --slurm: elements of the array at a time.
+    #[arg(long)]
+    jobs: Option<usize>,
     /// Overrides, as finetune.temperature=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
@@ -41,6 +44,8 @@ pub struct BenchmarkArgs {
     /// Also write the table as JSON here.
     #[arg(long)]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    slurm: SlurmArgs,
 }
 
 /// `tiltrl benchmark`: every (preset, seed) is a `tiltrl run` of its own; finished ones are not repeated.
@@ -57,36 +62,75 @@ pub fn benchmark(
         refuse_existing(path, "--json")?;
     }
     Compute::named(device)?;
-    for name in &args.presets {
-        Source::Preset(name.clone()).config(&args.set)?;
-    }
-    let seeds_first = args
-        .seeds
-        .iter()
-        .flat_map(|seed| args.presets.iter().map(move |p| (p.clone(), vec![*seed])));
     let own = Own {
         args,
         threads: threads.max(1),
         console,
         device,
     };
-    run_all(own, &seeds_first.collect::<Vec<_>>())?;
-    // Every seed is finished now: this writes each preset's summary and pictures once more, over all of them.
-    let together = args.presets.iter().map(|p| (p.clone(), args.seeds.clone()));
-    run_all(own, &together.collect::<Vec<_>>())?;
-    let summaries: Vec<Summary> = args
-        .presets
+    let experiments = experiments(args)?;
+    let jobs = jobs(own, &experiments)?;
+    let all = match args.slurm.mode(args.jobs) {
+        Mode::Here => {
+            run_here(own, &seeds_first(&experiments, &args.seeds))?;
+            None
+        }
+        Mode::Slurm(settings) => {
+            let table = table_words(own);
+            if !args.slurm.submit(
+                "benchmark",
+                &args.out,
+                &jobs,
+                (own.threads, &table),
+                &settings,
+            )? {
+                return Ok(());
+            }
+            Some(listed(&args.out, &jobs)?)
+        }
+        Mode::Table => Some(listed(&args.out, &jobs)?),
+    };
+    // This writes each preset's summary and pictures once more, over all seeds that are finished.
+    let ready = |source: &Source| -> Vec<u64> {
+        let name = source.name();
+        let done = |seed: &&u64| {
+            all.as_ref().is_none_or(|all| {
+                let own = all
+                    .iter()
+                    .find(|l| l.job.name == name && l.job.seed == **seed);
+                own.is_some_and(|l| l.state == State::Done)
+            })
+        };
+        args.seeds.iter().filter(done).copied().collect()
+    };
+    let together = experiments.iter().map(|source| (source, ready(source)));
+    let together: Vec<(&Source, Vec<u64>)> = together.filter(|(_, s)| !s.is_empty()).collect();
+    run_here(own, &together)?;
+    let summaries: Vec<Summary> = together
         .iter()
-        .map(|name| load(&args.out.join(name)))
+        .map(|(source, _)| load(&args.out.join(source.name())))
         .collect::<Result<_, _>>()?;
     let _lock = Lock::wait(&args.out)?;
-    let table = markdown(&summaries);
+    let mut table = if summaries.is_empty() {
+        String::new()
+    } else {
+        markdown(&summaries)
+    };
+    if let Some(all) = &all {
+        write_atomically(&args.out.join("runs.csv"), runs_csv(all).as_bytes())?;
+        if let Some(missing) = missing(all) {
+            let gap = if table.is_empty() { "" } else { "\n" };
+            table = format!("{table}{gap}{missing}");
+        }
+    }
     write_atomically(&args.out.join("benchmark.md"), table.as_bytes())?;
     let json = serde_json::to_string_pretty(&summaries).map_err(|e| Error::Run(e.to_string()))?;
     write_atomically(&args.out.join("benchmark.json"), json.as_bytes())?;
     print(&table);
-    for file in intervals(&figure(&summaries), &args.out.join("benchmark"))? {
-        print(&format!("wrote {}", file.display()));
+    if !summaries.is_empty() {
+        for file in intervals(&figure(&summaries), &args.out.join("benchmark"))? {
+            print(&format!("wrote {}", file.display()));
+        }
     }
     write_json(args.json.as_deref(), &summaries)
 }
@@ -100,60 +144,98 @@ struct Own<'a> {
     device: &'a str,
 }
 
-/// Runs the list in its order, `jobs` at a time.
-fn run_all(own: Own<'_>, list: &[(String, Vec<u64>)]) -> Result<(), Error> {
-    let progress = own.console.progress("benchmark", list.len() as u64, 0);
-    let done = AtomicUsize::new(0);
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..own.args.jobs.max(1) {
-            scope.spawn(|| {
-                while let Some((name, seeds)) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(error) = run_one(own, name, seeds)
-                        && let Ok(mut failed) = failed.lock()
-                    {
-                        failed.push(format!("{name}, seeds {seeds:?}: {error}"));
-                    }
-                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-                    progress.say(done as u64, &format!("{name}, seeds {seeds:?}"));
-                }
-            });
+/// The experiments, presets first; no two of one name, which is that of their folder.
+fn experiments(args: &BenchmarkArgs) -> Result<Vec<Source>, Error> {
+    let presets = args.presets.iter().cloned().map(Source::Preset);
+    let all: Vec<Source> = presets
+        .chain(args.configs.iter().cloned().map(Source::File))
+        .collect();
+    for (at, source) in all.iter().enumerate() {
+        let name = source.name();
+        if matches!(source, Source::File(_)) && all[..at].iter().any(|other| other.name() == name) {
+            return Err(Error::Usage(format!(
+                "--configs: expected files of different names, as their runs lie in OUT/NAME, found `{name}` twice"
+            )));
         }
-    });
-    progress.finish();
-    let failed = failed.into_inner().unwrap_or_default();
-    if failed.is_empty() {
-        return Ok(());
     }
-    Err(Error::Run(failed.join("\n")))
+    Ok(all)
 }
 
-fn run_one(own: Own<'_>, name: &str, seeds: &[u64]) -> Result<(), Error> {
-    let args = own.args;
-    let program = std::env::current_exe().map_err(|e| Error::Run(format!("own program: {e}")))?;
-    let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
-    let mut command = Command::new(program);
-    command
-        .args(["--threads", &own.threads.to_string(), "--quiet"])
-        .args(["--device", own.device, "run", "--preset", name])
-        .args(["--seeds", &seeds.join(",")])
-        .arg("--data-dir")
-        .arg(&args.data_dir)
-        .arg("--out")
-        .arg(args.out.join(name))
-        .stdin(Stdio::null());
+fn jobs(own: Own<'_>, experiments: &[Source]) -> Result<Vec<Job>, Error> {
+    let mut jobs = Vec::new();
+    let configs = experiments
+        .iter()
+        .map(|source| source.config(&own.args.set));
+    let configs: Vec<_> = configs.collect::<Result<_, _>>()?;
+    for &seed in &own.args.seeds {
+        for (source, config) in experiments.iter().zip(&configs) {
+            jobs.push(Job {
+                name: source.name(),
+                seed,
+                dir: RunDir::of_seed(&own.args.out.join(source.name()), seed),
+                config: config.clone(),
+                words: run_words(own, source, &[seed]),
+            });
+        }
+    }
+    Ok(jobs)
+}
+
+fn seeds_first<'a>(experiments: &'a [Source], seeds: &[u64]) -> Vec<(&'a Source, Vec<u64>)> {
+    let of = |&seed: &u64| experiments.iter().map(move |source| (source, vec![seed]));
+    seeds.iter().flat_map(of).collect()
+}
+
+/// The words of the `tiltrl run` of some seeds.
+fn run_words(own: Own<'_>, source: &Source, seeds: &[u64]) -> Vec<String> {
+    let request = RunRequest {
+        source: source.clone(),
+        data_dir: own.args.data_dir.clone(),
+        seeds: seeds.to_vec(),
+        set: own.args.set.clone(),
+        out: own.args.out.join(source.name()),
+        device: Some(own.device.into()),
+        ..RunRequest::default()
+    };
+    request.words()[1..].to_vec()
+}
+
+/// The words of this command with --table.
+fn table_words(own: Own<'_>) -> Vec<String> {
+    let (args, mut words) = (own.args, vec!["--device".to_string(), own.device.into()]);
+    words.push("benchmark".into());
+    let mut option = |name: &str, value: String| words.extend([name.to_string(), value]);
+    if !args.presets.is_empty() {
+        option("--presets", args.presets.join(","));
+    }
+    for file in &args.configs {
+        option("--configs", file.display().to_string());
+    }
+    option("--data-dir", args.data_dir.display().to_string());
+    let seeds: Vec<String> = args.seeds.iter().map(u64::to_string).collect();
+    option("--seeds", seeds.join(","));
     for entry in &args.set {
-        command.args(["--set", entry]);
+        option("--set", entry.clone());
     }
-    let output = command
-        .output()
-        .map_err(|e| Error::Run(format!("cannot start a run: {e}")))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let reason = text.find("error:").map_or(text.as_str(), |at| &text[at..]);
-    Err(Error::Run(reason.trim().to_string()))
+    option("--out", args.out.display().to_string());
+    words.push("--table".into());
+    words
+}
+
+/// Runs the list in its order, `jobs` at a time; every failure is named in the end.
+fn run_here(own: Own<'_>, list: &[(&Source, Vec<u64>)]) -> Result<(), Error> {
+    let task = |(source, seeds): &(&Source, Vec<u64>)| Task {
+        label: format!("{}, seeds {seeds:?}", source.name()),
+        words: run_words(own, source, seeds),
+    };
+    let tasks: Vec<Task> = list.iter().map(task).collect();
+    let local = Local {
+        title: "benchmark",
+        at_once: own.args.jobs.unwrap_or(1),
+        threads: own.threads,
+        console: own.console,
+    };
+    said_failed(&tasks, &run_all(local, &tasks))
 }
 
 fn figure(summaries: &[Summary]) -> Intervals {

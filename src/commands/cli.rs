@@ -15,7 +15,7 @@ use super::reading::ReadingArgs;
 use super::request::{RunRequest, Stage};
 use super::{
     benchmark, certify, compare, convert, evaluate_args, evaluation, export, inspect, output, plot,
-    report, verify,
+    report, sweep, verify,
 };
 use crate::config::{Source, preset_names};
 use crate::console::{Console, note};
@@ -60,6 +60,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Several presets and seeds in one table. Example: tiltrl benchmark --presets hopper-medium,halfcheetah-medium --data-dir data --jobs 2
     Benchmark(benchmark::BenchmarkArgs),
+    /// A grid or a random search over keys, in one table, with the curve over pulls. Example: tiltrl sweep sweep.toml --jobs 2
+    Sweep(sweep::SweepArgs),
     /// Print and draw the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
     Certify(certify::CertifyArgs),
     /// Draw the pictures of a finished run again, or the curves of several. Example: tiltrl plot runs/a runs/b --out a-and-b
@@ -220,6 +222,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
         Command::Evaluate(args) => evaluation::evaluate(&args, device, console),
         Command::Export(args) => export::export(&args, device),
         Command::Benchmark(args) => benchmark::benchmark(&args, own.threads, console, device),
+        Command::Sweep(args) => sweep::sweep(&args, own.threads, console, device),
         Command::Certify(args) => certify::certify(&args, device),
         Command::Plot(args) => plot::plot(&args),
         Command::Report(args) => report::report(&args),

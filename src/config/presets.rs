@@ -6,9 +6,9 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::check::checked;
+use super::check::{checked, with_faults};
 use super::critic::{make_way, settle};
-use super::overrides::override_all;
+use super::overrides::{override_all, override_faults};
 use super::print::commented;
 use super::settings::Config;
 use super::tables::overlay;
@@ -93,6 +93,20 @@ impl Source {
         checked(table, &origin)
     }
 
+    /// Returns the resolved config with overrides, or all that is wrong with it, one entry per fault.
+    ///
+    /// # Errors
+    /// The faults, each with its key; a file that cannot be read is one.
+    pub fn config_or_faults(&self, overrides: &[String]) -> Result<Config, Vec<String>> {
+        let (mut table, origin) = self.table().map_err(|e| vec![e.to_string()])?;
+        settle(&mut table, overrides).map_err(|e| vec![e])?;
+        let faults = override_faults(&mut table, overrides);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        with_faults(table)?.map_err(|e| vec![format!("{origin}: {e}")])
+    }
+
     /// Returns the resolved config as a commented file.
     ///
     /// # Errors
@@ -104,6 +118,14 @@ impl Source {
     }
 
     fn resolved(&self, overrides: &[String]) -> Result<(Table, String), Error> {
+        let (mut table, origin) = self.table()?;
+        settle(&mut table, overrides).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
+        override_all(&mut table, overrides)?;
+        Ok((table, origin))
+    }
+
+    /// The table with what it extends, and where it came from.
+    fn table(&self) -> Result<(Table, String), Error> {
         let (text, origin) = match self {
             Self::Preset(name) => {
                 let known = text_of(name).filter(|_| name != "base");
@@ -120,8 +142,6 @@ impl Source {
         if own.is_some_and(|own| !own.contains_key("preset")) {
             table.insert("preset".into(), Value::String(self.name()));
         }
-        settle(&mut table, overrides).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
-        override_all(&mut table, overrides)?;
         Ok((table, origin))
     }
 }

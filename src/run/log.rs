@@ -108,6 +108,11 @@ impl Log {
         )
     }
 
+    /// Returns the update of the last row; none where there is no row.
+    pub fn last_update(&self) -> Option<u64> {
+        self.stored.rows.last().map(|row| row.0)
+    }
+
     /// Writes JSON and CSV.
     ///
     /// # Errors
