@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use tiltrl_policies::agent::critic::Critic;
+use tiltrl_policies::agent::Critic;
 use tiltrl_tilt::certificate::{
     Certified, ConditionCertificate, ResidualCounts, Thresholds, Verdict, certify_conditions,
 };
