@@ -100,11 +100,15 @@ impl Source {
     pub fn config_or_faults(&self, overrides: &[String]) -> Result<Config, Vec<String>> {
         let (mut table, origin) = self.table().map_err(|e| vec![e.to_string()])?;
         settle(&mut table, overrides).map_err(|e| vec![e])?;
-        let faults = override_faults(&mut table, overrides);
-        if !faults.is_empty() {
-            return Err(faults);
+        // An override that cannot be is left out, so that the others are still looked at.
+        let mut faults = override_faults(&mut table, overrides);
+        match with_faults(table) {
+            Ok(Ok(config)) if faults.is_empty() => return Ok(config),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => faults.push(format!("{origin}: {error}")),
+            Err(others) => faults.extend(others),
         }
-        with_faults(table)?.map_err(|e| vec![format!("{origin}: {e}")])
+        Err(faults)
     }
 
     /// Returns the resolved config as a commented file.

@@ -41,14 +41,14 @@ impl Lock {
         Self::within(folder, PATIENCE)
     }
 
-    /// Returns whether a process holds the lock of a folder, without holding it back. Where the file system has no locks, a file
-    /// that names a process counts.
+    /// Returns whether a process holds the lock of a folder, without holding it back. Where the file system has no locks nobody does.
     pub fn is_held(folder: &Path) -> bool {
         let Ok(mut file) = File::open(folder.join(NAME)) else {
             return false;
         };
         // One that ended in order has emptied the file: no need to ask, and to be in the way.
-        holder(&mut file).is_some() && file.try_lock_shared().is_err()
+        let named = holder(&mut file).is_some();
+        named && matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     fn within(folder: &Path, patience: Duration) -> Result<Self, Error> {

@@ -1,10 +1,13 @@
 //! The program as its users run it.
 
+mod cluster;
 mod critics;
 mod environments;
 mod experiment;
 mod export;
+mod many;
 mod networks;
 mod pipeline;
 mod reports;
+mod sweeps;
 mod trouble;
