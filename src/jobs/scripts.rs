@@ -37,7 +37,7 @@ if [ "$code" -gt 128 ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {REPEATS} ]; then
 fi
 exit "$code"
 "#,
-        head = head(plan, "", "one element runs one line of jobs.txt"),
+        head = head(plan, "", "One element runs one line of jobs.txt"),
         own = lines(plan.settings),
         here = quoted(here),
         folder = quoted(folder),
@@ -48,7 +48,7 @@ exit "$code"
 pub fn table(plan: &Plan<'_>, start: &[String], here: &Path) -> String {
     format!(
         "{}{}\ncd {} || exit 1\nexec {}\n",
-        head(plan, "-table", "the table of what is there"),
+        head(plan, "-table", "The table of what is there"),
         lines(plan.settings),
         quoted(here),
         shell(&[start, plan.table].concat()),

@@ -1,7 +1,12 @@
 //! A folder with experiments, and a Slurm of three scripts that stands in for the real one.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 /// Long enough to be killed in the middle.
 const SMALL: &str = r#"
@@ -198,4 +203,42 @@ impl Place {
 pub(super) fn said(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     text(&output.stdout) + &text(&output.stderr)
+}
+
+const TWELVE: [&str; 5] = [
+    "benchmark",
+    "--configs",
+    "cold.toml,warm one.toml",
+    "--seeds",
+    "1,2,3,4,5,6",
+];
+
+pub(super) fn twelve<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&TWELVE[..], &["--out", out], more].concat()
+}
+
+/// The folder of an element of the twelve: seeds first.
+pub(super) fn folder_of(out: &str, element: usize) -> String {
+    let name = ["cold", "warm one"][(element - 1) % 2];
+    format!("{out}/{name}/seed-{}", (element - 1) / 2 + 1)
+}
+
+/// Three of the twelve, and the log whose appearance each of them is killed at.
+pub(super) fn victims() -> Vec<(usize, &'static str)> {
+    let mut random = ChaCha8Rng::seed_from_u64(16);
+    let mut found = BTreeSet::new();
+    while found.len() < 3 {
+        found.insert(random.random_range(1..=12usize));
+    }
+    let stages = ["prior", "critic", "finetune"];
+    found.into_iter().zip(stages).collect()
+}
+
+/// Waits for something, as long as a busy machine may need.
+pub(super) fn until(what: &str, mut ready: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !ready() {
+        assert!(start.elapsed() < Duration::from_secs(280), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

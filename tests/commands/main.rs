@@ -9,5 +9,6 @@ mod many;
 mod networks;
 mod pipeline;
 mod reports;
+mod slurm;
 mod sweeps;
 mod trouble;

@@ -1,43 +1,10 @@
-//! Many runs at once, by Slurm: by a script that stands in for it, and by Slurm itself where it could be started.
+//! Many runs at once by Slurm, for which a script stands in.
 
-use std::collections::BTreeSet;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use tiltrl::run::Lock;
 
-use super::cluster::{Place, said};
-
-const TWELVE: [&str; 5] = [
-    "benchmark",
-    "--configs",
-    "cold.toml,warm one.toml",
-    "--seeds",
-    "1,2,3,4,5,6",
-];
-
-fn twelve<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    [&TWELVE[..], &["--out", out], more].concat()
-}
-
-/// The folder of an element of the twelve: seeds first.
-fn folder_of(out: &str, element: usize) -> String {
-    let name = ["cold", "warm one"][(element - 1) % 2];
-    format!("{out}/{name}/seed-{}", (element - 1) / 2 + 1)
-}
-
-/// Three of the twelve, and the log whose appearance each of them is killed at.
-fn victims() -> Vec<(usize, &'static str)> {
-    let mut random = ChaCha8Rng::seed_from_u64(16);
-    let mut found = BTreeSet::new();
-    while found.len() < 3 {
-        found.insert(random.random_range(1..=12usize));
-    }
-    let stages = ["prior", "critic", "finetune"];
-    found.into_iter().zip(stages).collect()
-}
+use super::cluster::{Place, folder_of, said, twelve, until, victims};
 
 #[test]
 fn twelve_runs_with_three_killed_end_with_the_table_of_twelve_local_ones() {
@@ -130,6 +97,55 @@ fn an_element_may_run_twice_at_once_and_again_when_it_is_done() {
     assert!(element().status.success() && same());
     let text = place.done(&[&one[..], &["--out", "twice", "--table"]].concat());
     assert!(!text.contains("Missing"), "{text}");
+}
+
+/// A minute before the time limit Slurm signals the script: it ends the run, asks for a repeat, and the repeat goes on.
+#[test]
+fn an_element_that_runs_out_of_time_asks_for_a_repeat() {
+    let place = Place::new();
+    let one = ["benchmark", "--configs", "cold.toml", "--seeds", "1"];
+    place.done(&[&one[..], &["--out", "here"]].concat());
+    place.write("state/idle", "");
+    place.done(&[&one[..], &["--out", "late", "--slurm"]].concat());
+    let path = std::env::var("PATH").unwrap_or_default();
+    let start = || {
+        Command::new("bash")
+            .args(["late/slurm/array.sh", "0"])
+            .current_dir(&place.inside)
+            .env(
+                "PATH",
+                format!("{}:{path}", place.inside.join("bin").display()),
+            )
+            .env("SLURM_ARRAY_TASK_ID", "1")
+            .env("SLURM_ARRAY_JOB_ID", "9")
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("bash")
+    };
+    let first = start();
+    until("the prior is there", || {
+        place
+            .inside
+            .join("late/cold/seed-1/log/prior.json")
+            .exists()
+    });
+    let signal = Command::new("kill")
+        .args(["-USR1", &first.id().to_string()])
+        .status();
+    assert!(signal.expect("kill").success());
+    let output = first.wait_with_output().expect("waitable");
+    assert!(
+        !output.status.success() && place.inside.join("state/requeue_9_1").exists(),
+        "{}",
+        said(&output)
+    );
+    let held = Lock::take(&place.inside.join("late/cold/seed-1"));
+    drop(held.expect("the run ended with its script"));
+    let output = start().wait_with_output().expect("waitable");
+    assert!(output.status.success(), "{}", said(&output));
+    let bytes = |name: &str| std::fs::read(place.inside.join(name)).expect("written");
+    assert!(bytes("late/cold/seed-1/final.csv") == bytes("here/cold/seed-1/final.csv"));
 }
 
 #[test]
@@ -337,84 +353,4 @@ fn a_dry_run_writes_and_prints_and_what_is_wrong_is_named() {
         "{}",
         said(&none)
     );
-}
-
-fn slurm(conf: &str, program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(arguments)
-        .env("SLURM_CONF", conf)
-        .output();
-    said(&output.expect("Slurm's commands"))
-}
-
-/// Waits for something, as long as a busy machine may need.
-fn until(what: &str, mut ready: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !ready() {
-        assert!(start.elapsed() < Duration::from_secs(280), "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-#[test]
-fn slurm_itself_ends_with_the_table_of_twelve_local_runs() {
-    let Ok(conf) = std::env::var("SLURM_TEST_CONF") else {
-        eprintln!(
-            "SKIPPED slurm_itself…: SLURM_TEST_CONF names no slurm.conf; .ci/get-slurm starts a Slurm and prints its own"
-        );
-        return;
-    };
-    let place = Place::new();
-    std::fs::remove_dir_all(place.inside.join("bin")).expect("the stand-in goes");
-    place.done(&twelve("here", &["--jobs", "2"]));
-    let output = place
-        .command(&twelve("by slurm", &["--slurm"]))
-        .env("SLURM_CONF", &conf)
-        .output();
-    let text = said(&output.expect("runs"));
-    let job = text
-        .split("submitted as job ")
-        .nth(1)
-        .and_then(|t| t.split_whitespace().next());
-    let job: u64 = job
-        .and_then(|j| j.parse().ok())
-        .unwrap_or_else(|| panic!("{text}"));
-    let mut requeued = Vec::new();
-    for (at, (element, stage)) in victims().into_iter().enumerate() {
-        let name = format!("{job}_{element}");
-        let folder = place.inside.join(folder_of("by slurm", element));
-        until("an element starts", || {
-            folder.join(format!("log/{stage}.json")).exists()
-        });
-        let process = std::fs::read_to_string(folder.join("lock")).expect("its lock");
-        assert!(!process.is_empty(), "{element} was killed in the middle");
-        if at == 1 {
-            // What an administrator or a preempting job does.
-            slurm(&conf, "scontrol", &["requeue", &name]);
-        } else {
-            let killed = Command::new("kill").args(["-9", &process]).status();
-            assert!(killed.expect("kill").success());
-        }
-        requeued.push(name);
-    }
-    // Slurm lets what was requeued wait for two minutes; a test does not.
-    until("the queue empties", || {
-        for name in &requeued {
-            slurm(
-                &conf,
-                "scontrol",
-                &["update", &format!("JobId={name}"), "StartTime=now"],
-            );
-        }
-        std::thread::sleep(Duration::from_millis(300));
-        slurm(&conf, "squeue", &["--noheader"]).trim().is_empty()
-    });
-    for (element, _) in victims() {
-        let log = place.read(&format!("by slurm/slurm/logs/{job}_{element}.txt"));
-        assert!(
-            log.contains("ended without giving its lock back"),
-            "{element}: {log}"
-        );
-    }
-    place.same_results("by slurm", "here");
 }
