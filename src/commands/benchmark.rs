@@ -174,7 +174,7 @@ fn jobs(own: Own<'_>, experiments: &[Source]) -> Result<Vec<Job>, Error> {
                 seed,
                 dir: RunDir::of_seed(&own.args.out.join(source.name()), seed),
                 config: config.clone(),
-                words: run_words(own, source, &[seed]),
+                words: run_words(own, source, &[seed], true),
             });
         }
     }
@@ -187,13 +187,14 @@ fn seeds_first<'a>(experiments: &'a [Source], seeds: &[u64]) -> Vec<(&'a Source,
 }
 
 /// The words of the `tiltrl run` of some seeds.
-fn run_words(own: Own<'_>, source: &Source, seeds: &[u64]) -> Vec<String> {
+fn run_words(own: Own<'_>, source: &Source, seeds: &[u64], shared: bool) -> Vec<String> {
     let request = RunRequest {
         source: source.clone(),
         data_dir: own.args.data_dir.clone(),
         seeds: seeds.to_vec(),
         set: own.args.set.clone(),
         out: own.args.out.join(source.name()),
+        shared,
         device: Some(own.device.into()),
         ..RunRequest::default()
     };
@@ -226,7 +227,7 @@ fn table_words(own: Own<'_>) -> Vec<String> {
 fn run_here(own: Own<'_>, list: &[(&Source, Vec<u64>)]) -> Result<(), Error> {
     let task = |(source, seeds): &(&Source, Vec<u64>)| Task {
         label: format!("{}, seeds {seeds:?}", source.name()),
-        words: run_words(own, source, seeds),
+        words: run_words(own, source, seeds, false),
     };
     let tasks: Vec<Task> = list.iter().map(task).collect();
     let local = Local {

@@ -146,6 +146,9 @@ struct RunArgs {
     /// Folder of the run; default runs/PRESET.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Other processes train other seeds of this folder: those finished with another config are left out of the table, not refused.
+    #[arg(long)]
+    shared: bool,
     /// Also write the table as JSON here.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -287,6 +290,7 @@ fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {
         seeds: args.seeds,
         set: [args.set, args.reading.overrides(), args.env.overrides()].concat(),
         json: args.json,
+        shared: args.shared,
         stage,
         memory: args.memory,
         device: Some(own.device.clone()),

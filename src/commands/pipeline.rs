@@ -42,7 +42,9 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     if request.seeds.is_empty() {
         return Err(Error::Usage("--seeds: expected at least one".into()));
     }
-    others_agree(request, &config)?;
+    if !request.shared {
+        others_agree(request, &config)?;
+    }
     let dataset = dataset(request, &config)?;
     print_notes(&dataset, request.console);
     check_widths(&dataset, &spec, &config)?;

@@ -119,6 +119,7 @@ fn jobs(args: &SweepArgs, sweep: &Sweep, out: &Path, device: &str) -> Vec<Job> {
                 seeds: vec![seed],
                 set: [sweep.fixed.clone(), configuration.overrides()].concat(),
                 out: out.join(&name),
+                shared: true,
                 device: Some(device.into()),
                 ..RunRequest::default()
             };

@@ -41,21 +41,27 @@ pub fn submit(plan: &Plan<'_>) -> Result<Submission, Error> {
     let mut ledger = Ledger::open(&folder)?;
     let numbers = write_files(plan, &folder, &mut ledger)?;
     let queue = queue(&ledger.arrays);
-    let (mut open, mut done, mut running) = (Vec::new(), 0, 0);
+    let (mut open, mut done, mut running, mut damaged) = (Vec::new(), 0, 0, Vec::new());
     for (job, &number) in plan.jobs.iter().zip(&numbers) {
         match State::of(job) {
             State::Done => done += 1,
             State::Running(_) => running += 1,
             _ if queue.iter().any(|element| element.line == number) => {}
+            // Its run would end with the same words at once.
+            State::Damaged(why) => damaged.push(format!(
+                "not submitted: {}: damaged: {why}\n",
+                job.dir.path.display()
+            )),
             _ => open.push(number),
         }
     }
     let all = plan.jobs.len();
     let mut said = format!(
         "{all} runs: {done} done, {running} running, {} in the queue, {} to submit\n",
-        all - done - running - open.len(),
+        all - done - running - damaged.len() - open.len(),
         open.len()
     );
+    said += &damaged.concat();
     if !open.is_empty() {
         said += &submit_all(plan, &folder, &open, (&mut ledger, &queue))?;
     }

@@ -82,8 +82,8 @@ fn expected(
 fn a_small_curve_is_that_of_enumeration() {
     // No two means are equal, which would leave the choice to rounding.
     let policies = [
-        vec![0.0, 1.1, 2.3, 7.9],
-        vec![1.0, 2.05, 3.3, 4.7],
+        vec![0.0, 1.1, 2.3, 1.9],
+        vec![3.0, 4.05, 5.3, 4.7],
         vec![-2.0, 0.13, 6.1, 9.7],
     ];
     let halvings: Vec<Vec<usize>> = orders(4, 2).into_iter().filter(|o| o[0] < o[1]).collect();

@@ -32,8 +32,7 @@ best_of = [2]
 /// `victims` names an element, a folder and a file: as soon as the file is there, the process that holds the folder's lock is killed.
 const SBATCH: &str = r#"#!/bin/bash
 state=$(cd "$(dirname "$0")/.." && pwd)/state
-printf '%q ' "$@" >>"$state/calls"
-echo >>"$state/calls"
+echo "$*" >>"$state/calls"
 if [ -e "$state/refuses" ]; then cat "$state/refuses" >&2; exit 1; fi
 id=$(($(cat "$state/count" 2>/dev/null || echo 0) + 1))
 echo "$id" >"$state/count"
