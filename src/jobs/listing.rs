@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::job::Job;
-use super::slurm::known;
+use super::slurm::{Known, known};
 use super::state::State;
 use crate::error::Error;
 use crate::files::csv_cell;
@@ -25,11 +25,12 @@ pub struct Listed<'a> {
 /// When the ledger cannot be read.
 pub fn listed<'a>(out: &Path, jobs: &'a [Job]) -> Result<Vec<Listed<'a>>, Error> {
     let known = known(out, jobs)?;
-    let of = |(job, (element, reason)): (&'a Job, (Option<String>, Option<String>))| {
-        let state = match (State::of(job), element) {
+    let of = |(job, known): (&'a Job, Known)| {
+        let state = match (State::of(job), known.element) {
             (found, Some(element)) if found.is_open() => State::Waiting(element),
             (found, _) => found,
         };
+        let reason = known.reason;
         Listed { job, state, reason }
     };
     Ok(jobs.iter().zip(known).map(of).collect())

@@ -252,27 +252,33 @@ fn queue(arrays: &[(u64, usize)]) -> Vec<Element> {
     found
 }
 
-/// What Slurm and the ledger know of each job: the element that waits or runs, and the error that its last try ended with.
+/// What Slurm and the ledger know of a job.
+#[derive(Default)]
+pub(super) struct Known {
+    /// The element that waits or runs, as JOB_INDEX.
+    pub(super) element: Option<String>,
+    /// The error that its last try ended with.
+    pub(super) reason: Option<String>,
+}
+
+/// Returns what is known of each job; without a ledger nothing is.
 ///
 /// # Errors
-/// When the ledger cannot be read. Without one nothing is known, and that is no error.
-pub(super) fn known(
-    out: &Path,
-    jobs: &[Job],
-) -> Result<Vec<(Option<String>, Option<String>)>, Error> {
+/// When the ledger cannot be read.
+pub(super) fn known(out: &Path, jobs: &[Job]) -> Result<Vec<Known>, Error> {
     let folder = out.join("slurm");
     let ledger = Ledger::open(&folder)?;
     let queue = queue(&ledger.arrays);
     let of = |job: &Job| {
         let Some(line) = ledger.line_of(job) else {
-            return (None, None);
+            return Known::default();
         };
         let waits = queue.iter().find(|e| e.line == line);
         let said = std::fs::read_to_string(folder.join(format!("said/{line}.txt")));
-        (
-            waits.map(|e| format!("{}_{}", e.job, e.index)),
-            said.ok().and_then(|text| reason(&text)),
-        )
+        Known {
+            element: waits.map(|e| format!("{}_{}", e.job, e.index)),
+            reason: said.ok().and_then(|text| reason(&text)),
+        }
     };
     Ok(jobs.iter().map(of).collect())
 }

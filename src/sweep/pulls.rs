@@ -3,11 +3,11 @@
 //! K policies of a sweep are drawn. A bandit (UCB) plays one episode of one of them at a time, and after every episode the policy
 //! with the best mean so far would be taken. The curve is the true mean of that policy, averaged over many such draws.
 //!
-//! Two things are done in another way than there. The episodes of each policy are cut at random into a half to choose by and a
-//! half to score by, anew in every draw: with the same episodes for both, the policy that was lucky is chosen and its luck is
-//! scored, which lifts the curve. And the interval speaks about policies: each is left out once (jackknife). Redrawing the
-//! simulated draws, as there, gives an interval that shrinks with their number and says nothing about the sweep; redrawing
-//! policies would put one twice among the K, which the curve itself never does.
+//! Two things are done in another way than there. The episodes are cut at random into a half to choose by and a half to score by,
+//! anew in every draw: with the same episodes for both, the policy that was lucky is chosen and its luck is scored, which lifts
+//! the curve. And the interval speaks about policies: each is left out once (jackknife). Redrawing the simulated draws, as there,
+//! gives an interval that shrinks with their number and says nothing about the sweep; redrawing policies would put one twice
+//! among the K, which the curve itself never does. What all policies share, as start states of one seed, is not in it.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -62,15 +62,21 @@ pub fn curve(policies: &[Vec<f64>], settings: &Settings) -> Result<Curve, String
         ));
     }
     let steps = settings.pulls + 1;
+    let longest = policies.iter().map(Vec::len).max().unwrap_or(0);
     let mut all = Sums::new(steps);
     let mut with = vec![Sums::new(steps); count];
     let mut limit = 0.0;
     for trial in 0..settings.trials {
         let mut random = random(settings.seed, trial);
         let chosen = draw(count, drawn, &mut random);
+        // One cut for all: policies of one seed play the same episodes, and an episode that is easy for one is easy for all. Were
+        // it used to choose one policy and to score another, what was chosen for its luck would be scored against it.
+        let coins: Vec<bool> = (0..longest.div_ceil(2))
+            .map(|_| below(&mut random, 2) == 0)
+            .collect();
         let arms: Vec<Arm> = chosen
             .iter()
-            .map(|&i| Arm::cut(&policies[i], &mut random))
+            .map(|&i| Arm::cut(&policies[i], &coins))
             .collect();
         let found = play(&arms, settings, &mut random);
         limit += best_arm(&arms).score / settings.trials as f64;
@@ -130,14 +136,19 @@ struct Arm {
 }
 
 impl Arm {
-    fn cut(returns: &[f64], random: &mut ChaCha8Rng) -> Self {
-        let half = returns.len() / 2;
-        let order = draw(returns.len(), returns.len(), random);
-        let of = |part: &[usize]| -> Vec<f64> { part.iter().map(|&i| returns[i]).collect() };
-        let choose = of(&order[..half]);
+    /// Of each pair of episodes a coin puts one into either half; an odd last one goes where the coin says.
+    fn cut(returns: &[f64], coins: &[bool]) -> Self {
+        let half = |wanted: bool| -> Vec<f64> {
+            let own = |at: &usize| (coins[at / 2] == at.is_multiple_of(2)) == wanted;
+            (0..returns.len())
+                .filter(own)
+                .map(|at| returns[at])
+                .collect()
+        };
+        let choose = half(true);
         Self {
             mean: mean(&choose),
-            score: mean(&of(&order[half..])),
+            score: mean(&half(false)),
             choose,
         }
     }
