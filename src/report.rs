@@ -45,6 +45,9 @@ pub struct Summary {
     /// Whether it passes, with the thresholds; none in files of earlier versions.
     #[serde(default)]
     pub verdict: Option<Verdict>,
+    /// α as a price, reward per nat, averaged over seeds; none in files of earlier versions.
+    #[serde(default)]
+    pub price: Option<f64>,
 }
 
 /// Returns the quantiles (5, 50, 95 %) over states of each number of a certificate.
@@ -107,11 +110,14 @@ pub fn table(summary: &Summary) -> String {
         .map(|(stage, value)| format!("{stage} {value:.1}"))
         .collect();
     format!(
-        "{}{}engine {} {}, margin rule {}, arithmetic {}, data {}, seeds {:?}\nseconds per seed: {}\n",
+        "{}{}{}engine {} {}, margin rule {}, arithmetic {}, data {}, seeds {:?}\nseconds per seed: {}\n",
         lines_table(&summary.lines),
         summary
             .verdict
             .map_or(String::new(), |v| format!("certificate {v}\n")),
+        summary.price.map_or(String::new(), |price| format!(
+            "temperature α: {price:.3} reward per nat\n"
+        )),
         p.engine,
         p.engine_version,
         p.margin_rule,
@@ -243,6 +249,7 @@ pub fn summarize(
         seconds,
         certificate: quantiles(&certificate),
         verdict: Some(certificate.verdict),
+        price: certificate.price,
     })
 }
 

@@ -257,8 +257,14 @@ fn run_seed(work: Work<'_>, stage: Stage) -> Result<(), Error> {
     let path = work.dir.path.join("certificate.json");
     if !path.exists() {
         let clock = Instant::now();
-        let found =
-            certificate::certificate(work.data, &prior, &*critic, &posterior, work.seed, [64, 64]);
+        let found = certificate::certificate(
+            work.data,
+            &prior,
+            &*critic,
+            &posterior,
+            work.seed,
+            certificate::SIZE,
+        );
         write_state(&path, &found)?;
         let seconds = clock.elapsed().as_secs_f64();
         work.dir.add_seconds("certificate", seconds)?;

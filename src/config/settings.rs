@@ -104,6 +104,9 @@ pub struct FinetuneConfig {
     pub learning_rate: f32,
     /// Joint gradient norm limit; 0 = none.
     pub max_gradient_norm: f32,
+    /// Temperature α as a price, reward per nat; 0 = `temperature` says it.
+    #[serde(default)]
+    pub alpha: f64,
     /// Temperature α in units of the prior's mean standard deviation of Q within a state.
     pub temperature: f64,
     /// Dead zone and Huber cap of δ.
