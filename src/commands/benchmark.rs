@@ -13,7 +13,7 @@ use crate::console::Console;
 use crate::device::Compute;
 use crate::error::Error;
 use crate::files::write_atomically;
-use crate::jobs::{Job, Local, State, Task, listed, missing, run_all, runs_csv};
+use crate::jobs::{Job, Listed, Local, State, Task, listed, missing, run_all, runs_csv};
 use crate::report::{Summary, load, markdown};
 use crate::run::{Lock, RunDir};
 
@@ -90,21 +90,17 @@ pub fn benchmark(
         }
         Mode::Table => Some(listed(&args.out, &jobs)?),
     };
-    // This writes each preset's summary and pictures once more, over all seeds that are finished.
-    let ready = |source: &Source| -> Vec<u64> {
-        let name = source.name();
-        let done = |seed: &&u64| {
-            all.as_ref().is_none_or(|all| {
-                let own = all
-                    .iter()
-                    .find(|l| l.job.name == name && l.job.seed == **seed);
-                own.is_some_and(|l| l.state == State::Done)
-            })
-        };
-        args.seeds.iter().filter(done).copied().collect()
-    };
-    let together = experiments.iter().map(|source| (source, ready(source)));
+    write(own, &experiments, all.as_deref())
+}
+
+/// Writes and prints the table of what is finished, and of what is missing where `all` says so.
+fn write(own: Own<'_>, experiments: &[Source], all: Option<&[Listed<'_>]>) -> Result<(), Error> {
+    let args = own.args;
+    let together = experiments
+        .iter()
+        .map(|source| (source, ready(own, source, all)));
     let together: Vec<(&Source, Vec<u64>)> = together.filter(|(_, s)| !s.is_empty()).collect();
+    // This writes each preset's summary and pictures once more, over all seeds that are finished.
     run_here(own, &together)?;
     let summaries: Vec<Summary> = together
         .iter()
@@ -116,7 +112,7 @@ pub fn benchmark(
     } else {
         markdown(&summaries)
     };
-    if let Some(all) = &all {
+    if let Some(all) = all {
         write_atomically(&args.out.join("runs.csv"), runs_csv(all).as_bytes())?;
         if let Some(missing) = missing(all) {
             let gap = if table.is_empty() { "" } else { "\n" };
@@ -133,6 +129,20 @@ pub fn benchmark(
         }
     }
     write_json(args.json.as_deref(), &summaries)
+}
+
+/// The seeds of an experiment that are finished; all of them where nothing is known, as after runs that did not fail.
+fn ready(own: Own<'_>, source: &Source, all: Option<&[Listed<'_>]>) -> Vec<u64> {
+    let name = source.name();
+    let done = |seed: &&u64| {
+        all.is_none_or(|all| {
+            let found = all
+                .iter()
+                .find(|l| l.job.name == name && l.job.seed == **seed);
+            found.is_some_and(|l| l.state == State::Done)
+        })
+    };
+    own.args.seeds.iter().filter(done).copied().collect()
 }
 
 /// What this process was asked for.

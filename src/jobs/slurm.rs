@@ -49,7 +49,7 @@ pub fn submit(plan: &Plan<'_>) -> Result<Submission, Error> {
             _ if queue.iter().any(|element| element.line == number) => {}
             // Its run would end with the same words at once.
             State::Damaged(why) => damaged.push(format!(
-                "not submitted: {}: damaged: {why}\n",
+                "not submitted: {} cannot go on: {why}\n",
                 job.dir.path.display()
             )),
             _ => open.push(number),

@@ -47,7 +47,7 @@ impl fmt::Display for State {
             Self::Died(at) => write!(f, "died {at}"),
             Self::Grows(what) => write!(f, "to go on with {what}"),
             Self::Done => f.write_str("done"),
-            Self::Damaged(why) => write!(f, "damaged: {why}"),
+            Self::Damaged(why) => write!(f, "cannot go on: {why}"),
         }
     }
 }

@@ -7,7 +7,8 @@
 //! anew in every draw: with the same episodes for both, the policy that was lucky is chosen and its luck is scored, which lifts
 //! the curve. And the interval speaks about policies: each is left out once (jackknife). Redrawing the simulated draws, as there,
 //! gives an interval that shrinks with their number and says nothing about the sweep; redrawing policies would put one twice
-//! among the K, which the curve itself never does. What all policies share, as start states of one seed, is not in it.
+//! among the K, which the curve itself never does. Luck that policies share, as start states of one seed, is not in it: it says
+//! how far the curve would move with other policies on the same episodes.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

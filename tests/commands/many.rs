@@ -199,7 +199,7 @@ fn the_table_says_what_is_missing_and_only_that_is_submitted() {
             && place.read("state/calls").contains("--array=2,5-6 ")
     );
     assert!(
-        text.contains("not submitted: some/cold/seed-4: damaged: "),
+        text.contains("not submitted: some/cold/seed-4 cannot go on: "),
         "{text}"
     );
     // Slurm has element 5; element 6 failed at once.
@@ -213,7 +213,7 @@ fn the_table_says_what_is_missing_and_only_that_is_submitted() {
         "Missing: 5 of 6 runs.",
         "| cold | 2 | died at critic update 40 |",
         "| cold | 3 | running, at prior update 40 |",
-        "| cold | 4 | damaged: ",
+        "| cold | 4 | cannot go on: ",
         "| cold | 5 | in Slurm's queue as 1_5 |",
         "| cold | 6 | not started: error: no \\| such data |",
         "| cold | ",

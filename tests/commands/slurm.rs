@@ -54,7 +54,8 @@ fn slurm_itself_ends_with_the_table_of_twelve_local_runs() {
         }
         requeued.push(name);
     }
-    // Slurm lets what was requeued wait for two minutes; a test does not.
+    // Slurm lets what was requeued wait for two minutes; a test does not, but for the time that a credential takes to end.
+    std::thread::sleep(Duration::from_secs(3));
     until("the queue empties", || {
         for name in &requeued {
             slurm(
