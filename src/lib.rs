@@ -2,6 +2,8 @@
 
 pub mod actor;
 pub mod agent;
+mod agent_choices;
+pub mod agent_policy;
 pub mod commands;
 pub mod comparison;
 pub mod config;
@@ -15,6 +17,7 @@ pub mod jobs;
 pub mod page;
 pub mod pictures;
 pub mod policy_name;
+mod protobuf;
 pub mod quickstart;
 pub mod report;
 pub mod rollout;
@@ -23,6 +26,7 @@ pub mod scripted;
 pub mod stage;
 pub mod stats;
 pub mod sweep;
+pub mod tensorboard;
 pub mod train;
 pub mod video;
 

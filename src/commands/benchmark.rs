@@ -26,6 +26,12 @@ pub struct BenchmarkArgs {
     /// Config files of your own, comma-separated, in place of presets or beside them.
     #[arg(long, value_delimiter = ',', value_name = "FILES")]
     configs: Vec<PathBuf>,
+    /// What is trained, comma-separated: rtb or baselines, see `tiltrl algorithms`.
+    #[arg(long, value_delimiter = ',', default_value = "rtb")]
+    algorithm: Vec<String>,
+    /// Updates of every stage where nothing else is said: quick, default or full.
+    #[arg(long, value_name = "NAME")]
+    budget: Option<String>,
     /// Folder of the presets' data files.
     #[arg(long, default_value = "data")]
     data_dir: PathBuf,
@@ -38,7 +44,7 @@ pub struct BenchmarkArgs {
     /// Overrides, as finetune.temperature=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
-    /// Folder of all runs: OUT/PRESET/seed-N, OUT/benchmark.md, .json, .svg, .png, .csv.
+    /// Folder of all runs: OUT/PRESET/seed-N, for a baseline OUT/PRESET-NAME/seed-N, OUT/benchmark.md, .json, .svg, .png, .csv.
     #[arg(long, default_value = "runs/benchmark")]
     out: PathBuf,
     /// Also write the table as JSON here.
@@ -94,17 +100,17 @@ pub fn benchmark(
 }
 
 /// Writes and prints the table of what is finished, and of what is missing where `all` says so.
-fn write(own: Own<'_>, experiments: &[Source], all: Option<&[Listed<'_>]>) -> Result<(), Error> {
+fn write(own: Own<'_>, experiments: &[Entry], all: Option<&[Listed<'_>]>) -> Result<(), Error> {
     let args = own.args;
     let together = experiments
         .iter()
-        .map(|source| (source, ready(own, source, all)));
-    let together: Vec<(&Source, Vec<u64>)> = together.filter(|(_, s)| !s.is_empty()).collect();
+        .map(|entry| (entry, ready(own, entry, all)));
+    let together: Vec<(&Entry, Vec<u64>)> = together.filter(|(_, s)| !s.is_empty()).collect();
     // This writes each preset's summary and pictures once more, over all seeds that are finished.
     run_here(own, &together)?;
     let summaries: Vec<Summary> = together
         .iter()
-        .map(|(source, _)| load(&args.out.join(source.name())))
+        .map(|(entry, _)| load(&args.out.join(entry.name())))
         .collect::<Result<_, _>>()?;
     let _lock = Lock::wait(&args.out)?;
     let mut table = if summaries.is_empty() {
@@ -132,8 +138,8 @@ fn write(own: Own<'_>, experiments: &[Source], all: Option<&[Listed<'_>]>) -> Re
 }
 
 /// The seeds of an experiment that are finished; all of them where nothing is known, as after runs that did not fail.
-fn ready(own: Own<'_>, source: &Source, all: Option<&[Listed<'_>]>) -> Vec<u64> {
-    let name = source.name();
+fn ready(own: Own<'_>, entry: &Entry, all: Option<&[Listed<'_>]>) -> Vec<u64> {
+    let name = entry.name();
     let done = |seed: &&u64| {
         all.is_none_or(|all| {
             let found = all
@@ -154,56 +160,92 @@ struct Own<'a> {
     device: &'a str,
 }
 
-/// The experiments, presets first; no two of one name, which is that of their folder.
-fn experiments(args: &BenchmarkArgs) -> Result<Vec<Source>, Error> {
+/// An experiment trained by an algorithm.
+#[derive(Clone, Debug)]
+struct Entry {
+    source: Source,
+    algorithm: String,
+}
+
+impl Entry {
+    /// Its name in tables, and that of its folder.
+    fn name(&self) -> String {
+        match self.algorithm.as_str() {
+            "rtb" => self.source.name(),
+            name => format!("{}-{name}", self.source.name()),
+        }
+    }
+
+    fn overrides(&self, args: &BenchmarkArgs) -> Vec<String> {
+        let mut set = Vec::new();
+        if self.algorithm != "rtb" {
+            set.push(format!("algorithm={}", self.algorithm));
+        }
+        set.extend(args.budget.iter().map(|budget| format!("budget={budget}")));
+        // Settings of another algorithm's are none of this one's.
+        let own = format!("baseline.{}.", self.algorithm);
+        let others = |entry: &&String| !entry.starts_with("baseline.") || entry.starts_with(&own);
+        set.extend(args.set.iter().filter(others).cloned());
+        set
+    }
+}
+
+/// Every experiment with every algorithm, presets first; no two of one name, which is that of their folder.
+fn experiments(args: &BenchmarkArgs) -> Result<Vec<Entry>, Error> {
     let presets = args.presets.iter().cloned().map(Source::Preset);
-    let all: Vec<Source> = presets
-        .chain(args.configs.iter().cloned().map(Source::File))
-        .collect();
-    for (at, source) in all.iter().enumerate() {
-        let name = source.name();
-        if matches!(source, Source::File(_)) && all[..at].iter().any(|other| other.name() == name) {
-            return Err(Error::Usage(format!(
-                "--configs: expected files of different names, as their runs lie in OUT/NAME, found `{name}` twice"
-            )));
+    let sources = presets.chain(args.configs.iter().cloned().map(Source::File));
+    let mut all: Vec<Entry> = Vec::new();
+    for source in sources {
+        for algorithm in &args.algorithm {
+            let entry = Entry {
+                source: source.clone(),
+                algorithm: algorithm.clone(),
+            };
+            let name = entry.name();
+            if matches!(source, Source::File(_)) && all.iter().any(|other| other.name() == name) {
+                return Err(Error::Usage(format!(
+                    "--configs: expected files of different names, as their runs lie in OUT/NAME, found `{name}` twice"
+                )));
+            }
+            all.push(entry);
         }
     }
     Ok(all)
 }
 
-fn jobs(own: Own<'_>, experiments: &[Source]) -> Result<Vec<Job>, Error> {
+fn jobs(own: Own<'_>, experiments: &[Entry]) -> Result<Vec<Job>, Error> {
     let mut jobs = Vec::new();
     let configs = experiments
         .iter()
-        .map(|source| source.config(&own.args.set));
+        .map(|entry| entry.source.config(&entry.overrides(own.args)));
     let configs: Vec<_> = configs.collect::<Result<_, _>>()?;
     for &seed in &own.args.seeds {
-        for (source, config) in experiments.iter().zip(&configs) {
+        for (entry, config) in experiments.iter().zip(&configs) {
             jobs.push(Job {
-                name: source.name(),
+                name: entry.name(),
                 seed,
-                dir: RunDir::of_seed(&own.args.out.join(source.name()), seed),
+                dir: RunDir::of_seed(&own.args.out.join(entry.name()), seed),
                 config: config.clone(),
-                words: run_words(own, source, &[seed], true),
+                words: run_words(own, entry, &[seed], true),
             });
         }
     }
     Ok(jobs)
 }
 
-fn seeds_first<'a>(experiments: &'a [Source], seeds: &[u64]) -> Vec<(&'a Source, Vec<u64>)> {
-    let of = |&seed: &u64| experiments.iter().map(move |source| (source, vec![seed]));
+fn seeds_first<'a>(experiments: &'a [Entry], seeds: &[u64]) -> Vec<(&'a Entry, Vec<u64>)> {
+    let of = |&seed: &u64| experiments.iter().map(move |entry| (entry, vec![seed]));
     seeds.iter().flat_map(of).collect()
 }
 
 /// The words of the `tiltrl run` of some seeds.
-fn run_words(own: Own<'_>, source: &Source, seeds: &[u64], shared: bool) -> Vec<String> {
+fn run_words(own: Own<'_>, entry: &Entry, seeds: &[u64], shared: bool) -> Vec<String> {
     let request = RunRequest {
-        source: source.clone(),
+        source: entry.source.clone(),
         data_dir: own.args.data_dir.clone(),
         seeds: seeds.to_vec(),
-        set: own.args.set.clone(),
-        out: own.args.out.join(source.name()),
+        set: entry.overrides(own.args),
+        out: own.args.out.join(entry.name()),
         shared,
         device: Some(own.device.into()),
         ..RunRequest::default()
@@ -222,6 +264,10 @@ fn table_words(own: Own<'_>) -> Vec<String> {
     for file in &args.configs {
         option("--configs", file.display().to_string());
     }
+    option("--algorithm", args.algorithm.join(","));
+    if let Some(budget) = &args.budget {
+        option("--budget", budget.clone());
+    }
     option("--data-dir", args.data_dir.display().to_string());
     let seeds: Vec<String> = args.seeds.iter().map(u64::to_string).collect();
     option("--seeds", seeds.join(","));
@@ -234,10 +280,10 @@ fn table_words(own: Own<'_>) -> Vec<String> {
 }
 
 /// Runs the list in its order, `jobs` at a time; every failure is named in the end.
-fn run_here(own: Own<'_>, list: &[(&Source, Vec<u64>)]) -> Result<(), Error> {
-    let task = |(source, seeds): &(&Source, Vec<u64>)| Task {
-        label: format!("{}, seeds {seeds:?}", source.name()),
-        words: run_words(own, source, seeds, false),
+fn run_here(own: Own<'_>, list: &[(&Entry, Vec<u64>)]) -> Result<(), Error> {
+    let task = |(entry, seeds): &(&Entry, Vec<u64>)| Task {
+        label: format!("{}, seeds {seeds:?}", entry.name()),
+        words: run_words(own, entry, seeds, false),
     };
     let tasks: Vec<Task> = list.iter().map(task).collect();
     let local = Local {
@@ -254,8 +300,11 @@ fn figure(summaries: &[Summary]) -> Intervals {
         .iter()
         .all(|s| s.lines.iter().all(|l| l.score.is_some()));
     let unit = if scored { "Normalised score" } else { "Return" };
-    let rows = summaries.iter().flat_map(|s| {
-        s.lines.iter().map(|l| {
+    let rows = summaries.iter().enumerate().flat_map(|(at, s)| {
+        let again = summaries[..at].iter().any(|other| other.preset == s.preset);
+        // Several algorithms share the line of their data.
+        let lines = s.lines.iter().filter(move |l| !again || l.policy != "data");
+        lines.map(|l| {
             let a = l.score.as_ref().filter(|_| scored).unwrap_or(&l.returns);
             IntervalRow {
                 group: s.preset.clone(),
@@ -267,7 +316,10 @@ fn figure(summaries: &[Summary]) -> Intervals {
         })
     });
     Intervals {
-        title: "Posterior, prior and best-of-N".into(),
+        title: match summaries.iter().all(|s| s.algorithm == "rtb") {
+            true => "Posterior, prior and best-of-N".into(),
+            false => "Policies by algorithm".into(),
+        },
         subtitle: "mean over seeds and episodes, 95 % stratified bootstrap interval".into(),
         x_label: unit.into(),
         rows: rows.collect(),

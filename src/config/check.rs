@@ -2,9 +2,10 @@
 
 use toml::{Table, Value};
 
-use tiltrl_policies::agent::CriticKind;
+use tiltrl_policies::agent::{AlgorithmKind, CriticKind};
 use tiltrl_policies::nets::networks::{NetworkKind, kinds};
 
+use super::algorithm::algorithm_of;
 use super::critic::kind_of;
 use super::keys::{Key, Range, all_names, keys};
 use super::settings::Config;
@@ -32,15 +33,15 @@ pub fn checked(table: Table, origin: &str) -> Result<Config, Error> {
 
 /// Returns the config that a table spells, or what no key can say; all faults of keys otherwise.
 pub(super) fn with_faults(mut table: Table) -> Result<Result<Config, String>, Vec<String>> {
-    let kind = match kind_of(&table) {
-        Ok(kind) => kind,
-        Err(error) => return Ok(Err(error)),
+    let (kind, algorithm) = match (kind_of(&table), algorithm_of(&table)) {
+        (Ok(kind), Ok(algorithm)) => (kind, algorithm),
+        (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
     };
-    let keys = keys(&kind);
+    let keys = keys(&kind, &algorithm);
     for key in &keys {
         take_integers_for_floats(&mut table, key);
     }
-    let mut faults: Vec<String> = unknown(&table, &keys, &kind);
+    let mut faults: Vec<String> = unknown(&table, &keys, (&kind, &algorithm));
     for key in &keys {
         match slot(&table, &key.name) {
             None => faults.push(format!("{}: missing; {}", key.name, expected(key))),
@@ -60,12 +61,19 @@ pub(super) fn with_faults(mut table: Table) -> Result<Result<Config, String>, Ve
     }
 }
 
-fn unknown(table: &Table, keys: &[Key], kind: &CriticKind) -> Vec<String> {
+fn unknown(
+    table: &Table,
+    keys: &[Key],
+    (kind, algorithm): (&CriticKind, &AlgorithmKind),
+) -> Vec<String> {
     let names = leaves(table).into_iter().map(|(name, _)| name);
     let strangers = names.filter(|name| keys.iter().all(|k| k.name != *name));
     let others = all_names();
     strangers
         .map(|name| {
+            if others.contains(&name) && name.starts_with("baseline.") {
+                return format!("{name}: the algorithm `{}` has no such key", algorithm.name);
+            }
             if others.contains(&name) {
                 return format!("{name}: the critic `{}` has no such key", kind.name);
             }

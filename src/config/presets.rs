@@ -6,6 +6,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use super::algorithm::{self, adapt, complete_file};
 use super::check::{checked, with_faults};
 use super::critic::{make_way, settle};
 use super::overrides::{override_all, override_faults};
@@ -98,8 +99,7 @@ impl Source {
     /// # Errors
     /// The faults, each with its key; a file that cannot be read is one.
     pub fn config_or_faults(&self, overrides: &[String]) -> Result<Config, Vec<String>> {
-        let (mut table, origin) = self.table().map_err(|e| vec![e.to_string()])?;
-        settle(&mut table, overrides).map_err(|e| vec![e])?;
+        let (mut table, origin) = self.settled(overrides).map_err(|e| vec![e.to_string()])?;
         // An override that cannot be is left out, so that the others are still looked at.
         let mut faults = override_faults(&mut table, overrides);
         match with_faults(table) {
@@ -122,14 +122,13 @@ impl Source {
     }
 
     fn resolved(&self, overrides: &[String]) -> Result<(Table, String), Error> {
-        let (mut table, origin) = self.table()?;
-        settle(&mut table, overrides).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
+        let (mut table, origin) = self.settled(overrides)?;
         override_all(&mut table, overrides)?;
         Ok((table, origin))
     }
 
-    /// The table with what it extends, and where it came from.
-    fn table(&self) -> Result<(Table, String), Error> {
+    /// The table with what it extends and what the overrides choose, without the overrides' values; and where it came from.
+    fn settled(&self, overrides: &[String]) -> Result<(Table, String), Error> {
         let (text, origin) = match self {
             Self::Preset(name) => {
                 let known = text_of(name).filter(|_| name != "base");
@@ -141,11 +140,24 @@ impl Source {
                 path.display().to_string(),
             ),
         };
-        let mut table = read(&text, &origin, DEPTH)?;
+        let usage = |e| Error::Usage(format!("{origin}: {e}"));
         let own = toml::from_str::<Table>(&text).ok();
+        let mut table = if let Self::Preset(_) = self {
+            let mut table = read(&text, &origin, DEPTH, &|_, _| Ok(()))?;
+            adapt(&mut table, &Table::new(), overrides).map_err(usage)?;
+            table
+        } else {
+            if own.as_ref().is_some_and(|own| !own.contains_key("extends")) {
+                complete_file(overrides).map_err(usage)?;
+            }
+            let laid = |lower: &mut Table, own: &Table| adapt(lower, own, overrides);
+            read(&text, &origin, DEPTH, &laid)?
+        };
         if own.is_some_and(|own| !own.contains_key("preset")) {
             table.insert("preset".into(), Value::String(self.name()));
         }
+        settle(&mut table, overrides).map_err(usage)?;
+        algorithm::settle(&mut table, overrides).map_err(usage)?;
         Ok((table, origin))
     }
 }
@@ -155,8 +167,11 @@ fn text_of(name: &str) -> Option<&'static str> {
     found.map(|(_, text)| *text)
 }
 
-/// Reads a file and what it extends.
-fn read(text: &str, origin: &str, depth: usize) -> Result<Table, Error> {
+/// Changes what a file extends, given the file itself.
+type Adapt<'a> = &'a dyn Fn(&mut Table, &Table) -> Result<(), String>;
+
+/// Reads a file and what it extends; `adapt` changes the latter before the file is laid over it.
+fn read(text: &str, origin: &str, depth: usize, adapt: Adapt<'_>) -> Result<Table, Error> {
     let mut table: Table =
         toml::from_str(text).map_err(|e| Error::Usage(format!("{origin}: not TOML: {e}")))?;
     let below = match table.remove("extends") {
@@ -174,7 +189,8 @@ fn read(text: &str, origin: &str, depth: usize) -> Result<Table, Error> {
             "{origin}: files extend each other in a circle"
         )));
     }
-    let mut whole = read(under, &below, depth - 1)?;
+    let mut whole = read(under, &below, depth - 1, &|_, _| Ok(()))?;
+    adapt(&mut whole, &table).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
     make_way(&mut whole, &table).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
     overlay(&mut whole, table);
     Ok(whole)

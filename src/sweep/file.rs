@@ -76,7 +76,7 @@ impl Sweep {
         reader.no_strangers("", &KEYS);
         let source = reader.source(folder);
         let seeds = reader.seeds();
-        let (policy, pulls) = reader.pulls();
+        let (mut policy, pulls) = reader.pulls();
         let fixed = reader.fixed();
         let space = reader.space();
         let mut keys: Vec<String> = Vec::new();
@@ -96,7 +96,15 @@ impl Sweep {
             }
         }
         if let (true, Some((_, config))) = (reader.faults.is_empty(), configurations.first()) {
-            reader.known_policy(&policy, config);
+            if policy.is_empty() {
+                policy = config.final_policies().pop().unwrap_or_default();
+            }
+            if let Some((_, config)) = configurations
+                .iter()
+                .find(|(_, config)| !config.final_policies().contains(&policy))
+            {
+                reader.unknown_policy(&policy, config);
+            }
         }
         match source {
             Some(source) if reader.faults.is_empty() => Ok(Self {
@@ -188,7 +196,7 @@ impl Reader {
             Some(Some(x)) if (0.0..=1e6).contains(&x) => exploration = x,
             Some(_) => self.fault("pulls.exploration", "0 to 1000000", found.as_ref()),
         }
-        let mut policy = "posterior".to_string();
+        let mut policy = String::new();
         let found = value_at(&self.table, "pulls.policy").cloned();
         match &found {
             None => {}
@@ -209,23 +217,13 @@ impl Reader {
         (policy, pulls)
     }
 
-    fn known_policy(&mut self, policy: &str, config: &Config) {
-        let mut known = vec!["prior".to_string(), "posterior".to_string()];
-        known.extend(
-            config
-                .evaluation
-                .best_of
-                .iter()
-                .map(|n| format!("best-of-{n}")),
+    fn unknown_policy(&mut self, policy: &str, config: &Config) {
+        let expected = format!("one of {}", config.final_policies().join(", "));
+        self.fault(
+            "pulls.policy",
+            &expected,
+            Some(&Value::String(policy.into())),
         );
-        if !known.iter().any(|name| name == policy) {
-            let expected = format!("one of {}", known.join(", "));
-            self.fault(
-                "pulls.policy",
-                &expected,
-                Some(&Value::String(policy.into())),
-            );
-        }
     }
 
     fn fixed(&mut self) -> Vec<String> {

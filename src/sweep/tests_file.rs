@@ -146,7 +146,7 @@ fn what_contradicts_itself_is_refused() {
         ),
         (
             format!("{base}[pulls]\npolicy = \"best-of-3\"\n"),
-            "pulls.policy: expected one of prior, posterior, best-of-16",
+            "pulls.policy: expected one of prior, best-of-16, posterior",
         ),
         (
             "preset = \"quickstart\"\n".into(),

@@ -131,7 +131,12 @@ fn a_registered_network_goes_through_the_whole_pipeline() {
         "learned_variance = false\nalpha = 0.7",
     );
     let (dir, agent) = trained(folder.path(), tiny(folder.path(), own.0, own.1));
-    let found = agent.prior.denoiser().get::<Straight>();
+    let found = agent
+        .prior
+        .as_ref()
+        .expect("trained")
+        .denoiser()
+        .get::<Straight>();
     assert!(found.is_some(), "the prior is the network that was named");
     let certificate = Certificate::read(&dir.path.join("certificate.json")).expect("written");
     let price = certificate.price.expect("said");
@@ -143,7 +148,13 @@ fn a_registered_network_goes_through_the_whole_pipeline() {
         "{names:?}"
     );
     let states = ndarray::Array2::from_elem((8, 3), 0.5);
-    for name in [PolicyName::Prior, PolicyName::Posterior] {
+    let names = [
+        PolicyName::Prior,
+        PolicyName::Posterior,
+        PolicyName::Mean,
+        PolicyName::PosteriorBestOf(4),
+    ];
+    for name in names {
         let mut noise = tiltrl::tilt::Noise::keyed(1, "test", 0);
         let actions = agent
             .policy(name)
