@@ -50,7 +50,9 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         return Err(Error::Usage("--seeds: expected at least one".into()));
     }
     stage_exists(request.stage, &config)?;
-    others_agree(request, &config)?;
+    if !request.shared {
+        others_agree(request, &config)?;
+    }
     let dataset = dataset(request, &config)?;
     print_notes(&dataset, request.console);
     check_widths(&dataset, &spec, &config)?;
