@@ -16,6 +16,12 @@ pub enum PolicyName {
     Posterior,
     /// `posterior-best`: one sample of the posterior with the highest return in training.
     Best,
+    /// `posterior-mean`: the last posterior without the noise of its last step, as IDQL, Diffusion-QL and BDPO act.
+    Mean,
+    /// `posterior-best-of-N`: the last posterior's sample of highest Q out of N, as BDPO and DAC act (with N = 10).
+    PosteriorBestOf(usize),
+    /// `tail-N`: the last posterior whose last three steps are drawn N times, one end kept with probability ∝ its weight.
+    Tail(usize),
     /// `best-of-N`: the prior's sample of highest Q out of N.
     BestOf(usize),
     /// `resample-N`: one of N samples of the prior, drawn with probability ∝ exp(Q/α).
@@ -37,7 +43,7 @@ fn algorithm(name: &str) -> Option<PolicyName> {
     own.then_some(PolicyName::Algorithm(kind.name))
 }
 
-const NAMES: &str = "prior, posterior, posterior-best, best-of-N, resample-N, smc-N, guidance, guidance-W, reinforce, adjoint-matching, weighted-denoising; `all` stands for every kind; a run of a baseline has the policy of its name";
+const NAMES: &str = "prior, posterior, posterior-best, posterior-mean, posterior-best-of-N, tail-N, best-of-N, resample-N, smc-N, guidance, guidance-W, reinforce, adjoint-matching, weighted-denoising; `all` stands for every kind; a run of a baseline has the policy of its name";
 
 impl PolicyName {
     /// Returns what a run with this config acts by, unless another policy is named.
@@ -48,7 +54,8 @@ impl PolicyName {
     /// Returns one policy of every kind, with choices among 2 to 64 samples: what `all` stands for.
     pub fn every_kind() -> Vec<Self> {
         let counts = [2, 4, 8, 16, 32, 64];
-        let mut all = vec![Self::Prior, Self::Posterior];
+        let mut all = vec![Self::Prior, Self::Posterior, Self::Mean];
+        all.extend([Self::PosteriorBestOf(10), Self::Tail(8)]);
         all.extend(counts.map(Self::BestOf));
         all.extend(counts.map(Self::Resample));
         all.extend([Self::Smc(16), Self::Guidance(1.0)]);
@@ -102,6 +109,7 @@ impl std::str::FromStr for PolicyName {
             ("prior", Self::Prior),
             ("posterior", Self::Posterior),
             ("posterior-best", Self::Best),
+            ("posterior-mean", Self::Mean),
             ("guidance", Self::Guidance(1.0)),
         ];
         let found = fixed.iter().find(|(n, _)| *n == text);
@@ -111,12 +119,20 @@ impl std::str::FromStr for PolicyName {
         let trained = Method::ALL.into_iter().find(|m| m.name() == text);
         let counted = count("best-of-").map(Self::BestOf);
         counted
+            .or(count("tail-").map(Self::Tail))
+            .or(count("posterior-best-of-").map(Self::PosteriorBestOf))
             .or(count("resample-").map(Self::Resample))
             .or(count("smc-").map(Self::Smc))
             .or(weight("guidance-").map(Self::Guidance))
             .or(trained.map(Self::Trained))
             .ok_or_else(|| {
-                let counted = ["best-of-16", "resample-16", "smc-16"];
+                let counted = [
+                    "best-of-16",
+                    "posterior-best-of-10",
+                    "tail-8",
+                    "resample-16",
+                    "smc-16",
+                ];
                 let fixed = fixed.iter().map(|(n, _)| *n);
                 let known = fixed.chain(Method::ALL.map(Method::name)).chain(counted);
                 let hint = nearest(text, known)
@@ -134,6 +150,9 @@ impl std::fmt::Display for PolicyName {
             Self::Prior => f.write_str("prior"),
             Self::Posterior => f.write_str("posterior"),
             Self::Best => f.write_str("posterior-best"),
+            Self::Mean => f.write_str("posterior-mean"),
+            Self::Tail(n) => write!(f, "tail-{n}"),
+            Self::PosteriorBestOf(n) => write!(f, "posterior-best-of-{n}"),
             Self::BestOf(n) => write!(f, "best-of-{n}"),
             Self::Resample(n) => write!(f, "resample-{n}"),
             Self::Smc(n) => write!(f, "smc-{n}"),
@@ -155,6 +174,9 @@ mod tests {
             "prior",
             "posterior",
             "posterior-best",
+            "posterior-mean",
+            "posterior-best-of-10",
+            "tail-8",
             "best-of-4",
             "resample-8",
             "smc-16",

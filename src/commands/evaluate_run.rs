@@ -275,7 +275,11 @@ impl Playing<'_> {
             let mut batch = EnvBatch::new(&config.env, self.options, self.episodes)?;
             played.play(&*policy, &mut batch, self.args.seed.unwrap_or(seed));
             played.training.push(match name {
-                PolicyName::Posterior | PolicyName::Best => {
+                PolicyName::Posterior
+                | PolicyName::Best
+                | PolicyName::Mean
+                | PolicyName::Tail(_)
+                | PolicyName::PosteriorBestOf(_) => {
                     dir.seconds()?.get("finetune").copied().unwrap_or(0.0)
                 }
                 PolicyName::Trained(method) => agent.baseline(config, seed, method)?.seconds()?,

@@ -2,22 +2,15 @@
 //!
 //! Presets may hold settings of several algorithms; a resolved config holds those of its own algorithm alone.
 
-use std::collections::BTreeMap;
-
 use serde_json::Map;
 use tiltrl_policies::agent::algorithms::{kind, kinds};
 use tiltrl_policies::agent::{AlgorithmKind, Trains};
 use toml::{Table, Value};
 
-use super::settings::Config;
+use super::settings::{Config, DEFAULT};
 use super::tables::overlay;
 use crate::error::{Error, nearest};
 
-/// Settings by the name of their algorithm.
-pub type Baselines = BTreeMap<String, Table>;
-
-/// What a config says that names no algorithm.
-pub const DEFAULT: &str = "rtb";
 /// Names of the budgets.
 pub const BUDGETS: &[&str] = &["quick", "default", "full"];
 
@@ -111,6 +104,9 @@ impl Config {
             let best_of = self.evaluation.best_of.iter();
             names.extend(best_of.map(|n| format!("best-of-{n}")));
             names.push("posterior".into());
+            if self.evaluation.tail > 0 {
+                names.push(format!("tail-{}", self.evaluation.tail));
+            }
         } else {
             names.push(self.algorithm.clone());
         }
@@ -297,7 +293,7 @@ mod tests {
         assert_eq!(config.last_update(), config.finetune.updates);
         assert_eq!(
             config.final_policies(),
-            ["prior", "best-of-16", "best-of-64", "posterior"]
+            ["prior", "best-of-16", "best-of-64", "posterior", "tail-8"]
         );
         let own = with(
             "hopper-medium",

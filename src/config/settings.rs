@@ -1,5 +1,7 @@
 //! The settings of a run: one struct per stage. Ranges stand in [`super::keys`].
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tiltrl_envs::EnvOptions;
 use tiltrl_policies::fast::Activation;
@@ -7,10 +9,17 @@ use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
 use tiltrl_tilt::finetune::{Mixture, Options};
 use tiltrl_tilt::rtb::Shaping;
 
-use super::algorithm::Baselines;
+use toml::Table;
+
 use super::critic::CriticConfig;
 use crate::data::{BothFlags, Environment, ReadOptions};
 use crate::error::Error;
+
+/// Settings by the name of their algorithm.
+pub type Baselines = BTreeMap<String, Table>;
+
+/// The algorithm of a config that names none.
+pub(super) const DEFAULT: &str = "rtb";
 
 /// Everything that decides what a run does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,7 +57,7 @@ pub struct Config {
 }
 
 fn rtb() -> String {
-    super::algorithm::DEFAULT.into()
+    DEFAULT.into()
 }
 
 fn default_budget() -> String {
@@ -125,6 +134,9 @@ pub struct FinetuneConfig {
     pub learning_rate: f32,
     /// Joint gradient norm limit; 0 = none.
     pub max_gradient_norm: f32,
+    /// Temperature α as a price, reward per nat; 0 = `temperature` says it.
+    #[serde(default)]
+    pub alpha: f64,
     /// Temperature α in units of the prior's mean standard deviation of Q within a state.
     pub temperature: f64,
     /// Dead zone and Huber cap of δ.
@@ -149,6 +161,9 @@ pub struct EvaluationConfig {
     pub evaluations_in_training: u64,
     /// N of each best-of-N baseline.
     pub best_of: Vec<usize>,
+    /// N of the policy tail-N, played and certified beside the posterior; 0 = none.
+    #[serde(default)]
+    pub tail: usize,
     /// Physics engine: embedded, embedded-f32, mujoco, mujoco:PATH, gymnasium:PYTHON.
     #[serde(default = "embedded")]
     pub engine: String,

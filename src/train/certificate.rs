@@ -15,6 +15,7 @@ use tiltrl_tilt::reward::Reward;
 use super::finetune::Posterior;
 use super::prior::Prior;
 use super::reward::values;
+use super::tail_certificate::TailCertificate;
 use super::training_data::TrainingData;
 use crate::error::Error;
 
@@ -27,6 +28,12 @@ pub struct Certificate {
     pub states: Vec<ConditionCertificate>,
     /// Residuals of all paths; none in files of earlier versions.
     pub residuals: Option<ResidualCounts>,
+    /// α as a price: reward per nat; none in files of earlier versions.
+    #[serde(default)]
+    pub price: Option<f64>,
+    /// That of the policy tail-N, where the config asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<TailCertificate>,
 }
 
 impl Certificate {
@@ -36,6 +43,8 @@ impl Certificate {
             verdict: Verdict::of(&states, Thresholds::default()),
             states,
             residuals,
+            price: None,
+            tail: None,
         }
     }
 
@@ -70,9 +79,19 @@ impl Certificate {
             all.iter().for_each(|r| sum.merge(r));
             sum
         });
-        Self::new(states.collect(), residuals)
+        let prices: Option<Vec<f64>> = seeds.iter().map(|c| c.price).collect();
+        let mean = |prices: Vec<f64>| prices.iter().sum::<f64>() / prices.len() as f64;
+        let tails: Option<Vec<_>> = seeds.iter().map(|c| c.tail.as_ref()).collect();
+        Self {
+            tail: tails.and_then(|tails| TailCertificate::joined(&tails)),
+            price: prices.filter(|p| !p.is_empty()).map(mean),
+            ..Self::new(states.collect(), residuals)
+        }
     }
 }
+
+/// States, and paths each way, of the certificate that ends a run. Few paths flatter a heavy tail of weights.
+pub const SIZE: [usize; 2] = [64, 512];
 
 /// Returns the certificate of `states` states of the data, from `paths` paths each way.
 pub fn certificate(
@@ -108,5 +127,8 @@ pub fn certificate(
             models.0, models.1, reward, asked, &mut noise,
         ));
     }
-    Certificate::new(all.conditions, Some(all.residuals))
+    Certificate {
+        price: Some(posterior.alpha * data.values.std),
+        ..Certificate::new(all.conditions, Some(all.residuals))
+    }
 }

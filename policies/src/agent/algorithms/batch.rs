@@ -24,6 +24,7 @@ impl Batch {
         raw: Option<&Normalizer>,
     ) {
         let (observation_dim, action_dim) = (transitions.observation_dim, transitions.action_dim);
+        self.clear();
         let TransitionBatch {
             observations,
             actions,
@@ -31,17 +32,6 @@ impl Batch {
             next_observations,
             discounts,
         } = &mut self.of;
-        for buffer in [
-            &mut *observations,
-            &mut *actions,
-            &mut *rewards,
-            &mut *next_observations,
-            &mut *discounts,
-            &mut self.next_actions,
-            &mut self.known,
-        ] {
-            buffer.clear();
-        }
         let row_of = |values: &'_ [f32], width: usize, row: usize, to: &mut Vec<f32>| {
             to.extend_from_slice(&values[row * width..(row + 1) * width]);
         };
@@ -75,6 +65,20 @@ impl Batch {
         if let Some(normalizer) = raw {
             normalizer.invert(observations);
             normalizer.invert(next_observations);
+        }
+    }
+
+    fn clear(&mut self) {
+        for buffer in [
+            &mut self.of.observations,
+            &mut self.of.actions,
+            &mut self.of.rewards,
+            &mut self.of.next_observations,
+            &mut self.of.discounts,
+            &mut self.next_actions,
+            &mut self.known,
+        ] {
+            buffer.clear();
         }
     }
 }
