@@ -200,7 +200,7 @@ fn diffusion_ql_models_the_data_and_is_moved_by_its_q_term() {
     let best = action(&*best);
     assert!(best > mean + std && best < REWARD[2], "{best}");
     let (moved, _) = moments(&*trained("diffusion-ql", &settings(0.3, 1)));
-    assert!(moved > mean + 0.1, "{moved} {mean}");
+    assert!(moved > mean + 0.05, "{moved} {mean}");
 }
 
 /// Real transitions, with next actions, terminals and ends by the clock.
