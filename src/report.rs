@@ -213,22 +213,26 @@ pub fn markdown(summaries: &[Summary]) -> String {
         );
     }
     out += "\n| run | ESS/N | \\|log Z_q − log Z_p\\| | path-KL (nats) | residual std | seconds per seed |\n|---|---|---|---|---|---|\n";
-    // Baselines make no posterior.
-    for s in summaries.iter().filter(|s| !s.certificate.is_empty()) {
-        let median = |name: &str| s.certificate.get(name).map_or(f64::NAN, |q| q[1]);
+    for s in summaries {
+        // Baselines make no posterior.
+        let median = |name: &str, digits: usize| {
+            let found = s.certificate.get(name);
+            found.map_or("–".to_string(), |q| format!("{:.digits$}", q[1]))
+        };
         let seconds: Vec<String> = s
             .seconds
             .iter()
             .map(|(stage, value)| format!("{stage} {value:.0}"))
             .collect();
+        let of_old = || Some(s.certificate.get("log_z_difference")?[1].abs());
+        let gap = s.verdict.map(|v| v.log_z_gap).or_else(of_old);
         out += &format!(
-            "| {} | {:.2} | {:.3} | {:.2} | {:.2} | {} |\n",
-            s.preset,
-            median("ess_posterior"),
-            s.verdict
-                .map_or(median("log_z_difference").abs(), |v| v.log_z_gap),
-            median("path_kl"),
-            median("residual_std"),
+            "| {} | {} | {} | {} | {} | {} |\n",
+            s.name(),
+            median("ess_posterior", 2),
+            gap.map_or("–".to_string(), |gap| format!("{gap:.3}")),
+            median("path_kl", 2),
+            median("residual_std", 2),
             seconds.join(", ")
         );
     }
