@@ -21,6 +21,7 @@ pub mod run;
 pub mod scripted;
 pub mod stage;
 pub mod stats;
+pub mod systems;
 pub mod train;
 pub mod video;
 

@@ -18,6 +18,7 @@ mod plot;
 mod reading;
 mod report;
 mod request;
+mod tilt;
 mod verify;
 
 pub use cli::main;
