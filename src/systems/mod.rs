@@ -5,6 +5,7 @@
 //! notes ([`outcome::Outcome`]). Folders, tables, resuming and exit codes are the command's.
 
 pub mod baselines;
+pub mod digits;
 pub mod exact;
 pub mod figures;
 pub mod folder;
@@ -17,4 +18,4 @@ pub mod words;
 use request::System;
 
 /// All systems.
-pub const SYSTEMS: &[&System] = &[&words::SYSTEM];
+pub const SYSTEMS: &[&System] = &[&digits::SYSTEM, &words::SYSTEM];

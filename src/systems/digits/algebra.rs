@@ -89,7 +89,9 @@ impl Moments {
         let count = (rows.len() / n) as f64;
         let mut mean = vec![0.0; n];
         for row in rows.chunks_exact(n) {
-            mean.iter_mut().zip(row).for_each(|(m, &v)| *m += f64::from(v));
+            mean.iter_mut()
+                .zip(row)
+                .for_each(|(m, &v)| *m += f64::from(v));
         }
         mean.iter_mut().for_each(|m| *m /= count);
         let mut covariance = vec![0.0; n * n];
@@ -113,7 +115,12 @@ impl Moments {
 /// distance of arXiv:1706.08500, in whatever features the rows are).
 pub fn frechet(a: &Moments, b: &Moments) -> f64 {
     let n = a.mean.len();
-    let between: f64 = a.mean.iter().zip(&b.mean).map(|(x, y)| (x - y).powi(2)).sum();
+    let between: f64 = a
+        .mean
+        .iter()
+        .zip(&b.mean)
+        .map(|(x, y)| (x - y).powi(2))
+        .sum();
     let half = root(&a.covariance, n);
     let inner = product(&product(&half, &b.covariance, n), &half, n);
     let (values, _) = eigen(&inner, n);
@@ -240,7 +247,10 @@ mod tests {
             covariance: vec![4.0, 2.0, 2.0, 1.25],
         };
         let pairs = found.covariance.iter().zip(&exact.covariance);
-        assert!(pairs.clone().all(|(f, e)| (f - e).abs() < 0.08), "{found:?}");
+        assert!(
+            pairs.clone().all(|(f, e)| (f - e).abs() < 0.08),
+            "{found:?}"
+        );
         assert!(frechet(&found, &exact) < 1e-3);
     }
 
@@ -260,7 +270,10 @@ mod tests {
         for (k, row) in rows.chunks_exact(n).enumerate() {
             assert!((values[k] - all[k]).abs() < 1e-6, "{values:?} {all:?}");
             let moved = applied(row, &matrix, n);
-            let error = moved.iter().zip(row).map(|(m, r)| (m - values[k] * r).abs());
+            let error = moved
+                .iter()
+                .zip(row)
+                .map(|(m, r)| (m - values[k] * r).abs());
             assert!(error.fold(0.0, f64::max) < 1e-3);
         }
     }

@@ -112,7 +112,10 @@ impl Classifier {
     pub fn classes(&self, rows: &[f32]) -> Vec<u8> {
         let logits = self.outputs(WHOLE, rows);
         let best = |l: &[f32]| (1..CLASSES).fold(0, |b, c| if l[c] > l[b] { c } else { b });
-        logits.chunks_exact(CLASSES).map(|l| best(l) as u8).collect()
+        logits
+            .chunks_exact(CLASSES)
+            .map(|l| best(l) as u8)
+            .collect()
     }
 
     /// Returns the share of images whose class it names.
@@ -136,7 +139,9 @@ impl Classifier {
     pub fn log_reward(&self, rows: &[f32], wanted: &[u8]) -> Vec<f64> {
         let p = self.probabilities(rows);
         let sum = |p: &[f64]| wanted.iter().map(|&c| p[usize::from(c)]).sum::<f64>();
-        p.chunks_exact(CLASSES).map(|p| sum(p).min(1.0).ln()).collect()
+        p.chunks_exact(CLASSES)
+            .map(|p| sum(p).min(1.0).ln())
+            .collect()
     }
 
     /// Returns ∇ log r at each row, [rows · dim].
@@ -164,7 +169,9 @@ impl Classifier {
             });
             vec![of_row.collect()]
         };
-        self.networks.input_gradients(&[pass], weights).swap_remove(0)
+        self.networks
+            .input_gradients(&[pass], weights)
+            .swap_remove(0)
     }
 }
 
@@ -200,7 +207,10 @@ fn step(
         train: true,
         input: &input,
     };
-    let labels: Vec<usize> = chosen.iter().map(|&i| usize::from(part.labels[i])).collect();
+    let labels: Vec<usize> = chosen
+        .iter()
+        .map(|&i| usize::from(part.labels[i]))
+        .collect();
     networks.learn(&[pass], 0.0, |outputs, gradients| {
         let rows = outputs[0].chunks_exact(CLASSES);
         let places = gradients[0].chunks_exact_mut(CLASSES);
@@ -230,7 +240,11 @@ mod tests {
             ..ClassifierSettings::default()
         };
         let classifier = Classifier::train(&set, &settings, 1, &Compute::cpu());
-        assert!(classifier.accuracy(&set.test) > 0.9, "{}", classifier.accuracy(&set.test));
+        assert!(
+            classifier.accuracy(&set.test) > 0.9,
+            "{}",
+            classifier.accuracy(&set.test)
+        );
         let row = &set.test.rows[..64];
         let p = classifier.probabilities(row);
         assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-9);
@@ -246,7 +260,10 @@ mod tests {
             };
             let slope = (at(1e-2) - at(-1e-2)) / 2e-2;
             let found = f64::from(gradient[i]);
-            assert!((slope - found).abs() < 1e-3 + 0.02 * slope.abs(), "{i}: {slope} {found}");
+            assert!(
+                (slope - found).abs() < 1e-3 + 0.02 * slope.abs(),
+                "{i}: {slope} {found}"
+            );
         }
     }
 
@@ -266,7 +283,9 @@ mod tests {
         let layer = classifier.networks.spec(WHOLE).layers()[2];
         let logits = classifier.outputs(WHOLE, row);
         for (c, logit) in logits.iter().enumerate() {
-            let sum: f32 = (0..8).map(|i| features[i] * values[layer.weight + i * CLASSES + c]).sum();
+            let sum: f32 = (0..8)
+                .map(|i| features[i] * values[layer.weight + i * CLASSES + c])
+                .sum();
             assert!((sum + values[layer.bias + c] - logit).abs() < 1e-4);
         }
     }

@@ -118,10 +118,7 @@ pub fn read_part(folder: &Path, part: &str) -> Result<Labelled, Error> {
     };
     let (images, labels) = (load("images-idx3")?, load("labels-idx1")?);
     let name = |path: &Path| path.display().to_string();
-    read(
-        (&name(&images.0), &images.1),
-        (&name(&labels.0), &labels.1),
-    )
+    read((&name(&images.0), &images.1), (&name(&labels.0), &labels.1))
 }
 
 #[cfg(test)]
@@ -131,7 +128,8 @@ mod tests {
     use super::*;
 
     fn files() -> [Vec<u8>; 2] {
-        let words = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|w| w.to_be_bytes()).collect() };
+        let words =
+            |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|w| w.to_be_bytes()).collect() };
         let pixels: Vec<u8> = (0..12).collect();
         [
             [words(&[IMAGES, 2, 2, 3]), pixels].concat(),
@@ -165,7 +163,11 @@ mod tests {
         };
         let cut = |bytes: &[u8], to: usize| bytes[..to].to_vec();
         refused(&cut(&images, images.len() - 1), &labels, "IMAGES");
-        refused(&[images.clone(), vec![0]].concat(), &labels, "12 values".replace("12", "[2, 2, 3]").as_str());
+        refused(
+            &[images.clone(), vec![0]].concat(),
+            &labels,
+            "12 values".replace("12", "[2, 2, 3]").as_str(),
+        );
         refused(&cut(&images, 9), &labels, "a head of 16 bytes");
         refused(&labels, &images, "0x0803");
         refused(&cut(&gzipped(&images), 20), &labels, "gzip");
@@ -187,13 +189,19 @@ mod tests {
     fn a_folder_without_files_says_which_is_missing() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let error = read_part(folder.path(), "train").expect_err("empty");
-        assert!(error.to_string().contains("train-images-idx3-ubyte.gz"), "{error}");
+        assert!(
+            error.to_string().contains("train-images-idx3-ubyte.gz"),
+            "{error}"
+        );
         let [images, labels] = files();
         let put = |name: &str, bytes: &[u8]| {
             std::fs::write(folder.path().join(name), bytes).expect("writable");
         };
         put("train-images-idx3-ubyte", &images);
         put("train-labels-idx1-ubyte.gz", &gzipped(&labels));
-        assert_eq!(read_part(folder.path(), "train").expect("both").labels, [7, 0]);
+        assert_eq!(
+            read_part(folder.path(), "train").expect("both").labels,
+            [7, 0]
+        );
     }
 }

@@ -102,7 +102,10 @@ impl Coordinates {
             let parts = row.iter().zip(&c.std).zip(c.directions.chunks_exact(n));
             for ((&u, std), direction) in parts {
                 let weight = f64::from(u) * std;
-                image.iter_mut().zip(direction).for_each(|(p, d)| *p += weight * d);
+                image
+                    .iter_mut()
+                    .zip(direction)
+                    .for_each(|(p, d)| *p += weight * d);
             }
             out.extend(image.into_iter().map(grey));
         }
@@ -164,7 +167,9 @@ pub fn load(folder: Option<&Path>, components: usize) -> Result<Set, Error> {
         Some(folder) => {
             let has = ["", ".gz"].map(|end| format!("t10k-images-idx3-ubyte{end}"));
             let has_test = has.iter().any(|name| folder.join(name).exists());
-            let test = has_test.then(|| idx::read_part(folder, "t10k")).transpose()?;
+            let test = has_test
+                .then(|| idx::read_part(folder, "t10k"))
+                .transpose()?;
             let name = folder.display().to_string();
             (name, idx::read_part(folder, "train")?, test)
         }
@@ -236,7 +241,10 @@ mod tests {
         // As the source's own description has them.
         assert_eq!(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
         // The first zero, in counts of painted cells.
-        let cells: Vec<u32> = all.pixels[..8].iter().map(|&p| (u32::from(p) * 16 + 127) / 255).collect();
+        let cells: Vec<u32> = all.pixels[..8]
+            .iter()
+            .map(|&p| (u32::from(p) * 16 + 127) / 255)
+            .collect();
         assert_eq!(cells, [0, 0, 5, 13, 9, 1, 0, 0]);
     }
 
@@ -251,19 +259,32 @@ mod tests {
             assert!(found.mean[i].abs() < 1e-4);
             for j in 0..20 {
                 let exact = f64::from(u8::from(i == j));
-                assert!((found.covariance[i * 20 + j] - exact).abs() < 1e-3, "{i} {j}");
+                assert!(
+                    (found.covariance[i * 20 + j] - exact).abs() < 1e-3,
+                    "{i} {j}"
+                );
             }
         }
-        assert!(few.describe().contains("20 principal"), "{}", few.describe());
+        assert!(
+            few.describe().contains("20 principal"),
+            "{}",
+            few.describe()
+        );
         let error = |coordinates: &Coordinates| {
             let pixels = &all.pixels[..64 * 100];
             let back = coordinates.decode(&coordinates.encode(pixels));
-            let squares = back.iter().zip(pixels).map(|(b, &p)| (b - f32::from(p) / 255.0).powi(2));
+            let squares = back
+                .iter()
+                .zip(pixels)
+                .map(|(b, &p)| (b - f32::from(p) / 255.0).powi(2));
             (squares.sum::<f32>() / 6400.0).sqrt()
         };
         assert!(error(&Coordinates::pixels([8, 8])) < 1e-6);
         let (twenty, fifty) = (error(&few), error(&Coordinates::components(&all, 50)));
-        assert!(fifty < 0.01 && fifty < 0.2 * twenty && twenty < 0.12, "{fifty} {twenty}");
+        assert!(
+            fifty < 0.01 && fifty < 0.2 * twenty && twenty < 0.12,
+            "{fifty} {twenty}"
+        );
     }
 
     #[test]

@@ -2,21 +2,18 @@
 
 use burn::tensor::Tensor;
 use tiltrl_policies::Compute;
-use tiltrl_policies::fast::{Activation, HostAdam};
+use tiltrl_policies::fast::Activation;
 use tiltrl_policies::models::gaussian::GaussianDiffusion;
 use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
 use tiltrl_policies::nets::denoiser::Denoiser;
 use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
 use tiltrl_policies::nets::unet::{UNet, UNetShape};
-use tiltrl_tilt::TiltError;
-use tiltrl_tilt::host::{host, matrix, vector};
+use tiltrl_tilt::host::{host, host64};
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::optimizer::{AdamConfig, Optimizer};
-use tiltrl_tilt::sequential::SequentialModel;
-use tiltrl_tilt::weights;
 
 use crate::error::Error;
-use crate::stage::cosine_decay;
+use crate::systems::request::Request;
+use crate::systems::train::{Descent, Recipe, descend};
 
 /// How a prior is made.
 #[derive(Clone, Debug)]
@@ -26,13 +23,11 @@ pub struct PriorSettings {
     /// Hidden widths of the perceptron.
     pub hidden: Vec<usize>,
     /// Updates.
-    pub updates: u64,
+    pub updates: usize,
     /// Images per update.
     pub batch: usize,
     /// Step size of Adam at the start.
-    pub learning_rate: f32,
-    /// Share of the averaged weights that stays per update.
-    pub ema_decay: f32,
+    pub learning_rate: f64,
     /// Smallest standard deviation of a step: steps with less noise make log q − log p as large as they please.
     pub least_sigma: f64,
 }
@@ -45,7 +40,6 @@ impl Default for PriorSettings {
             updates: 6000,
             batch: 256,
             learning_rate: 1e-3,
-            ema_decay: 0.999,
             least_sigma: 0.05,
         }
     }
@@ -107,58 +101,34 @@ pub fn unconditional(rows: usize, compute: &Compute) -> Tensor<2> {
     Tensor::zeros([rows, 1], &compute.device)
 }
 
-/// Rows to learn from: `[indices]` → rows [indices · dim] and their conditions.
+/// Rows to learn from [count · dim] and their conditions.
 pub type Draw<'a> = dyn Fn(&mut Noise, usize) -> (Vec<f32>, Tensor<2>) + 'a;
 
-/// Trains a prior; `draw` gives a batch, `say` hears (update, loss) after each.
+/// Trains a prior, or goes on from its checkpoint; `draw` gives a batch.
 ///
 /// # Errors
-/// [`TiltError::NonFinite`].
+/// As [`descend`].
 pub fn train<N: Denoiser>(
-    mut model: GaussianDiffusion<N>,
+    start: GaussianDiffusion<N>,
     settings: &PriorSettings,
     draw: &Draw<'_>,
-    seed: u64,
-    mut say: impl FnMut(u64, f64),
+    request: &Request,
 ) -> Result<GaussianDiffusion<N>, Error> {
-    let adam = AdamConfig {
+    let recipe = Recipe {
         max_gradient_norm: 1.0,
-        ..AdamConfig::plain(settings.learning_rate)
+        ..Recipe::new(settings.updates, settings.learning_rate)
     };
-    let mut optimizer = HostAdam::new(adam);
-    let parameters = weights::tensors(model.weights());
-    let mut average: Vec<Vec<f32>> = parameters.into_iter().map(host).collect();
-    for update in 0..settings.updates {
-        let mut noise = Noise::keyed(seed, "image-prior", update);
-        let (rows, condition) = draw(&mut noise, settings.batch);
-        let share = cosine_decay(update, settings.updates);
-        optimizer.set_learning_rate(settings.learning_rate * share);
-        let tracked = model.tracked();
-        let loss = tracked.denoising_loss(&rows, &condition, &mut noise);
-        let value = f64::from(host(loss.clone())[0]);
-        if !value.is_finite() {
-            return Err(TiltError::NonFinite {
-                stage: "prior",
-                what: "loss",
-                update,
-            }
-            .into());
+    let loss = |tracked: &GaussianDiffusion<N>, noise: &mut Noise| {
+        let (rows, condition) = draw(noise, settings.batch);
+        let surrogate = tracked.denoising_loss(&rows, &condition, noise);
+        Descent {
+            loss: host64(surrogate.clone())[0],
+            surrogate,
         }
-        let gradient = weights::gradient(tracked.weights(), &loss.backward());
-        drop(tracked);
-        let parameters = weights::tensors(model.weights());
-        let decay = settings.ema_decay;
-        let (stepped, _) =
-            optimizer.step_averaged(parameters, gradient, &mut average, decay);
-        let shape = model.weights().clone();
-        model = model.with_weights(weights::with_tensors(shape, stepped));
-        say(update + 1, value);
-    }
-    let device = model.device();
-    let average = average.into_iter().map(|a| vector(a, &device));
-    let shape = model.weights().clone();
-    let model = model.with_weights(weights::with_tensors(shape, average.collect()));
-    Ok(fitted(&model, settings, draw, seed))
+    };
+    let unmeasured = |_: &GaussianDiffusion<N>| f64::NAN;
+    let trained = descend("prior", start, &recipe, (&loss, &unmeasured), request)?;
+    Ok(fitted(&trained.model, settings, draw, request.seed))
 }
 
 /// Returns the model with step variances that fit its network, none below the least.
@@ -196,20 +166,11 @@ pub fn sample<N: Denoiser>(
     out
 }
 
-/// Draws rows of a training part, whatever their class.
-pub fn draw_rows(
-    rows: &[f32],
-    dim: usize,
-    noise: &mut Noise,
-    count: usize,
-    compute: &Compute,
-) -> (Vec<f32>, Tensor<2>) {
+/// Draws rows [count · dim] of a training part, whatever their class.
+pub fn draw_rows(rows: &[f32], dim: usize, noise: &mut Noise, count: usize) -> Vec<f32> {
     let chosen = noise.indices(count, rows.len() / dim);
-    let picked = chosen.iter().flat_map(|&i| rows[i * dim..(i + 1) * dim].iter());
-    (picked.copied().collect(), unconditional(count, compute))
-}
-
-/// Returns rows as a tensor where the model is.
-pub fn tensor(rows: Vec<f32>, dim: usize, compute: &Compute) -> Tensor<2> {
-    matrix(rows, dim, &compute.device)
+    let picked = chosen
+        .iter()
+        .flat_map(|&i| rows[i * dim..(i + 1) * dim].iter());
+    picked.copied().collect()
 }

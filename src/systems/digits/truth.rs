@@ -23,7 +23,10 @@ pub struct Truth {
 /// # Panics
 /// When one is.
 pub fn reject(log_reward: &[f64], noise: &mut Noise) -> Truth {
-    assert!(log_reward.iter().all(|&r| r <= 0.0), "rejection needs r ≤ 1");
+    assert!(
+        log_reward.iter().all(|&r| r <= 0.0),
+        "rejection needs r ≤ 1"
+    );
     let draws = noise.uniform_rows(1, log_reward.len());
     let pairs = log_reward.iter().zip(&draws).enumerate();
     let accepted: Vec<usize> = pairs
@@ -44,7 +47,10 @@ pub fn reject(log_reward: &[f64], noise: &mut Noise) -> Truth {
 pub fn log_z(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let log_z = log_mean_exp(values);
-    let variance = values.iter().map(|v| ((v - log_z).exp() - 1.0).powi(2)).sum::<f64>();
+    let variance = values
+        .iter()
+        .map(|v| ((v - log_z).exp() - 1.0).powi(2))
+        .sum::<f64>();
     (log_z, (variance / (n - 1.0) / n).sqrt())
 }
 
@@ -108,10 +114,18 @@ mod tests {
         assert!((found.log_z - exact).abs() < 4.0 * found.error, "{found:?}");
         // E r² / Z² − 1 = 2/√3 − 1.
         let error = ((2.0 / 3f64.sqrt() - 1.0) / 60_000.0f64).sqrt();
-        assert!((found.error / error - 1.0).abs() < 0.05, "{} {error}", found.error);
+        assert!(
+            (found.error / error - 1.0).abs() < 0.05,
+            "{} {error}",
+            found.error
+        );
         let share = found.accepted.len() as f64 / 60_000.0;
         assert!((share - 0.5f64.sqrt()).abs() < 0.01, "{share}");
-        assert!((found.log_reward + 0.25).abs() < 0.01, "{}", found.log_reward);
+        assert!(
+            (found.log_reward + 0.25).abs() < 0.01,
+            "{}",
+            found.log_reward
+        );
         let squares = found.accepted.iter().map(|&i| f64::from(x[i]).powi(2));
         let variance = squares.sum::<f64>() / found.accepted.len() as f64;
         assert!((variance - 0.5).abs() < 0.015, "{variance}");
