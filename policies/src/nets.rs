@@ -3,6 +3,7 @@
 pub mod denoiser;
 pub mod mlp;
 pub mod perceptron;
+pub mod pretrained;
 mod seeded;
 pub mod string_perceptron;
 pub mod tokens;
