@@ -5,6 +5,7 @@
 //! notes ([`outcome::Outcome`]). Folders, tables, resuming and exit codes are the command's.
 
 pub mod baselines;
+pub mod captions;
 pub mod digits;
 pub mod exact;
 pub mod figures;
@@ -18,4 +19,4 @@ pub mod words;
 use request::System;
 
 /// All systems.
-pub const SYSTEMS: &[&System] = &[&digits::SYSTEM, &words::SYSTEM];
+pub const SYSTEMS: &[&System] = &[&captions::SYSTEM, &digits::SYSTEM, &words::SYSTEM];

@@ -4,7 +4,7 @@ pub mod algebra;
 pub mod classifier;
 pub mod idx;
 pub mod images;
-mod pictures;
+pub mod pictures;
 pub mod prior;
 pub mod run;
 pub mod truth;
@@ -111,3 +111,56 @@ pub const SYSTEM: System = System {
     ],
     run: run::run,
 };
+
+#[cfg(test)]
+mod tests {
+    use tiltrl_policies::Compute;
+
+    use super::*;
+    use crate::console::Console;
+    use crate::run::RunDir;
+    use crate::systems::folder::run_seed;
+    use crate::systems::request::{Request, Settings};
+
+    /// A small prior of 8 × 8 digits, tilted to the even ones: log Z, the weights and the features come near rejection's, and a second
+    /// call reads what the first one left.
+    #[test]
+    fn a_quick_tilt_comes_near_rejection() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let request = Request {
+            seed: 1,
+            settings: Settings::resolve(&SYSTEM, true, &[]).expect("its own"),
+            quick: true,
+            only: Some("even".into()),
+            data: None,
+            compute: Compute::cpu(),
+            console: Console::Quiet,
+            dir: RunDir {
+                path: folder.path().join("seed-1"),
+            },
+        };
+        let (rows, notes) = run_seed(&SYSTEM, &request, "cpu").expect("runs");
+        assert!(notes[0].contains("8 × 8 digits"), "{notes:?}");
+        let row = |method: &str| rows.iter().find(|r| r.method == method).expect(method);
+        let (prior, tilted, exact) = (row("prior"), row("balance"), row("exact"));
+        let gap = tilted.importance.expect("measured") - tilted.reference.expect("measured");
+        assert!(gap.abs() < 0.1, "{tilted:?}");
+        assert!(tilted.ess.expect("measured") > 0.3, "{tilted:?}");
+        assert!(
+            tilted.distance < prior.distance.map(|d| 0.3 * d),
+            "{prior:?} {tilted:?}"
+        );
+        assert!(exact.distance.expect("measured") < 1e-6, "{exact:?}");
+        let asked = |row: &super::super::outcome::Row| row.more["asked-for classes"];
+        assert!(
+            asked(tilted) > 0.85 && asked(prior) < 0.65,
+            "{prior:?} {tilted:?}"
+        );
+        for stem in ["samples-even", "classes-even", "progress-even"] {
+            let file = request.dir.path.join(format!("{stem}.png"));
+            assert!(file.exists(), "{stem}");
+        }
+        let again = run_seed(&SYSTEM, &request, "cpu").expect("finished");
+        assert_eq!(again.0, rows);
+    }
+}

@@ -57,7 +57,7 @@ const COMPONENTS: usize = 32;
 ///
 /// # Errors
 /// Those of [`load`].
-pub(super) fn load_set(request: &Request) -> Result<Set, Error> {
+pub(crate) fn load_set(request: &Request) -> Result<Set, Error> {
     let folder = request.data.as_deref();
     let asked = request.settings.count("components");
     let set = load(folder, asked)?;
@@ -67,7 +67,7 @@ pub(super) fn load_set(request: &Request) -> Result<Set, Error> {
     load(folder, COMPONENTS)
 }
 
-pub(super) fn prior_settings(request: &Request) -> PriorSettings {
+pub(crate) fn prior_settings(request: &Request) -> PriorSettings {
     let s = &request.settings;
     PriorSettings {
         steps: s.count("steps"),
@@ -77,7 +77,7 @@ pub(super) fn prior_settings(request: &Request) -> PriorSettings {
     }
 }
 
-pub(super) fn classifier(set: &Set, request: &Request) -> Classifier {
+pub(crate) fn classifier(set: &Set, request: &Request) -> Classifier {
     let settings = ClassifierSettings {
         updates: request.settings.count("classifier_updates") as u64,
         ..ClassifierSettings::default()
@@ -238,6 +238,57 @@ fn checks(row: &Row, known: &Known<'_>) -> Vec<Check> {
 /// Samples per draw of importance resampling.
 const RESAMPLED: usize = 16;
 
+/// Samples that are drawn once and serve every method of a target.
+struct Drawn<'a> {
+    /// Of the prior, as many as every method is judged by.
+    prior: &'a [f32],
+    /// Accepted ones.
+    exact: Vec<f32>,
+    /// By importance resampling.
+    resampled: Vec<f32>,
+}
+
+/// Rejects the prior's samples and says how that went.
+fn known<'a>(
+    setup: &Setup<'_>,
+    (samples, task): (&'a [f32], &'a Task),
+    notes: &mut Vec<String>,
+) -> (Known<'a>, Drawn<'a>) {
+    let (dim, classifier) = (setup.set.coordinates.dim, &setup.classifier);
+    let log_reward = classifier.log_reward(samples, &task.wanted);
+    let mut noise = Noise::keyed(setup.request.seed, "digits-rejection", 0);
+    let truth = reject(&log_reward, &mut noise);
+    let pick = |rows: &[usize]| -> Vec<f32> {
+        let picked = rows.iter().flat_map(|&i| &samples[i * dim..(i + 1) * dim]);
+        picked.copied().collect()
+    };
+    let exact = pick(&truth.accepted);
+    let yardstick = Yardstick::new(&classifier.features(&exact), classifier.width());
+    let count = setup.request.settings.count("samples");
+    let prior = &samples[..samples.len().min(count * dim)];
+    notes.push(format!(
+        "{}: reference log Z {:.4} ± {:.4}, {} of {} samples of the prior accepted",
+        task.name,
+        truth.log_z,
+        truth.error,
+        truth.accepted.len(),
+        log_reward.len()
+    ));
+    let whole = log_reward.len() / RESAMPLED * RESAMPLED;
+    let drawn = Drawn {
+        prior,
+        resampled: pick(&resample(&log_reward[..whole], RESAMPLED, &mut noise)),
+        exact,
+    };
+    let known = Known {
+        of_prior: yardstick.distance(&classifier.features(prior)),
+        task,
+        truth,
+        yardstick,
+    };
+    (known, drawn)
+}
+
 /// Tilts to one target.
 fn one<N: Denoiser>(
     setup: &Setup<'_>,
@@ -248,48 +299,17 @@ fn one<N: Denoiser>(
 ) -> Result<(), Error> {
     let Setup {
         request,
-        set,
         classifier,
         ..
     } = setup;
-    let (dim, settings) = (set.coordinates.dim, &request.settings);
-    let log_reward = classifier.log_reward(samples, &task.wanted);
-    let mut noise = Noise::keyed(request.seed, "digits-rejection", 0);
-    let truth = reject(&log_reward, &mut noise);
-    let pick = |rows: &[usize]| -> Vec<f32> {
-        let picked = rows.iter().flat_map(|&i| &samples[i * dim..(i + 1) * dim]);
-        picked.copied().collect()
-    };
-    let exact = pick(&truth.accepted);
-    let yardstick = Yardstick::new(&classifier.features(&exact), classifier.width());
-    let some = &samples[..(samples.len() / dim).min(settings.count("samples")) * dim];
-    let of_prior = yardstick.distance(&classifier.features(some));
-    let known = Known {
-        task,
-        truth,
-        yardstick,
-        of_prior,
-    };
-    let (log_z, error) = (known.truth.log_z, known.truth.error);
-    outcome.notes.push(format!(
-        "{}: reference log Z {log_z:.4} ± {error:.4}, {} of {} samples of the prior accepted",
-        task.name,
-        known.truth.accepted.len(),
-        log_reward.len()
-    ));
-    let groups = resample(
-        &log_reward[..log_reward.len() / RESAMPLED * RESAMPLED],
-        RESAMPLED,
-        &mut noise,
-    );
+    let (known, drawn) = known(setup, (samples, task), &mut outcome.notes);
     let mut rows = vec![
-        setup.row("exact", &exact, &known),
-        setup.row("prior", some, &known),
-        setup.row("importance resampling", &pick(&groups), &known),
+        setup.row("exact", &drawn.exact, &known),
+        setup.row("prior", drawn.prior, &known),
+        setup.row("importance resampling", &drawn.resampled, &known),
     ];
-    if let Some(guided) = guide(prior, &task.wanted) {
-        rows.push(setup.row("guidance", &guided, &known));
-    }
+    let guided = guide(prior, &task.wanted);
+    rows.extend(guided.map(|samples| setup.row("guidance", &samples, &known)));
     let widened = prior.reshaped(StepShape {
         learned_variance: true,
         ..StepShape::default()
@@ -314,24 +334,40 @@ fn one<N: Denoiser>(
     let (mut row, found) = setup.trained("balance", &tuned, &target, &known);
     row.checks = checks(&row, &known);
     rows.push(row);
-    if settings.on("baselines") {
-        let paths = behaviour.paths();
-        for (name, kl) in [("policy gradient", 0.0), ("policy gradient + KL", 1.0)] {
-            let tuned = policy_gradient(&target, (&recipe, paths, kl), request)?;
-            rows.push(setup.trained(name, &tuned, &target, &known).0);
-        }
-        let pool = settings.count("samples");
-        let tuned = best_samples(&target, (&recipe, paths), [pool, pool / 10], request)?;
-        rows.push(setup.trained("best samples", &tuned, &target, &known).0);
+    if request.settings.on("baselines") {
+        rows.extend(baselines(
+            setup,
+            &target,
+            (&recipe, behaviour.paths()),
+            &known,
+        )?);
     }
     outcome.rows.extend(rows);
-    outcome
-        .pictures
-        .extend(draw(setup, &known, [some, &found, &exact], &tuned)?);
+    let shown = [drawn.prior, &found, &drawn.exact];
+    outcome.pictures.extend(draw(setup, &known, shown, &tuned)?);
     Ok(())
 }
 
-pub(super) fn recipe(request: &Request) -> (Recipe, Behaviour) {
+/// The rows of the trained baselines, with as many updates and paths.
+fn baselines<N: Denoiser>(
+    setup: &Setup<'_>,
+    target: &Target<'_, GaussianDiffusion<N>>,
+    (recipe, paths): (&Recipe, usize),
+    known: &Known<'_>,
+) -> Result<Vec<Row>, Error> {
+    let request = setup.request;
+    let mut rows = Vec::new();
+    for (name, kl) in [("policy gradient", 0.0), ("policy gradient + KL", 1.0)] {
+        let tuned = policy_gradient(target, (recipe, paths, kl), request)?;
+        rows.push(setup.trained(name, &tuned, target, known).0);
+    }
+    let pool = request.settings.count("samples");
+    let tuned = best_samples(target, (recipe, paths), [pool, pool / 10], request)?;
+    rows.push(setup.trained("best samples", &tuned, target, known).0);
+    Ok(rows)
+}
+
+pub(crate) fn recipe(request: &Request) -> (Recipe, Behaviour) {
     let settings = &request.settings;
     let recipe = Recipe {
         max_gradient_norm: 1.0,

@@ -29,17 +29,15 @@ struct Config {
     flip_sin_to_cos: bool,
     freq_shift: f64,
     downsample_padding: usize,
+    mid_block_scale_factor: f64,
     #[serde(default)]
     center_input_sample: bool,
     #[serde(default = "yes")]
     add_attention: bool,
-    act_fn: Only<Silu>,
-    #[serde(default)]
-    time_embedding_type: Option<Only<Positional>>,
-    #[serde(default)]
-    resnet_time_scale_shift: Option<Only<Plain>>,
-    #[serde(default)]
-    class_embed_type: Option<Only<Nothing>>,
+    act_fn: String,
+    time_embedding_type: Option<String>,
+    resnet_time_scale_shift: Option<String>,
+    class_embed_type: Option<String>,
 }
 
 fn yes() -> bool {
@@ -57,32 +55,6 @@ enum Up {
     UpBlock2D,
     AttnUpBlock2D,
 }
-
-/// A key of which only one value has code here.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(transparent)]
-struct Only<T>(#[allow(dead_code)] T);
-
-#[derive(Clone, Debug, Deserialize)]
-enum Silu {
-    #[serde(rename = "silu", alias = "swish")]
-    Silu,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-enum Positional {
-    #[serde(rename = "positional")]
-    Positional,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-enum Plain {
-    #[serde(rename = "default")]
-    Default,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-enum Nothing {}
 
 #[derive(Module, Debug)]
 struct Residual {
@@ -261,6 +233,26 @@ fn check(config: &Config) -> Result<(), TiltError> {
             "block_out_channels, down_block_types and up_block_types must name as many levels each",
         ));
     }
+    if config.mid_block_scale_factor != 1.0 || config.downsample_padding > 1 {
+        return Err(refused(
+            "a mid_block_scale_factor other than 1, or a downsample_padding above 1",
+        ));
+    }
+    let only = |key: &str, found: Option<&str>, known: &[&str]| match found {
+        Some(word) if !known.contains(&word) => Err(refused(format!(
+            "config.json: {key} {word:?}, expected {known:?}"
+        ))),
+        _ => Ok(()),
+    };
+    let scale_shift = config.resnet_time_scale_shift.as_deref();
+    only("act_fn", Some(&config.act_fn), &["silu", "swish"])?;
+    only(
+        "time_embedding_type",
+        config.time_embedding_type.as_deref(),
+        &["positional"],
+    )?;
+    only("resnet_time_scale_shift", scale_shift, &["default"])?;
+    only("class_embed_type", config.class_embed_type.as_deref(), &[])?;
     let groups = config.norm_num_groups.max(1);
     let odd = config.block_out_channels.iter().find(|&&c| c % groups > 0);
     if let Some(channels) = odd {
