@@ -12,10 +12,10 @@ use super::caption::{Caption, WIDTH};
 use crate::error::Error;
 use crate::systems::baselines::policy_gradient;
 use crate::systems::digits::classifier::{CLASSES, Classifier};
+use crate::systems::digits::common::{classifier, load_set, prior_settings, recipe};
 use crate::systems::digits::images::{Coordinates, Set};
 use crate::systems::digits::pictures::digits;
 use crate::systems::digits::prior;
-use crate::systems::digits::run::{classifier, load_set, prior_settings, recipe};
 use crate::systems::digits::truth::{Truth, Yardstick, diversity, reject};
 use crate::systems::exact::Sampled;
 use crate::systems::outcome::{Check, Figure, Outcome, Picture, Row};
@@ -142,7 +142,7 @@ fn trained_prior(
 /// # Errors
 /// When data are missing or damaged, and those of training.
 pub fn run(request: &Request) -> Result<Outcome, Error> {
-    let set = load_set(request)?;
+    let set = load_set(request, false)?;
     let (scales, all) = described(&set);
     let captions = CAPTIONS.iter().map(|text| Caption::parse(text));
     let mut setup = Setup {

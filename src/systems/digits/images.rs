@@ -26,6 +26,9 @@ struct Components {
     share: f64,
 }
 
+/// Images that principal components are taken of.
+pub const MEASURED: usize = 10_000;
+
 fn signed(pixels: &[u8]) -> Vec<f32> {
     pixels.iter().map(|&p| f32::from(p) / 127.5 - 1.0).collect()
 }
@@ -40,10 +43,13 @@ impl Coordinates {
         }
     }
 
-    /// Returns the `count` principal components of images, each with mean 0 and variance 1 over them.
+    /// Returns the `count` principal components of the first [`MEASURED`] images, each with mean 0 and variance 1 over them.
     pub fn components(images: &Labelled, count: usize) -> Self {
         let n = images.size[0] * images.size[1];
-        let Moments { mean, covariance } = Moments::of(&signed(&images.pixels), n);
+        let Moments { mean, covariance } = Moments::of(
+            &signed(&images.pixels[..images.pixels.len().min(MEASURED * n)]),
+            n,
+        );
         let (directions, variances) = principal(&covariance, n, count);
         let all: f64 = (0..n).map(|i| covariance[i * n + i]).sum();
         Self {

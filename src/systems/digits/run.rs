@@ -7,13 +7,12 @@ use burn::tensor::Tensor;
 use tiltrl_policies::agent::baselines::{Tilt, guided, resample};
 use tiltrl_policies::models::gaussian::{GaussianDiffusion, StepShape};
 use tiltrl_policies::nets::denoiser::Denoiser;
-use tiltrl_tilt::finetune::Mixture;
 use tiltrl_tilt::host::host;
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::rtb::Shaping;
 
-use super::classifier::{Classifier, ClassifierSettings};
-use super::images::{Set, load};
+use super::classifier::Classifier;
+use super::common::{classifier, load_set, prior_settings, recipe};
+use super::images::Set;
 use super::pictures;
 use super::prior::{self, PriorSettings, unconditional};
 use super::truth::{Truth, Yardstick, diversity, reject, shares};
@@ -22,7 +21,7 @@ use crate::systems::baselines::{best_samples, policy_gradient};
 use crate::systems::exact::Sampled;
 use crate::systems::outcome::{Check, Outcome, Picture, Row};
 use crate::systems::request::Request;
-use crate::systems::train::{Behaviour, Recipe, Target, Tuned, balance};
+use crate::systems::train::{Recipe, Target, Tuned, balance};
 
 /// What all targets of a seed share.
 struct Setup<'a> {
@@ -49,48 +48,12 @@ fn tasks(request: &Request) -> Vec<Task> {
     all.filter(|task| request.wants(&task.name)).collect()
 }
 
-/// Images of more pixels are seen through principal components.
-const MOST_PIXELS: usize = 256;
-const COMPONENTS: usize = 32;
-
-/// Loads the set: pixels where images are small, else components.
-///
-/// # Errors
-/// Those of [`load`].
-pub(crate) fn load_set(request: &Request) -> Result<Set, Error> {
-    let folder = request.data.as_deref();
-    let asked = request.settings.count("components");
-    let set = load(folder, asked)?;
-    if asked > 0 || set.coordinates.dim <= MOST_PIXELS || request.settings.on("unet") {
-        return Ok(set);
-    }
-    load(folder, COMPONENTS)
-}
-
-pub(crate) fn prior_settings(request: &Request) -> PriorSettings {
-    let s = &request.settings;
-    PriorSettings {
-        steps: s.count("steps"),
-        hidden: vec![s.count("hidden"); 3],
-        updates: s.count("prior_updates"),
-        ..PriorSettings::default()
-    }
-}
-
-pub(crate) fn classifier(set: &Set, request: &Request) -> Classifier {
-    let settings = ClassifierSettings {
-        updates: request.settings.count("classifier_updates") as u64,
-        ..ClassifierSettings::default()
-    };
-    Classifier::train(set, &settings, request.seed, &request.compute)
-}
-
 /// Runs one seed.
 ///
 /// # Errors
 /// When data are missing or damaged, and those of training.
 pub fn run(request: &Request) -> Result<Outcome, Error> {
-    let set = load_set(request)?;
+    let set = load_set(request, request.settings.on("unet"))?;
     let setup = Setup {
         classifier: Arc::new(classifier(&set, request)),
         prior: prior_settings(request),
@@ -365,28 +328,6 @@ fn baselines<N: Denoiser>(
     let tuned = best_samples(target, (recipe, paths), [pool, pool / 10], request)?;
     rows.push(setup.trained("best samples", &tuned, target, known).0);
     Ok(rows)
-}
-
-pub(crate) fn recipe(request: &Request) -> (Recipe, Behaviour) {
-    let settings = &request.settings;
-    let recipe = Recipe {
-        max_gradient_norm: 1.0,
-        ..Recipe::new(settings.count("updates"), settings.number("learning_rate"))
-    };
-    let paths = settings.count("paths");
-    let behaviour = Behaviour {
-        mixture: Mixture {
-            on_policy: paths - paths / 4,
-            prior: paths / 4,
-            data: 0,
-        },
-        shaping: Shaping {
-            dead_zone: 0.0,
-            huber: settings.number("cap"),
-        },
-        ..Behaviour::on_policy(paths)
-    };
-    (recipe, behaviour)
 }
 
 /// Pictures of one target: digits, shares of the classes, and log Z and the distance over the updates.
