@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2};
 use tiltrl_envs::{spec_of, spec_with};
+use tiltrl_policies::agent::Coordinates;
+use tiltrl_policies::agent::Critic;
 use tiltrl_policies::agent::baselines::{Method, Tilt};
-use tiltrl_policies::agent::coordinates::Coordinates;
-use tiltrl_policies::agent::critic::Critic;
-use tiltrl_policies::agent::policy::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering};
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_policies::agent::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering};
+use tiltrl_policies::models::GaussianDiffusion;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::noise::Noise;
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use tiltrl_policies::nets::denoiser::Denoiser;
+use tiltrl_policies::nets::Denoiser;
 use tiltrl_policies::nets::pretrained::gpt2::Gpt2;
 use tiltrl_policies::nets::pretrained::llama::Llama;
 use tiltrl_policies::nets::pretrained::unet2d::UNet2D;

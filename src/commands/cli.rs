@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use tiltrl_policies::agent::critic::CriticKind;
 use tiltrl_policies::agent::critics::kinds;
 use tiltrl_policies::fast::build_pool;
+use tiltrl_policies::nets::networks;
 
 use super::environments::{self, EnvArgs};
 use super::pipeline::run;
@@ -86,6 +86,8 @@ enum Command {
     Presets,
     /// List the kinds of critic that `critic.kind` names.
     Critics,
+    /// List the networks that `prior.network` names.
+    Networks,
     /// Print a preset or a config file, resolved, with meaning and range of every key. Example: tiltrl config hopper-medium > my.toml
     Config(ConfigArgs),
 }
@@ -246,9 +248,11 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             Ok(())
         }
         Command::Critics => {
-            let line = |k: &CriticKind| format!("{:<12} {}", k.name, k.summary);
-            let lines: Vec<String> = kinds().iter().map(line).collect();
-            output::print(&lines.join("\n"));
+            list(kinds().iter().map(|k| (k.name, k.summary)));
+            Ok(())
+        }
+        Command::Networks => {
+            list(networks::kinds().iter().map(|k| (k.name, k.summary)));
             Ok(())
         }
         Command::Config(args) => {
@@ -257,6 +261,14 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             Ok(())
         }
     }
+}
+
+/// Prints names with what they stand for.
+fn list<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) {
+    let lines: Vec<String> = entries
+        .map(|(name, summary)| format!("{name:<12} {summary}"))
+        .collect();
+    output::print(&lines.join("\n"));
 }
 
 fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {

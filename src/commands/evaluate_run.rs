@@ -8,7 +8,7 @@ use std::time::Instant;
 use ndarray::{Array2, ArrayView2, s};
 use serde::Serialize;
 use tiltrl_envs::{EnvBatch, EnvOptions, spec_with};
-use tiltrl_policies::agent::policy::Policy;
+use tiltrl_policies::agent::Policy;
 use tiltrl_tilt::noise::Noise;
 
 use super::break_even::{BreakEven, HEADER, Priced};

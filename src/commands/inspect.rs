@@ -6,7 +6,7 @@ use clap::Args;
 use ndarray::{Array2, ArrayView2};
 use tiltrl_envs::{EnvBatch, EnvSpec, spec_of, spec_with};
 use tiltrl_plots::{Histogram, histogram};
-use tiltrl_policies::agent::policy::Policy;
+use tiltrl_policies::agent::Policy;
 use tiltrl_tilt::noise::Noise;
 
 use super::environments::EnvArgs;

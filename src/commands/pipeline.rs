@@ -256,7 +256,7 @@ fn run_seed(work: Work<'_>, stage: Stage) -> Result<(), Error> {
     if !path.exists() {
         let clock = Instant::now();
         let found =
-            certificate::certificate(work.data, &prior, &*critic, &posterior, work.seed, [64, 64]);
+            certificate::certificate(work.data, &prior, &*critic, &posterior, work.seed, certificate::SIZE);
         write_state(&path, &found)?;
         let seconds = clock.elapsed().as_secs_f64();
         work.dir.add_seconds("certificate", seconds)?;

@@ -2,7 +2,8 @@
 
 use toml::{Table, Value};
 
-use tiltrl_policies::agent::critic::CriticKind;
+use tiltrl_policies::agent::CriticKind;
+use tiltrl_policies::nets::networks::{NetworkKind, kinds};
 
 use super::critic::kind_of;
 use super::keys::{Key, Range, all_names, keys};
@@ -139,10 +140,29 @@ fn together(config: &Config) -> Vec<String> {
     if let Err(error) = config.prior.schedule() {
         faults.push(format!("prior.schedule: {error}"));
     }
+    if let Err(fault) = network_of(&config.prior.network) {
+        faults.push(fault);
+    }
     if let Err(error) = config.evaluation.options() {
         faults.push(error.to_string());
     }
     faults
+}
+
+/// Returns the prior's network of that name, or says which there are.
+pub(crate) fn network_of(name: &str) -> Result<NetworkKind, String> {
+    let all = kinds();
+    let names = || all.iter().map(|k| k.name);
+    let found = all.iter().find(|k| k.name == name).copied();
+    found.ok_or_else(|| {
+        let hint =
+            nearest(name, names()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+        let list: Vec<&str> = names().collect();
+        format!(
+            "prior.network: unknown network `{name}`{hint}\n  networks: {}",
+            list.join(", ")
+        )
+    })
 }
 
 #[cfg(test)]
@@ -154,6 +174,7 @@ mod tests {
         ("prior.updates", "0"),
         ("prior.updates", "-3"),
         ("prior.num_steps", "1"),
+        ("prior.network", "perceptro"),
         ("prior.hidden", "[0]"),
         ("prior.hidden", "[]"),
         ("prior.hidden", "[1000000000000]"),

@@ -1,11 +1,11 @@
 //! The table of keys: name, meaning, range. The comments of `tiltrl config` and the check before a run both come from it.
 //! Those of the critic are the critic's own.
 
-use tiltrl_policies::agent::critic::CriticKind;
+use tiltrl_policies::agent::CriticKind;
 use tiltrl_policies::agent::critics::kinds;
-use tiltrl_policies::agent::setting::{LARGEST, ROWS, UPDATES};
+use tiltrl_policies::agent::{LARGEST, ROWS, UPDATES};
 
-pub use tiltrl_policies::agent::setting::Range;
+pub use tiltrl_policies::agent::Range;
 
 /// A key of the config.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +79,7 @@ const KEYS: &[Row] = &[
     row("prior.num_steps", Range::Count(2, 1000), "Denoising steps T"),
     row("prior.schedule", Range::Choice(&["cosine", "linear"]), "Noise schedule; linear is memoryless only with many steps"),
     row("prior.prediction", Range::Choice(&["velocity", "epsilon"]), "What the network predicts"),
+    row("prior.network", Range::Text, "Network of the prior, see `tiltrl networks`"),
     row("prior.hidden", Range::Counts(1, 1, 16_384), "Hidden widths of the network"),
     row("prior.activation", Range::Choice(&["relu", "silu", "mish", "gelu"]), "Non-linearity of the network"),
     row("prior.updates", Range::Count(1, UPDATES), "Updates"),

@@ -9,6 +9,7 @@ mod print;
 mod settings;
 mod tables;
 
+pub(crate) use check::network_of;
 pub use critic::CriticConfig;
 pub use keys::{Key, Range, keys};
 pub use presets::{Source, preset, preset_names};

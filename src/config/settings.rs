@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tiltrl_envs::EnvOptions;
 use tiltrl_policies::fast::Activation;
-use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
 use tiltrl_tilt::finetune::{Mixture, Options};
 use tiltrl_tilt::rtb::Shaping;
 
@@ -68,6 +68,9 @@ pub struct PriorConfig {
     pub schedule: ScheduleKind,
     /// What the network predicts.
     pub prediction: Prediction,
+    /// Name of the network's kind.
+    #[serde(default = "perceptron")]
+    pub network: String,
     /// Hidden widths.
     pub hidden: Vec<usize>,
     /// Non-linearity.
@@ -80,6 +83,11 @@ pub struct PriorConfig {
     pub learning_rate: f32,
     /// Decay of the exponential moving average of the weights.
     pub ema_decay: f32,
+}
+
+/// What runs without the key have.
+fn perceptron() -> String {
+    "perceptron".into()
 }
 
 /// RTB fine-tuning.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use tiltrl_policies::agent::critic::Critic;
+use tiltrl_policies::agent::Critic;
 use tiltrl_tilt::certificate::{
     Certified, ConditionCertificate, ResidualCounts, Thresholds, Verdict, certify_conditions,
 };
@@ -73,6 +73,9 @@ impl Certificate {
         Self::new(states.collect(), residuals)
     }
 }
+
+/// States, and paths each way, of the certificate that ends a run. Few paths flatter a heavy tail of weights.
+pub const SIZE: [usize; 2] = [64, 512];
 
 /// Returns the certificate of `states` states of the data, from `paths` paths each way.
 pub fn certificate(

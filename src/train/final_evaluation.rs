@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use tiltrl_envs::EnvBatch;
-use tiltrl_policies::agent::critic::Critic;
-use tiltrl_policies::agent::policy::{Choice, DiffusionPolicy};
+use tiltrl_policies::agent::Critic;
+use tiltrl_policies::agent::{Choice, DiffusionPolicy};
 
 use super::finetune::Posterior;
 use super::prior::Prior;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use tiltrl_envs::EnvBatch;
-use tiltrl_policies::agent::coordinates::Coordinates;
-use tiltrl_policies::agent::critic::Critic;
-use tiltrl_policies::agent::guidance::critic_gradient;
-use tiltrl_policies::agent::policy::{Choice, DiffusionPolicy};
+use tiltrl_policies::agent::Coordinates;
+use tiltrl_policies::agent::Critic;
+use tiltrl_policies::agent::critic_gradient;
+use tiltrl_policies::agent::{Choice, DiffusionPolicy};
 use tiltrl_policies::fast::HostAdam;
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, StepShape};
+use tiltrl_policies::models::{GaussianDiffusion, StepShape};
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::finetune::{Batch, Finetuner, Report};
 use tiltrl_tilt::host::{host, matrix};

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::coordinates::{Coordinates, Normalizer};
+use tiltrl_policies::agent::{Coordinates, Normalizer};
 use tiltrl_policies::fast::HostAdam;
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
-use tiltrl_policies::models::schedule::Schedule;
-use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_policies::models::GaussianDiffusion;
+use tiltrl_policies::models::Schedule;
+use tiltrl_policies::nets::NetworkShape;
+use tiltrl_policies::nets::Perceptron;
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::host::{host, matrix, vector};
@@ -18,7 +19,7 @@ use tiltrl_tilt::weights;
 
 use super::training_data::TrainingData;
 use super::work::Work;
-use crate::config::{Config, PriorConfig};
+use crate::config::{Config, PriorConfig, network_of};
 use crate::data::ActionBounds;
 use crate::error::Error;
 use crate::stage::Stage;
@@ -39,23 +40,23 @@ pub struct Prior {
 /// Returns an untrained model of the configured shape.
 ///
 /// # Errors
-/// When the schedule is not memoryless.
+/// When the schedule is not memoryless, or there is no such network of that shape.
 pub fn fresh(
     config: &Config,
     [observation_dim, action_dim]: [usize; 2],
     seed: u64,
     compute: &Compute,
 ) -> Result<GaussianDiffusion, Error> {
-    let shape = PerceptronShape {
+    let shape = NetworkShape {
         dim: action_dim,
         condition_dim: observation_dim,
         outputs: action_dim,
         hidden: config.prior.hidden.clone(),
         activation: config.prior.activation,
-        waves: 0,
     };
+    let kind = network_of(&config.prior.network).map_err(Error::Usage)?;
     let mut noise = Noise::keyed(seed, "prior-init", 0);
-    let net = Perceptron::new(&shape, 0.1, &mut noise, compute);
+    let net = (kind.make)(&shape, &mut noise, compute)?;
     let schedule = config.prior.schedule()?;
     Ok(GaussianDiffusion::new(
         net,
@@ -66,7 +67,8 @@ pub fn fresh(
 
 /// Stores schedule and coordinates beside a model's weights.
 pub fn describe(checkpoint: &mut Checkpoint, model: &GaussianDiffusion, coordinates: &Coordinates) {
-    let sizes = &model.denoiser().net().spec().sizes;
+    let perceptron = model.denoiser().get::<Perceptron>();
+    let sizes = perceptron.map_or(Vec::new(), |p| p.net().spec().sizes.clone());
     for (key, value) in [
         ("schedule", serde_json::to_value(model.schedule())),
         (

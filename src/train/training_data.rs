@@ -1,7 +1,7 @@
 //! The data of a run, prepared once: normalised observations, latent actions, scaled rewards.
 
-use tiltrl_policies::agent::coordinates::{Coordinates, Normalizer, latent_actions};
-use tiltrl_policies::agent::transitions::{Transitions, gather};
+use tiltrl_policies::agent::{Coordinates, Normalizer, latent_actions};
+use tiltrl_policies::agent::{Transitions, gather};
 
 use crate::data::{ActionBounds, Dataset, clip_actions};
 use crate::error::Error;

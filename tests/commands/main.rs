@@ -4,6 +4,7 @@ mod critics;
 mod environments;
 mod experiment;
 mod export;
+mod networks;
 mod pipeline;
 mod reports;
 mod trouble;

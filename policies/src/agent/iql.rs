@@ -17,7 +17,7 @@ use super::critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks, pars
 use super::setting::{LARGEST, ROWS, Range, Setting, UPDATES};
 use super::transitions::{TransitionBatch, joined};
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
-use crate::nets::mlp::initial;
+use crate::nets::initial;
 
 /// Settings of [`Iql`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use tiltrl_plots::{Curve, Series};
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, StepShape};
+use tiltrl_policies::models::{GaussianDiffusion, StepShape};
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::Rows;

@@ -2,7 +2,7 @@
 
 use tiltrl_policies::Compute;
 use tiltrl_policies::fast::{Activation, MlpSpec, NetworkPass, Networks};
-use tiltrl_policies::nets::mlp::Mlp;
+use tiltrl_policies::nets::Mlp;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::AdamConfig;
 

@@ -3,11 +3,11 @@
 use burn::tensor::Tensor;
 use tiltrl_policies::Compute;
 use tiltrl_policies::fast::Activation;
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
-use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::denoiser::Denoiser;
-use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
-use tiltrl_policies::nets::unet::{UNet, UNetShape};
+use tiltrl_policies::models::GaussianDiffusion;
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::nets::Denoiser;
+use tiltrl_policies::nets::{Perceptron, PerceptronShape};
+use tiltrl_policies::nets::{UNet, UNetShape};
 use tiltrl_tilt::host::{host, host64};
 use tiltrl_tilt::noise::Noise;
 

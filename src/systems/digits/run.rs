@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use tiltrl_policies::agent::baselines::{Tilt, guided, resample};
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, StepShape};
-use tiltrl_policies::nets::denoiser::Denoiser;
+use tiltrl_policies::models::{GaussianDiffusion, StepShape};
+use tiltrl_policies::nets::Denoiser;
 use tiltrl_tilt::host::host;
 use tiltrl_tilt::noise::Noise;
 

@@ -11,7 +11,7 @@ use tiltrl_tilt::TiltError;
 use tiltrl_tilt::host::matrix;
 
 use super::{Pretrained, config, refused};
-use crate::nets::denoiser::{Denoiser, Query};
+use crate::nets::{Denoiser, Query};
 
 /// What `config.json` says; kinds of blocks that are not here are refused.
 #[derive(Clone, Debug, Deserialize)]
