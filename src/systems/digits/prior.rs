@@ -5,9 +5,7 @@ use tiltrl_policies::Compute;
 use tiltrl_policies::fast::Activation;
 use tiltrl_policies::models::GaussianDiffusion;
 use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::Denoiser;
-use tiltrl_policies::nets::{Perceptron, PerceptronShape};
-use tiltrl_policies::nets::{UNet, UNetShape};
+use tiltrl_policies::nets::{Denoiser, Network, Perceptron, PerceptronShape, UNet, UNetShape};
 use tiltrl_tilt::host::{host, host64};
 use tiltrl_tilt::noise::Noise;
 
@@ -70,7 +68,7 @@ pub fn perceptron(
         waves: 0,
     };
     let mut noise = Noise::keyed(seed, "image-prior-init", 0);
-    let net = Perceptron::new(&shape, 0.1, &mut noise, compute);
+    let net = Network::of(Perceptron::new(&shape, 0.1, &mut noise, compute));
     Ok(GaussianDiffusion::new(net, schedule(settings)?, widths)?)
 }
 
