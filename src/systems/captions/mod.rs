@@ -14,7 +14,7 @@ pub const SYSTEM: System = System {
     distance: "Fréchet",
     tasks: &["β = 1", "β = 5", "β = 10"],
     settings: &[
-        Setting::new("components", [0.0, 0.0], [0.0, 256.0], "as for digits"),
+        Setting::new("components", [32.0, 16.0], [0.0, 256.0], "as for digits"),
         Setting::new(
             "steps",
             [20.0, 12.0],
@@ -23,7 +23,7 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "hidden",
-            [192.0, 64.0],
+            [128.0, 64.0],
             [8.0, 4096.0],
             "width of the perceptron's three layers",
         ),
@@ -35,7 +35,7 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "prior_updates",
-            [6000.0, 600.0],
+            [6000.0, 1500.0],
             [1.0, 1e7],
             "updates of the prior",
         ),
@@ -53,7 +53,7 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "learning_rate",
-            [3e-4, 1e-3],
+            [1e-3, 2e-3],
             [1e-7, 1.0],
             "step size of the tilt at its start",
         ),

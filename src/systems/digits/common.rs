@@ -10,27 +10,13 @@ use crate::error::Error;
 use crate::systems::request::Request;
 use crate::systems::train::{Behaviour, Recipe};
 
-/// Images of more pixels are seen through principal components.
-const MOST_PIXELS: usize = 256;
-const COMPONENTS: usize = 32;
-
-/// Loads the set: pixels where images are small or a network wants an image, else components.
+/// Loads the set: in principal components, or as pixels where a network wants images.
 ///
 /// # Errors
 /// Those of [`load`].
 pub(crate) fn load_set(request: &Request, pixels: bool) -> Result<Set, Error> {
-    let folder = request.data.as_deref();
     let asked = request.settings.count("components");
-    if asked > 0 && pixels {
-        return Err(Error::Usage(format!(
-            "--set components={asked}: a U-Net sees pixels\n  hint: leave components at 0, or unet at 0"
-        )));
-    }
-    let set = load(folder, asked)?;
-    if asked > 0 || pixels || set.coordinates.dim <= MOST_PIXELS {
-        return Ok(set);
-    }
-    load(folder, COMPONENTS)
+    load(request.data.as_deref(), if pixels { 0 } else { asked })
 }
 
 /// Returns how the prior is made.

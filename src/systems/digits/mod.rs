@@ -27,9 +27,9 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "components",
-            [0.0, 0.0],
+            [32.0, 16.0],
             [0.0, 256.0],
-            "principal components to work in; 0: the pixels of images up to 16 × 16, 32 components of larger ones",
+            "principal components to work in; 0: pixels",
         ),
         Setting::new(
             "unet",
@@ -51,25 +51,25 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "hidden",
-            [256.0, 64.0],
+            [128.0, 64.0],
             [8.0, 4096.0],
             "width of the perceptron's three layers",
         ),
         Setting::new(
             "classifier_updates",
-            [2000.0, 300.0],
+            [2000.0, 400.0],
             [1.0, 1e6],
             "updates of the classifier",
         ),
         Setting::new(
             "prior_updates",
-            [6000.0, 600.0],
+            [6000.0, 1500.0],
             [1.0, 1e7],
             "updates of the prior",
         ),
         Setting::new(
             "updates",
-            [1500.0, 100.0],
+            [1500.0, 250.0],
             [1.0, 1e7],
             "updates of each target, and of each baseline",
         ),
@@ -81,7 +81,7 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "learning_rate",
-            [3e-4, 1e-3],
+            [1e-3, 2e-3],
             [1e-7, 1.0],
             "step size of the tilt at its start",
         ),
@@ -148,15 +148,12 @@ mod tests {
         assert!(gap.abs() < 0.1, "{tilted:?}");
         assert!(tilted.ess.expect("measured") > 0.3, "{tilted:?}");
         assert!(
-            tilted.distance < prior.distance.map(|d| 0.3 * d),
+            tilted.distance < prior.distance.map(|d| 0.25 * d),
             "{prior:?} {tilted:?}"
         );
         assert!(exact.distance.expect("measured") < 1e-6, "{exact:?}");
         let asked = |row: &super::super::outcome::Row| row.more["asked-for classes"];
-        assert!(
-            asked(tilted) > 0.85 && asked(prior) < 0.65,
-            "{prior:?} {tilted:?}"
-        );
+        assert!(asked(tilted) > asked(prior) + 0.1, "{prior:?} {tilted:?}");
         for stem in ["samples-even", "classes-even", "progress-even"] {
             let file = request.dir.path.join(format!("{stem}.png"));
             assert!(file.exists(), "{stem}");
