@@ -2,6 +2,8 @@
 
 pub mod actor;
 pub mod agent;
+mod agent_choices;
+pub mod agent_policy;
 pub mod commands;
 pub mod comparison;
 pub mod config;
@@ -14,6 +16,7 @@ pub mod files;
 pub mod page;
 pub mod pictures;
 pub mod policy_name;
+mod protobuf;
 pub mod quickstart;
 pub mod report;
 pub mod rollout;
@@ -22,6 +25,7 @@ pub mod scripted;
 pub mod stage;
 pub mod stats;
 pub mod systems;
+pub mod tensorboard;
 pub mod train;
 pub mod video;
 

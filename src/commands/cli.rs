@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use tiltrl_policies::agent::algorithms;
 use tiltrl_policies::agent::critics::kinds;
 use tiltrl_policies::fast::build_pool;
 use tiltrl_policies::nets::networks;
@@ -86,6 +87,8 @@ enum Command {
     Presets,
     /// List the kinds of critic that `critic.kind` names.
     Critics,
+    /// List the algorithms that `algorithm` and `--algorithm` name.
+    Algorithms,
     /// List the networks that `prior.network` names.
     Networks,
     /// Print a preset or a config file, resolved, with meaning and range of every key. Example: tiltrl config hopper-medium > my.toml
@@ -113,6 +116,9 @@ struct QuickstartArgs {
     /// finetune.options.chunk; a chunked gradient differs from the whole one by rounding.
     #[arg(long, value_name = "MIB")]
     memory: Option<usize>,
+    /// Also write the numbers of every stage as TensorBoard's event file, seed-N/events.out.tfevents.tiltrl.
+    #[arg(long)]
+    tensorboard: bool,
 }
 
 #[derive(Args)]
@@ -123,6 +129,12 @@ struct RunArgs {
     /// A config file of your own; `tiltrl config PRESET` prints one to start from.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// What is trained: rtb (default), or a baseline, see `tiltrl algorithms`.
+    #[arg(long, value_name = "NAME")]
+    algorithm: Option<String>,
+    /// Updates of every stage where nothing else is said: quick, default or full.
+    #[arg(long, value_name = "NAME")]
+    budget: Option<String>,
     /// Data file, or minari:NAME, of any format that docs/formats.md lists; repeat to concatenate. Without it the preset's names are looked up in --data-dir.
     #[arg(long)]
     data: Vec<PathBuf>,
@@ -143,7 +155,10 @@ struct RunArgs {
     memory: Option<usize>,
     #[command(flatten)]
     env: EnvArgs,
-    /// Folder of the run; default runs/PRESET.
+    /// Also write the numbers of every stage as TensorBoard's event file, seed-N/events.out.tfevents.tiltrl.
+    #[arg(long)]
+    tensorboard: bool,
+    /// Folder of the run; default runs/PRESET, for a baseline runs/PRESET-NAME.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Also write the table as JSON here.
@@ -215,6 +230,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             memory: args.memory,
             device: Some(own.device.clone()),
             console,
+            tensorboard: args.tensorboard,
             ..RunRequest::default()
         }),
         Command::Run(args) => run(&request(args, Stage::All, own)),
@@ -235,26 +251,15 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             only: args.only,
         }),
         Command::Tilt(args) => tilt::tilt(&args, device, console),
-        Command::Collect(args) => inspect::collect(&args, device),
+        Command::Collect(args) => inspect::collect(&args, device, console),
         Command::Data(args) => inspect::data(&args),
         Command::Convert(args) => convert::convert(&args, console),
         Command::Envs(args) => environments::envs(&args),
-        Command::Devices => {
-            output::print(&devices().join("\n"));
-            Ok(())
-        }
-        Command::Presets => {
-            output::print(&preset_names().join("\n"));
-            Ok(())
-        }
-        Command::Critics => {
-            list(kinds().iter().map(|k| (k.name, k.summary)));
-            Ok(())
-        }
-        Command::Networks => {
-            list(networks::kinds().iter().map(|k| (k.name, k.summary)));
-            Ok(())
-        }
+        Command::Devices => print_lines(&devices()),
+        Command::Presets => print_lines(&preset_names()),
+        Command::Critics => list(kinds().iter().map(|k| (k.name, k.summary))),
+        Command::Networks => list(networks::kinds().iter().map(|k| (k.name, k.summary))),
+        Command::Algorithms => list(algorithms::kinds().iter().map(|k| (k.name, k.summary))),
         Command::Config(args) => {
             let text = Source::of(&args.experiment).commented(&args.set)?;
             output::print(text.trim_end());
@@ -264,11 +269,14 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
 }
 
 /// Prints names with what they stand for.
-fn list<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) {
-    let lines: Vec<String> = entries
-        .map(|(name, summary)| format!("{name:<12} {summary}"))
-        .collect();
+fn list<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Error> {
+    let line = |(name, summary)| format!("{name:<12} {summary}");
+    print_lines(&entries.map(line).collect::<Vec<_>>())
+}
+
+fn print_lines(lines: &[String]) -> Result<(), Error> {
     output::print(&lines.join("\n"));
+    Ok(())
 }
 
 fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {
@@ -277,19 +285,33 @@ fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {
         (None, Some(file)) => Source::File(file),
         (None, None) => Source::default(),
     };
+    let name = match args.algorithm.as_deref() {
+        None | Some("rtb") => source.name(),
+        Some(algorithm) => format!("{}-{algorithm}", source.name()),
+    };
+    let keys = [("algorithm", args.algorithm), ("budget", args.budget)];
+    let keys = keys.into_iter();
+    let named: Vec<String> = keys
+        .filter_map(|(key, value)| Some(format!("{key}={}", value?)))
+        .collect();
     RunRequest {
-        out: args
-            .out
-            .unwrap_or_else(|| PathBuf::from("runs").join(source.name())),
+        out: args.out.unwrap_or_else(|| PathBuf::from("runs").join(name)),
         source,
         data: args.data,
         data_dir: args.data_dir,
         seeds: args.seeds,
-        set: [args.set, args.reading.overrides(), args.env.overrides()].concat(),
+        set: [
+            named,
+            args.set,
+            args.reading.overrides(),
+            args.env.overrides(),
+        ]
+        .concat(),
         json: args.json,
         stage,
         memory: args.memory,
         device: Some(own.device.clone()),
         console: own.console,
+        tensorboard: args.tensorboard,
     }
 }

@@ -44,6 +44,8 @@ pub struct RunRequest {
     pub device: Option<String>,
     /// Where progress is shown.
     pub console: Console,
+    /// Whether numbers are written for TensorBoard too.
+    pub tensorboard: bool,
 }
 
 impl Stage {
@@ -61,7 +63,7 @@ impl Stage {
 impl RunRequest {
     /// Returns the words of the command line that asks for the same run, the program's name first.
     ///
-    /// `--threads`, `--quiet` and `--json` are left out: no result depends on them. Options that are short for a key stand as `--set`.
+    /// `--threads`, `--quiet`, `--json` and `--tensorboard` are left out: no result depends on them. Options that are short for a key stand as `--set`.
     pub fn words(&self) -> Vec<String> {
         let mut words = vec!["tiltrl".to_string()];
         let mut option = |name: &str, value: String| words.extend([name.to_string(), value]);

@@ -113,7 +113,11 @@ impl PolicyNumbers {
                 "--policy {name}: {why}\n  hint: prior, posterior, posterior-best and best-of-N leave"
             ))
         };
-        let Some((model, choice)) = agent.model(name)? else {
+        let found = agent.model(name)?;
+        if found.is_none() && matches!(name, PolicyName::Algorithm(_)) {
+            return Err(refused("it is a network of a baseline, which stays here"));
+        }
+        let Some((model, choice)) = found else {
             return Err(refused(
                 "it is steered by the critic's gradient while it samples",
             ));

@@ -98,6 +98,11 @@ impl Log {
         self.stored.rows.push(Row(update, values));
     }
 
+    /// Returns the names of the columns.
+    pub fn names(&self) -> &[String] {
+        &self.stored.columns
+    }
+
     /// Returns the updates and the numbers of a column; NaN where one is missing.
     pub fn column(&self, name: &str) -> Option<(Vec<f64>, Vec<f64>)> {
         let at = self.stored.columns.iter().position(|c| c == name)?;
@@ -106,6 +111,16 @@ impl Log {
             rows.map(|r| (r.0 as f64, r.1[at].unwrap_or(f64::NAN)))
                 .unzip(),
         )
+    }
+
+    /// Returns the names of the numbers.
+    pub fn columns(&self) -> &[String] {
+        &self.stored.columns
+    }
+
+    /// Returns the updates with their numbers, in the order of the columns; none where one is missing.
+    pub fn rows(&self) -> impl Iterator<Item = (u64, &[Option<f64>])> {
+        self.stored.rows.iter().map(|row| (row.0, &row.1[..]))
     }
 
     /// Writes JSON and CSV.

@@ -40,7 +40,8 @@ pub struct Posterior {
     pub alpha: f64,
 }
 
-/// Returns α: the configured temperature times the prior's mean within-state standard deviation of Q.
+/// Returns α in the units of Q: the configured price, else the configured temperature times the prior's mean standard deviation of
+/// Q within a state.
 pub fn resolve_alpha(
     config: &Config,
     data: &TrainingData,
@@ -48,6 +49,9 @@ pub fn resolve_alpha(
     critic: &Arc<dyn Critic>,
     seed: u64,
 ) -> f64 {
+    if config.finetune.alpha > 0.0 {
+        return config.finetune.alpha / data.values.std;
+    }
     let (states, samples) = (256, 32);
     let mut noise = Noise::keyed(seed, "temperature", 0);
     let rows = noise.indices(states, data.len());
@@ -97,6 +101,7 @@ pub fn train(work: Work<'_>, prior: &Prior, critic: &Arc<dyn Critic>) -> Result<
             columns: COLUMNS.to_vec(),
             dir: work.dir,
             console: work.console,
+            tensorboard: work.tensorboard,
         };
         stage.train(
             &mut tuner,

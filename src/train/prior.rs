@@ -17,6 +17,7 @@ use tiltrl_tilt::optimizer::{AdamConfig, Optimizer};
 use tiltrl_tilt::sequential::SequentialModel;
 use tiltrl_tilt::weights;
 
+use super::held_out::Split;
 use super::training_data::TrainingData;
 use super::work::Work;
 use crate::config::{Config, PriorConfig, network_of};
@@ -26,6 +27,9 @@ use crate::stage::Stage;
 
 /// Where a prior's checkpoint holds the bounds of actions.
 const BOUNDS: &str = "action_bounds";
+
+/// Checkpoints of its training.
+const CHECKPOINTS: u64 = 20;
 
 /// A trained prior and the coordinates it works in.
 pub struct Prior {
@@ -170,12 +174,13 @@ impl State {
     fn save(
         &self,
         data: &TrainingData,
+        split: Option<&Split>,
         (seed, updates): (u64, u64),
         path: &Path,
     ) -> Result<(), Error> {
         let mut averaged = self.averaged();
         if self.update == updates {
-            averaged = fit_variance(&averaged, data, seed);
+            averaged = fit_variance(&averaged, data, split, seed);
         }
         let mut checkpoint = Checkpoint::new("prior", self.update);
         describe(&mut checkpoint, &averaged, &data.coordinates);
@@ -200,25 +205,41 @@ pub fn train(work: Work<'_>) -> Result<Prior, Error> {
     let updates = config.prior.updates;
     let model = fresh(config, data.widths(), seed, work.compute)?;
     let mut state = State::resume(model, config, &path)?;
+    let share = config.prior.held_out;
+    let continues = &data.transitions.continues;
+    let split = (share > 0.0).then(|| Split::new(continues, share, seed));
+    let mut columns = vec!["loss"];
+    columns.extend(split.iter().map(|_| "held_out_loss"));
     let stage = Stage {
         name: "prior",
         clock: "prior",
         total: updates,
         done: state.update,
-        checkpoints: 20,
-        columns: vec!["loss"],
+        checkpoints: CHECKPOINTS,
+        columns,
         dir: work.dir,
         console: work.console,
+        tensorboard: work.tensorboard,
     };
     stage.train(
         &mut state,
         |state, _| {
-            let loss = step(state, data, &config.prior, seed)?;
+            let loss = step(state, data, split.as_ref(), (&config.prior, seed))?;
             state.update += 1;
-            Ok(vec![loss])
+            let mut numbers = vec![loss];
+            if let Some(split) = &split {
+                // Once per row of the log.
+                let every = (updates / CHECKPOINTS / 5).max(1);
+                let now = state.update.is_multiple_of(every) || state.update == updates;
+                numbers.push(match now {
+                    true => split.loss(&state.model, data, seed),
+                    false => f64::NAN,
+                });
+            }
+            Ok(numbers)
         },
         |_, _| Ok(()),
-        |state, _| state.save(data, (seed, updates), &path),
+        |state, _| state.save(data, split.as_ref(), (seed, updates), &path),
     )?;
     let checkpoint = Checkpoint::load(&path, "prior")?;
     restore(&checkpoint, &path, "average", &state.model)
@@ -227,12 +248,12 @@ pub fn train(work: Work<'_>) -> Result<Prior, Error> {
 fn step(
     state: &mut State,
     data: &TrainingData,
-    config: &PriorConfig,
-    seed: u64,
+    split: Option<&Split>,
+    (config, seed): (&PriorConfig, u64),
 ) -> Result<f64, Error> {
     let (model, update) = (&state.model, state.update);
     let mut noise = Noise::keyed(seed, "prior-update", update);
-    let rows = noise.indices(config.batch_size, data.len());
+    let rows = rows_of(data, split, config.batch_size, &mut noise);
     let condition = matrix(data.observations(&rows), data.widths()[0], &model.device());
     let tracked = model.tracked();
     let loss = tracked.denoising_loss(&data.latents(&rows), &condition, &mut noise);
@@ -257,9 +278,28 @@ fn step(
     Ok(value)
 }
 
-fn fit_variance(model: &GaussianDiffusion, data: &TrainingData, seed: u64) -> GaussianDiffusion {
+/// Draws rows that the prior may learn from.
+fn rows_of(
+    data: &TrainingData,
+    split: Option<&Split>,
+    count: usize,
+    noise: &mut Noise,
+) -> Vec<usize> {
+    let Some(split) = split else {
+        return noise.indices(count, data.len());
+    };
+    let drawn = noise.indices(count, split.kept.len()).into_iter();
+    drawn.map(|i| split.kept[i]).collect()
+}
+
+fn fit_variance(
+    model: &GaussianDiffusion,
+    data: &TrainingData,
+    split: Option<&Split>,
+    seed: u64,
+) -> GaussianDiffusion {
     let mut noise = Noise::keyed(seed, "prior-variance", 0);
-    let rows = noise.indices(4096, data.len());
+    let rows = rows_of(data, split, 4096, &mut noise);
     let condition = matrix(data.observations(&rows), data.widths()[0], &model.device());
     model.with_fitted_variance(&data.latents(&rows), &condition, &mut noise)
 }

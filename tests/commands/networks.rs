@@ -16,6 +16,7 @@ use tiltrl::policies::nets::networks::{NetworkKind, register};
 use tiltrl::policies::nets::{Denoiser, Query};
 use tiltrl::run::RunDir;
 use tiltrl::tilt::TiltError;
+use tiltrl::train::certificate::Certificate;
 
 /// Seconds on one core; data of its own.
 const TINY: &str = r#"
@@ -125,10 +126,21 @@ fn a_registered_network_goes_through_the_whole_pipeline() {
     register(straight()).expect("free");
     assert!(register(straight()).is_err(), "a name is taken once");
     let folder = tempfile::tempdir().expect("temporary folder");
-    let own = ("network = \"straight\"", "learned_variance = false");
+    let own = (
+        "network = \"straight\"",
+        "learned_variance = false\nalpha = 0.7",
+    );
     let (dir, agent) = trained(folder.path(), tiny(folder.path(), own.0, own.1));
-    let found = agent.prior.denoiser().get::<Straight>();
+    let found = agent
+        .prior
+        .as_ref()
+        .expect("trained")
+        .denoiser()
+        .get::<Straight>();
     assert!(found.is_some(), "the prior is the network that was named");
+    let certificate = Certificate::read(&dir.path.join("certificate.json")).expect("written");
+    let price = certificate.price.expect("said");
+    assert!((price - 0.7).abs() < 1e-9, "reward per nat: {price}");
     let stored = tiltrl::tilt::checkpoint::Checkpoint::load(&dir.checkpoint("prior"), "prior");
     let names: Vec<String> = stored.expect("loads").tensors.into_keys().collect();
     assert!(
@@ -136,7 +148,13 @@ fn a_registered_network_goes_through_the_whole_pipeline() {
         "{names:?}"
     );
     let states = ndarray::Array2::from_elem((8, 3), 0.5);
-    for name in [PolicyName::Prior, PolicyName::Posterior] {
+    let names = [
+        PolicyName::Prior,
+        PolicyName::Posterior,
+        PolicyName::Mean,
+        PolicyName::PosteriorBestOf(4),
+    ];
+    for name in names {
         let mut noise = tiltrl::tilt::Noise::keyed(1, "test", 0);
         let actions = agent
             .policy(name)
@@ -150,19 +168,23 @@ fn a_registered_network_goes_through_the_whole_pipeline() {
 fn the_residual_network_trains_resumes_and_is_refused_where_it_cannot_go() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let inside = folder.path();
-    let file = tiny(inside, "network = \"residual\"\nhidden = [16, 16]", "");
+    let file = tiny(
+        inside,
+        "network = \"residual\"\nhidden = [16, 16]\nnum_steps = 3",
+        "",
+    );
     let file = file.to_str().expect("text");
-    let arguments = |out: &'static str, more: &[&'static str]| {
-        let fixed = [
-            "run", "--config", file, "--seeds", "1", "--quiet", "--out", out,
-        ];
-        tiltrl(inside, &[&fixed[..], more].concat())
+    let arguments = |command: &str, out: &str, more: &[&str]| {
+        let fixed = ["--config", file, "--quiet", "--out", out];
+        let seeds = ["--seeds", "1"];
+        tiltrl(inside, &[&[command][..], &fixed, &seeds, more].concat())
     };
-    assert!(arguments("whole", &[]).status.success());
+    let whole = arguments("run", "whole", &[]);
+    assert!(whole.status.success(), "{}", said(&whole));
     // Half of the prior's updates, then the rest.
     for more in [&["--set", "prior.updates=20"][..], &[]] {
-        let run = arguments("parts", more);
-        assert!(run.status.success(), "{}", said(&run));
+        let part = arguments("train-prior", "parts", more);
+        assert!(part.status.success(), "{}", said(&part));
     }
     let bytes = |out: &str| {
         let path = inside
@@ -181,7 +203,7 @@ fn the_residual_network_trains_resumes_and_is_refused_where_it_cannot_go() {
         !refused.status.success() && words.contains("no perceptron"),
         "{words}"
     );
-    let odd = arguments("odd", &["--set", "prior.hidden=[16,8]"]);
+    let odd = arguments("train-prior", "odd", &["--set", "prior.hidden=[16,8]"]);
     let words = said(&odd);
     assert!(words.contains("blocks of one width"), "{words}");
     let listed = said(&tiltrl(inside, &["networks"]));
