@@ -259,44 +259,16 @@ fn one(
         distance: &unmeasured,
     };
     let (recipe, behaviour) = recipe(request);
-    let mut methods = vec![("balance", balance(&target, (&recipe, &behaviour), request)?)];
+    let mut methods: Vec<Method> =
+        vec![("balance", balance(&target, (&recipe, &behaviour), request)?)];
     if request.settings.on("baselines") {
         for (name, kl) in [("policy gradient", 0.0), ("policy gradient + KL", 1.0)] {
             let tuned = policy_gradient(&target, (&recipe, behaviour.paths(), kl), request)?;
             methods.push((name, tuned));
         }
     }
-    let count = request.settings.count("samples");
-    for (caption, text) in CAPTIONS.iter().enumerate() {
-        let name = format!("β = {beta}: {text}");
-        let (known, exact) = known(setup, caption, beta);
-        let pool = &setup.pools[caption].0;
-        let before = &pool[..pool.len().min(count * setup.coordinates.dim)];
-        let mut rows = vec![
-            row(setup, [&name, "exact"], &exact, (caption, beta), &known),
-            row(setup, [&name, "prior"], before, (caption, beta), &known),
-        ];
-        for (method, tuned) in &methods {
-            let (found, samples) = of_method(
-                setup,
-                &target,
-                tuned,
-                (caption, beta, count),
-                [&name, method],
-                &known,
-            );
-            if caption == 0 && *method == "balance" && beta == BETAS[2] {
-                let blocks = [
-                    ("prior", before),
-                    ("balance", &samples[..]),
-                    ("exact", &exact[..]),
-                ];
-                outcome
-                    .pictures
-                    .push(digits(&name, &setup.coordinates, &blocks));
-            }
-            rows.push(found);
-        }
+    for caption in 0..CAPTIONS.len() {
+        let rows = of_caption(setup, &target, &methods, (caption, beta), outcome);
         for row in &rows {
             let number = |value: Option<f64>| value.unwrap_or(f64::NAN);
             let score = row.more.get("score").copied();
@@ -305,6 +277,43 @@ fn one(
         outcome.rows.extend(rows);
     }
     Ok(())
+}
+
+/// A method's name and what it trained.
+type Method = (&'static str, Tuned<GaussianDiffusion>);
+
+/// The rows of one caption at one β.
+fn of_caption(
+    setup: &Setup<'_>,
+    target: &Target<'_, GaussianDiffusion>,
+    methods: &[Method],
+    (caption, beta): (usize, f64),
+    outcome: &mut Outcome,
+) -> Vec<Row> {
+    let count = setup.request.settings.count("samples");
+    let name = format!("β = {beta}: {}", CAPTIONS[caption]);
+    let (known, exact) = known(setup, caption, beta);
+    let pool = &setup.pools[caption].0;
+    let before = &pool[..pool.len().min(count * setup.coordinates.dim)];
+    let mut rows = vec![
+        row(setup, [&name, "exact"], &exact, (caption, beta), &known),
+        row(setup, [&name, "prior"], before, (caption, beta), &known),
+    ];
+    for (method, tuned) in methods {
+        let at = (caption, beta, count);
+        let (found, samples) = of_method(setup, target, tuned, at, [&name, method], &known);
+        if caption == 0 && *method == "balance" && beta == BETAS[2] {
+            let blocks = [
+                ("prior", before),
+                ("balance", &samples[..]),
+                ("exact", &exact[..]),
+            ];
+            let picture = digits(&name, &setup.coordinates, &blocks);
+            outcome.pictures.push(picture);
+        }
+        rows.push(found);
+    }
+    rows
 }
 
 /// The row of a trained model under one caption, and its samples.
