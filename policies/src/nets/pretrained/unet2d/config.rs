@@ -84,7 +84,7 @@ pub(super) fn check(config: &Config) -> Result<(), TiltError> {
     if let Some(channels) = odd {
         return Err(refused(format!("{channels} channels in {groups} groups")));
     }
-    if config.block_out_channels[0] % 2 > 0 {
+    if !config.block_out_channels[0].is_multiple_of(2) {
         return Err(refused("block_out_channels: the first must be even"));
     }
     Ok(())
