@@ -1,18 +1,14 @@
 //! The policies of a trained agent, by their names.
 
 use tiltrl_policies::agent::{
-    Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering, Tail, TailPolicy,
+    Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering, TailPolicy,
 };
 use tiltrl_policies::models::GaussianDiffusion;
 
 use crate::agent::Agent;
 use crate::error::Error;
 use crate::policy_name::PolicyName;
-
-/// What `tail-N` draws: N ends of the last three steps, where most of a residual arises.
-pub(crate) fn tail_of(ends: usize) -> Tail {
-    Tail { ends, steps: 3 }
-}
+use crate::train::tail_certificate::tail_of;
 
 impl Agent {
     /// Returns the model that a policy samples and how it chooses; none for policies that are steered while they sample.

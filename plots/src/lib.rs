@@ -78,5 +78,5 @@ pub use histogram::{Histogram, histogram};
 pub use intervals::{IntervalRow, Intervals, intervals};
 pub use panels::{Panels, panels};
 pub use series::{Curve, Series};
-pub use tiles::{Block, Tiles, tiles};
 pub use svg::{curve_svg, intervals_svg, panels_svg};
+pub use tiles::{Block, Tiles, tiles};

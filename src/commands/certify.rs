@@ -10,7 +10,6 @@ use super::output::{print, refuse_existing, write_json};
 use super::pipeline::{DataOf, data_of_run};
 use super::reading::ReadingArgs;
 use crate::agent::Agent;
-use crate::agent_choices::tail_of;
 use crate::console::note;
 use crate::device::Compute;
 use crate::error::Error;
@@ -19,7 +18,7 @@ use crate::report::{certificate_table, quantiles};
 use crate::run::{Lock, RunDir, Seeds, seeds_in};
 use crate::train::certificate::{Certificate, SIZE};
 use crate::train::residual_report::{ResidualReport, residual_report};
-use crate::train::tail_certificate::tail_verdict;
+use crate::train::tail_certificate::{tail_certificate, tail_of};
 
 /// Arguments of `tiltrl certify`.
 #[derive(Args)]
@@ -178,7 +177,7 @@ fn take_apart(
         });
         let verdict = args.tail.map(|ends| {
             let tail = tail_of(usize::from(ends));
-            let found = tail_verdict((tilt, posterior), &data, seed, tail, SIZE);
+            let found = tail_certificate((tilt, posterior), &data, seed, tail, SIZE).verdict;
             print(&format!("\nseed {seed}, tail-{ends}\n{found}"));
             found
         });

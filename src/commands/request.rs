@@ -36,6 +36,8 @@ pub struct RunRequest {
     pub out: PathBuf,
     /// Where to write the table as JSON.
     pub json: Option<PathBuf>,
+    /// Whether other processes see to the folder's other seeds: those that are finished with another config are no error.
+    pub shared: bool,
     /// Where to stop.
     pub stage: Stage,
     /// Limit of fine-tuning's activations in MiB.
@@ -91,6 +93,9 @@ impl RunRequest {
             option("--memory", limit.to_string());
         }
         option("--out", self.out.display().to_string());
+        if self.shared {
+            words.push("--shared".into());
+        }
         words
     }
 }

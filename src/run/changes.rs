@@ -36,6 +36,7 @@ const GROWING: &[(&str, &[&[&str]])] = &[
     ("finetune.updates", &[JUDGEMENT]),
     ("evaluation.episodes", &[]),
     ("evaluation.best_of", &[]),
+    ("evaluation.tail", &[]),
     // It only names the numbers of updates, which are compared themselves.
     ("budget", &[]),
 ];

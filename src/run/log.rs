@@ -113,6 +113,11 @@ impl Log {
         )
     }
 
+    /// Returns the update of the last row; none where there is no row.
+    pub fn last_update(&self) -> Option<u64> {
+        self.stored.rows.last().map(|row| row.0)
+    }
+
     /// Returns the names of the numbers.
     pub fn columns(&self) -> &[String] {
         &self.stored.columns
