@@ -4,6 +4,7 @@
 //! [`train::descend`], tilts it with [`train::balance`], trains the baselines of [`baselines`], and returns rows, pictures and
 //! notes ([`outcome::Outcome`]). Folders, tables, resuming and exit codes are the command's.
 
+pub mod arithmetic;
 pub mod baselines;
 pub mod exact;
 pub mod figures;
@@ -17,4 +18,4 @@ pub mod words;
 use request::System;
 
 /// All systems.
-pub const SYSTEMS: &[&System] = &[&words::SYSTEM];
+pub const SYSTEMS: &[&System] = &[&words::SYSTEM, &arithmetic::SYSTEM];
