@@ -1,6 +1,7 @@
 //! Networks, and what the models ask of one.
 
 pub mod denoiser;
+pub mod llama;
 pub mod mlp;
 pub mod perceptron;
 mod seeded;

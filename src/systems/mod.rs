@@ -11,6 +11,7 @@ pub mod figures;
 pub mod folder;
 pub mod outcome;
 pub mod request;
+pub mod stories;
 pub mod table;
 pub mod train;
 pub mod words;
@@ -18,4 +19,4 @@ pub mod words;
 use request::System;
 
 /// All systems.
-pub const SYSTEMS: &[&System] = &[&words::SYSTEM, &arithmetic::SYSTEM];
+pub const SYSTEMS: &[&System] = &[&words::SYSTEM, &arithmetic::SYSTEM, &stories::SYSTEM];
