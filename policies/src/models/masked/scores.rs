@@ -128,3 +128,138 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tiltrl_tilt::conformity;
+    use tiltrl_tilt::host::host64;
+    use tiltrl_tilt::sequential::SequentialModel;
+    use tiltrl_tilt::weights;
+
+    use super::*;
+    use crate::Compute;
+    use crate::models::strings::total_variation;
+    use crate::nets::string_perceptron::{MaskedPerceptron, StringShape};
+    use crate::nets::transformer::{MaskedTransformer, TransformerShape};
+
+    fn none(rows: usize) -> Tensor<2> {
+        Tensor::zeros([rows, 1], &Compute::cpu().device)
+    }
+
+    fn perceptron() -> MaskedDiffusion<MaskedPerceptron> {
+        let shape = StringShape {
+            vocabulary: 3,
+            length: 3,
+            condition_dim: 0,
+            hidden: vec![16],
+        };
+        let mut noise = Noise::keyed(1, "masked", 0);
+        let net = MaskedPerceptron::new(&shape, 3.0, &mut noise, &Compute::cpu());
+        // Positions start with zero logits; here they differ.
+        let moved = weights::tensors(&net);
+        let moved = moved.into_iter().map(|t| {
+            let shift = noise.normals(t.dims()[0], 1);
+            t + tiltrl_tilt::host::vector(shift, &Compute::cpu().device) * 0.3
+        });
+        MaskedDiffusion::new(weights::with_tensors(net.clone(), moved.collect()), 0)
+    }
+
+    fn transformer() -> MaskedDiffusion<MaskedTransformer> {
+        let shape = TransformerShape {
+            vocabulary: 3,
+            length: 3,
+            condition_dim: 0,
+            width: 8,
+            heads: 2,
+            layers: 1,
+        };
+        let mut noise = Noise::keyed(1, "masked", 0);
+        MaskedDiffusion::new(
+            MaskedTransformer::new(&shape, 3.0, &mut noise, &Compute::cpu()),
+            0,
+        )
+    }
+
+    /// Scores and gradients on the host are those of the tensor operations.
+    fn agree<N: MaskedNet>(model: &MaskedDiffusion<N>) {
+        let on_host = model.clone().scored_on_host();
+        let path = model
+            .sample_path(&none(40), &mut Noise::keyed(2, "paths", 0))
+            .0;
+        let results = [model.tracked(), on_host.tracked()].map(|tracked| {
+            let scores = tracked.step_log_probs(&path, 1..3);
+            let values = host64(scores.clone());
+            let rates = (0..80).map(|i| (i as f32).sin()).collect();
+            let loss = (scores * matrix(rates, 2, &Compute::cpu().device)).sum();
+            let gradient = weights::gradient(tracked.weights(), &loss.backward());
+            let gradient = gradient.into_iter().flatten().flat_map(host64).collect();
+            [values, gradient]
+        });
+        let untracked = host64(on_host.step_log_probs(&path, 1..3));
+        let near = |a: &[f64], b: &[f64]| {
+            assert_eq!(a.len(), b.len());
+            a.iter().zip(b).for_each(|(a, b)| assert!((a - b).abs() < 2e-5, "{a} {b}"));
+        };
+        near(&results[0][0], &results[1][0]);
+        near(&results[0][0], &untracked);
+        near(&results[0][1], &results[1][1]);
+        conformity::check(&on_host, &none(8), conformity::Settings::default()).expect("keeps the rules");
+    }
+
+    #[test]
+    fn scores_on_the_host_are_those_of_the_tensors() {
+        agree(&perceptron());
+        agree(&transformer());
+        agree(&perceptron().clamped(&[None, Some(2), None]).clamped(&[None, None, None]));
+    }
+
+    /// Clamped evidence: nothing else is drawn, and strings come as often as they are said to.
+    #[test]
+    fn clamped_strings_are_drawn_as_they_are_enumerated() {
+        let model = perceptron().clamped(&[None, Some(2), None]);
+        assert_eq!(model.num_steps(), 2);
+        conformity::check(&model, &none(8), conformity::Settings::default()).expect("keeps the rules");
+        let exact = model.enumerate(&none(1));
+        assert!((exact.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+        let paths = 20_000;
+        let (path, _) = model.sample_path(&none(paths), &mut Noise::keyed(3, "paths", 0));
+        let mut counts = vec![0.0; 27];
+        for i in path.strings.index(3) {
+            assert!(i / 3 % 3 == 2, "the evidence is kept");
+            counts[i] += 1.0 / paths as f64;
+        }
+        assert!(total_variation(&counts, &exact) < 0.02);
+        // Not the unclamped model's conditional: the order of filling is another.
+        let back = model.path_to(&none(paths), &path.strings, &mut Noise::keyed(4, "back", 0));
+        assert!(back.order.chunks_exact(3).all(|order| order[0] == 1));
+    }
+
+    /// The loss is an upper bound of −log p, and its gradient is that of its value.
+    #[test]
+    fn the_masked_loss_bounds_and_descends() {
+        let mut model = perceptron();
+        let words = Strings {
+            tokens: vec![0, 1, 2, 0, 1, 1, 2, 2, 2],
+            length: 3,
+        };
+        let bound = |model: &MaskedDiffusion<MaskedPerceptron>| {
+            let many = words.pick(&(0..3000).map(|i| i % 3).collect::<Vec<_>>());
+            model.loss(&many, &none(3000), &mut Noise::keyed(5, "loss", 0)).value
+        };
+        let before = bound(&model);
+        for update in 0..300 {
+            let tracked = model.tracked();
+            let found = tracked.loss(&words, &none(3), &mut Noise::keyed(6, "update", update));
+            let gradient = weights::gradient(tracked.weights(), &found.surrogate.backward());
+            let all = weights::tensors(model.weights()).into_iter().zip(gradient);
+            let stepped = all.map(|(p, g)| p - g.expect("learns") * 0.1).collect();
+            let net = weights::with_tensors(model.weights().clone(), stepped);
+            model = model.with_weights(net);
+        }
+        let (after, exact) = (bound(&model), model.enumerate(&none(1)));
+        let index = words.index(3);
+        let mean = -index.iter().map(|&i| exact[i].ln()).sum::<f64>() / 3.0;
+        assert!(after < before - 1.0 && after > mean - 0.05, "{before} {after} {mean}");
+        assert!(mean < 1.6, "near log 3: {mean}");
+    }
+}
