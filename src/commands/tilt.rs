@@ -75,7 +75,10 @@ pub fn tilt(args: &TiltArgs, device: &str, console: Console) -> Result<(), Error
             dir: RunDir::of_seed(&folder, seed),
         };
         if console != Console::Quiet {
-            note(&format!("{name}, seed {seed}: {}", request.dir.path.display()));
+            note(&format!(
+                "{name}, seed {seed}: {}",
+                request.dir.path.display()
+            ));
         }
         let (rows, notes) = run_seed(system, &request, device)?;
         seeds.push((seed, rows, notes));
@@ -127,7 +130,10 @@ fn finish(
     text.iter().for_each(|line| print(line));
     write_results(folder, (system, settings), seeds, &text)?;
     scatter(&rows, folder)?;
-    print(&format!("pictures, logs and results.json: {}", folder.display()));
+    print(&format!(
+        "pictures, logs and results.json: {}",
+        folder.display()
+    ));
     let named: Vec<(u64, Vec<Row>)> = seeds.iter().map(|(s, r, _)| (*s, r.clone())).collect();
     let missed = table::missed(&named);
     if missed.is_empty() {

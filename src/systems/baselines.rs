@@ -109,5 +109,11 @@ pub fn best_samples<M: SequentialModel>(
             surrogate,
         }
     };
-    descend(&name, prior.clone(), recipe, (&loss, target.distance), request)
+    descend(
+        &name,
+        prior.clone(),
+        recipe,
+        (&loss, target.distance),
+        request,
+    )
 }

@@ -112,7 +112,10 @@ fn same(file: &Path, wanted: &Origin) -> Result<(), Error> {
     for (key, new) in &now {
         let old = was.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
         if old != Some(new.as_str()) {
-            lines.push(format!("{key}: {} in the folder, {new} now", old.unwrap_or("nothing")));
+            lines.push(format!(
+                "{key}: {} in the folder, {new} now",
+                old.unwrap_or("nothing")
+            ));
         }
     }
     if lines.is_empty() {

@@ -52,8 +52,12 @@ pub fn lines(seeds: &[Vec<Row>], distance: &str) -> Vec<String> {
     let columns = columns(&rows, distance);
     let heads = columns.iter().map(|(name, _, _)| name.clone());
     let head: Vec<String> = ["task", "method"].map(String::from).to_vec();
-    let mut cells: Vec<Vec<String>> =
-        vec![head.into_iter().chain(heads).chain(["asked".into()]).collect()];
+    let mut cells: Vec<Vec<String>> = vec![
+        head.into_iter()
+            .chain(heads)
+            .chain(["asked".into()])
+            .collect(),
+    ];
     for [task, method] in names {
         let own: Vec<&&Row> = rows
             .iter()
@@ -127,7 +131,9 @@ pub fn missed(seeds: &[(u64, Vec<Row>)]) -> Vec<String> {
     for (seed, rows) in seeds {
         for row in rows {
             for check in row.checks.iter().filter(|check| !check.passed()) {
-                let found = check.found.map_or("not finite".into(), |f| format!("{f:.4}"));
+                let found = check
+                    .found
+                    .map_or("not finite".into(), |f| format!("{f:.4}"));
                 out.push(format!(
                     "seed {seed}, {}, {}: {} is {found}",
                     row.task,

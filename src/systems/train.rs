@@ -341,10 +341,7 @@ pub fn descend<M: SequentialModel>(
     name: &str,
     start: M,
     recipe: &Recipe,
-    (loss, distance): (
-        &dyn Fn(&M, &mut Noise) -> Descent,
-        &dyn Fn(&M) -> f64,
-    ),
+    (loss, distance): (&dyn Fn(&M, &mut Noise) -> Descent, &dyn Fn(&M) -> f64),
     request: &Request,
 ) -> Result<Tuned<M>, Error> {
     let model = start.with_weights(burn::module::Module::valid(start.weights()));

@@ -121,7 +121,11 @@ impl LlamaWeights {
                     matrix(dim, dim),
                 ],
                 hidden_norm: vec![1.0; dim],
-                hidden: [matrix(dim, hidden), matrix(dim, hidden), matrix(hidden, dim)],
+                hidden: [
+                    matrix(dim, hidden),
+                    matrix(dim, hidden),
+                    matrix(hidden, dim),
+                ],
             })
             .collect();
         Self {
@@ -322,13 +326,7 @@ impl Turn {
 }
 
 impl Block {
-    fn attend(
-        &self,
-        x: Tensor<2>,
-        mask: &Tensor<3>,
-        turn: &Turn,
-        shape: &LlamaShape,
-    ) -> Tensor<2> {
+    fn attend(&self, x: Tensor<2>, mask: &Tensor<3>, turn: &Turn, shape: &LlamaShape) -> Tensor<2> {
         let nodes = x.dims()[0];
         let (heads, kv, head) = (shape.heads, shape.kv_heads, shape.head());
         let split = |x: Tensor<2>, heads: usize| x.reshape([nodes, heads, head]).swap_dims(0, 1);

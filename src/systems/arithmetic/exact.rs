@@ -117,7 +117,8 @@ impl Chain {
         steps
             .map(|(step, mass)| {
                 let some = mass.iter().enumerate().filter(|(_, m)| **m > 0.0);
-                some.map(|(before, m)| m * number(step, before)).sum::<f64>()
+                some.map(|(before, m)| m * number(step, before))
+                    .sum::<f64>()
             })
             .sum()
     }
@@ -189,7 +190,8 @@ mod tests {
         }
         let all = Strings { tokens, length: 4 };
         let encoded = question.encoded().repeat(1288);
-        let condition = tiltrl_tilt::host::matrix(encoded, super::super::questions::WIDTH, &compute.device);
+        let condition =
+            tiltrl_tilt::host::matrix(encoded, super::super::questions::WIDTH, &compute.device);
         let listed = |net: &StepNet| -> Vec<f64> {
             let model = Rationales::new(net.clone(), super::super::questions::WIDTH);
             let path = model.path_to(&condition, &all, &mut Noise::keyed(0, "unused", 0));
@@ -199,8 +201,14 @@ mod tests {
         let (p, q) = (listed(&prior), listed(&other));
         assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-4);
         let last = |i: usize| all.tokens[4 * i + 1] as usize;
-        let z: f64 = p.iter().enumerate().map(|(i, p)| p * rewards[last(i)].exp()).sum();
-        let exact: Vec<f64> = (0..1288).map(|i| p[i] * rewards[last(i)].exp() / z).collect();
+        let z: f64 = p
+            .iter()
+            .enumerate()
+            .map(|(i, p)| p * rewards[last(i)].exp())
+            .sum();
+        let exact: Vec<f64> = (0..1288)
+            .map(|i| p[i] * rewards[last(i)].exp() / z)
+            .collect();
         let (posterior, log_z) = Chain::new(&prior, &question).tilted(&rewards);
         assert!((log_z - z.ln()).abs() < 1e-4, "{log_z} {}", z.ln());
         let found = Chain::new(&other, &question);

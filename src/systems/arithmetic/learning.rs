@@ -17,6 +17,12 @@ const ERROR: i32 = 3;
 /// Rationales of the supervised baseline.
 const RATIONALES: usize = 50;
 
+/// Returns conditions [questions, WIDTH].
+pub fn conditions(questions: &[Question], request: &Request) -> Tensor<2> {
+    let rows = questions.iter().flat_map(Question::encoded).collect();
+    matrix(rows, WIDTH, &request.compute.device)
+}
+
 /// Draws questions of three and four operands that are in none of the test sets.
 pub fn training(count: usize, held_out: &[Vec<Question>], noise: &mut Noise) -> Vec<Question> {
     let mut all = Vec::with_capacity(count);
@@ -42,9 +48,16 @@ fn rationales(questions: &[Question], right: f64, noise: &mut Noise) -> Strings 
             }
             value = question.result(step, value);
             let [low, high] = Question::range(step);
-            let (draw, size) = (noise.uniform(), noise.indices(1, ERROR as usize)[0] as i32 + 1);
+            let (draw, size) = (
+                noise.uniform(),
+                noise.indices(1, ERROR as usize)[0] as i32 + 1,
+            );
             if draw >= right {
-                let sign = if draw < right + 0.5 * (1.0 - right) { -1 } else { 1 };
+                let sign = if draw < right + 0.5 * (1.0 - right) {
+                    -1
+                } else {
+                    1
+                };
                 value = (value + sign * size).clamp(low, high);
             }
             tokens.push(token(value) as u32);
@@ -85,7 +98,7 @@ pub fn prior(held_out: &[Vec<Question>], request: &Request) -> Result<Rationales
     let step = |model: &Rationales, noise: &mut Noise| {
         let questions = training(batch, held_out, noise);
         let z = rationales(&questions, right, noise);
-        let condition = super::conditions(&questions, request);
+        let condition = conditions(&questions, request);
         loss(model, &questions, &z, &condition)
     };
     let recipe = Recipe::new(settings.count("prior_updates"), 2e-3);
@@ -103,11 +116,17 @@ pub fn supervised(
     let mut noise = Noise::keyed(request.seed, "supervised-questions", 0);
     let questions = training(RATIONALES, held_out, &mut noise);
     let z = rationales(&questions, 1.0, &mut noise);
-    let condition = super::conditions(&questions, request);
+    let condition = conditions(&questions, request);
     let step = |model: &Rationales, _: &mut Noise| loss(model, &questions, &z, &condition);
     let settings = &request.settings;
     let updates = settings.count("baseline_updates").min(200);
     let recipe = Recipe::new(updates, settings.number("rate"));
     let unmeasured = |_: &Rationales| f64::NAN;
-    descend("supervised", prior.clone(), &recipe, (&step, &unmeasured), request)
+    descend(
+        "supervised",
+        prior.clone(),
+        &recipe,
+        (&step, &unmeasured),
+        request,
+    )
 }

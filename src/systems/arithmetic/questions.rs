@@ -150,7 +150,12 @@ pub fn read(folder: &Path, name: &str) -> Result<Vec<Question>, Error> {
     let question = |(i, stored): (usize, Stored)| {
         let found = Question::parse(&stored.str_query);
         let found = found.filter(|question| question.answer() == stored.num_sol);
-        found.ok_or_else(|| broken(format!("entry {i}: `{}` is not {}", stored.str_query, stored.num_sol)))
+        found.ok_or_else(|| {
+            broken(format!(
+                "entry {i}: `{}` is not {}",
+                stored.str_query, stored.num_sol
+            ))
+        })
     };
     stored.into_iter().enumerate().map(question).collect()
 }
@@ -164,7 +169,12 @@ mod tests {
         let found = Question::parse("Question: 6 - 0 - 4 - 8 = ? Answer:").expect("a question");
         assert_eq!((found.values(), found.answer()), (vec![6, 2, -6], -6));
         assert_eq!(Question::decoded(&found.encoded()), found);
-        for text in ["", "Question: 6 * 2 = ?", "Question: 16 + 2 = ?", "Question: 6 + = ?"] {
+        for text in [
+            "",
+            "Question: 6 * 2 = ?",
+            "Question: 16 + 2 = ?",
+            "Question: 6 + = ?",
+        ] {
             assert_eq!(Question::parse(text), None, "{text}");
         }
         let mut noise = Noise::keyed(1, "questions", 0);

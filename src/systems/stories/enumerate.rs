@@ -44,7 +44,9 @@ impl Gap<'_> {
             .collect();
         let z: f64 = rows.iter().map(|(_, row)| row.mass()).sum();
         let floor = (z * GIVEN_UP / (count * count) as f64).ln();
-        let rest = order[lead..].par_iter().map(|&first| (first, of(first, floor)));
+        let rest = order[lead..]
+            .par_iter()
+            .map(|&first| (first, of(first, floor)));
         rows.extend(rest.collect::<Vec<_>>());
         rows.sort_by_key(|(first, _)| *first);
         let mut out = Infills {
@@ -133,14 +135,18 @@ mod tests {
             vocabulary: 12,
             length: 9,
         };
-        let llama = HostLlama::new(&LlamaWeights::random(shape, &mut Noise::keyed(5, "llama", 0)));
+        let llama = HostLlama::new(&LlamaWeights::random(
+            shape,
+            &mut Noise::keyed(5, "llama", 0),
+        ));
         let gap = Gap {
             llama: &llama,
             prefix: &[1, 3],
             suffix: &[4, 2, 9],
         };
         let found = gap.enumerate();
-        let log_prob = |text: &[u32], at: usize| f64::from(llama.read(&text[..at]).0[text[at] as usize]);
+        let log_prob =
+            |text: &[u32], at: usize| f64::from(llama.read(&text[..at]).0[text[at] as usize]);
         let (mut z, mut exact) = (0.0, 0.0);
         for first in 0..12u32 {
             for second in 0..12u32 {

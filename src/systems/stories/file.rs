@@ -43,12 +43,18 @@ fn read(folder: &Path, name: &str) -> Result<Bytes, Error> {
             path.display()
         ))
     })?;
-    let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let digest: String = Sha256::digest(&bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     let known = KNOWN.iter().find(|(known, _)| *known == name);
     if let Some((_, wanted)) = known
         && *wanted != digest
     {
-        return Err(damaged(&path, &format!("its SHA-256 is {digest}, expected {wanted}")));
+        return Err(damaged(
+            &path,
+            &format!("its SHA-256 is {digest}, expected {wanted}"),
+        ));
     }
     Ok(Bytes {
         path,
@@ -132,7 +138,9 @@ pub fn weights(path: &Path, bytes: &[u8]) -> Result<LlamaWeights, Error> {
         .map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]))
         .collect();
     if header.len() < 7 || header.iter().any(|&n| n <= 0) {
-        let reason = format!("a header of seven positive sizes, found {header:?}; weights of an output layer of its own are not read");
+        let reason = format!(
+            "a header of seven positive sizes, found {header:?}; weights of an output layer of its own are not read"
+        );
         return Err(damaged(path, &reason));
     }
     let size = |i: usize| header[i] as usize;
@@ -151,12 +159,17 @@ pub fn weights(path: &Path, bytes: &[u8]) -> Result<LlamaWeights, Error> {
     // Two tables of rotary positions end the file.
     let tables = 4 * shape.length * shape.head();
     let Some(weights) = found.filter(|_| reader.left.len() == tables) else {
-        let reason = format!("{} bytes do not fit the sizes of its header, {header:?}", bytes.len());
+        let reason = format!(
+            "{} bytes do not fit the sizes of its header, {header:?}",
+            bytes.len()
+        );
         return Err(damaged(path, &reason));
     };
     let finite = |values: &Vec<f32>| values.iter().all(|v| v.is_finite());
     let layers = weights.layers.iter();
-    let whole = layers.flat_map(|l| l.attention.iter().chain(&l.hidden)).all(finite);
+    let whole = layers
+        .flat_map(|l| l.attention.iter().chain(&l.hidden))
+        .all(finite);
     if !whole || !finite(&weights.tokens) {
         return Err(damaged(path, "a weight is not finite"));
     }
@@ -240,7 +253,9 @@ mod tests {
         let names = ["stories260K.bin", "tok512.bin"];
         let error = load(folder.path(), names).err().expect("another digest");
         assert!(error.to_string().contains("SHA-256"), "{error}");
-        let missing = load(&folder.path().join("none"), names).err().expect("missing");
+        let missing = load(&folder.path().join("none"), names)
+            .err()
+            .expect("missing");
         assert!(missing.to_string().contains("--data"), "{missing}");
     }
 }

@@ -26,7 +26,7 @@ use crate::run::{read_state, write_state};
 use enumerate::{Gap, Infills};
 use file::{Stories, load};
 use infill::{Infill, none};
-use tokenizer::START;
+use tokenizer::{START, Tokenizer};
 
 /// Total variation that a row must stay below.
 const TV: f64 = 0.03;
@@ -34,8 +34,17 @@ const TV: f64 = 0.03;
 const PATHS: usize = 2048;
 /// Texts before and after a gap.
 const TASKS: [(&str, [&str; 2]); 3] = [
-    ("dog", ["One day, the dog went to the", "and swam in the water."]),
-    ("Lily", ["Once upon a time, there was a", "named Lily. She loved to play."]),
+    (
+        "dog",
+        ["One day, the dog went to the", "and swam in the water."],
+    ),
+    (
+        "Lily",
+        [
+            "Once upon a time, there was a",
+            "named Lily. She loved to play.",
+        ],
+    ),
     ("Tom", ["Tom had a big", "He was very sad."]),
 ];
 
@@ -46,14 +55,49 @@ pub const SYSTEM: System = System {
     distance: "TV",
     tasks: &["dog", "Lily", "Tom"],
     settings: &[
-        Setting::new("updates", [1200.0, 50.0], [1.0, 1e7], "updates of the posterior"),
-        Setting::new("on_policy", [32.0, 16.0], [0.0, 1e5], "infills of the posterior per update"),
-        Setting::new("explored", [16.0, 8.0], [0.0, 1e5], "infills of the posterior at temperature 1.5, falling to 1"),
-        Setting::new("prior_paths", [16.0, 8.0], [0.0, 1e5], "infills of the prior per update"),
-        Setting::new("replay", [16.0, 8.0], [0.0, 1e5], "good infills seen before, per update"),
+        Setting::new(
+            "updates",
+            [1200.0, 50.0],
+            [1.0, 1e7],
+            "updates of the posterior",
+        ),
+        Setting::new(
+            "on_policy",
+            [32.0, 16.0],
+            [0.0, 1e5],
+            "infills of the posterior per update",
+        ),
+        Setting::new(
+            "explored",
+            [16.0, 8.0],
+            [0.0, 1e5],
+            "infills of the posterior at temperature 1.5, falling to 1",
+        ),
+        Setting::new(
+            "prior_paths",
+            [16.0, 8.0],
+            [0.0, 1e5],
+            "infills of the prior per update",
+        ),
+        Setting::new(
+            "replay",
+            [16.0, 8.0],
+            [0.0, 1e5],
+            "good infills seen before, per update",
+        ),
         Setting::new("rate", [1e-3, 1e-3], [0.0, 1.0], "step size"),
-        Setting::new("rank", [8.0, 0.0], [0.0, 64.0], "rank of the low-rank adapters of a second row; 0: no such row"),
-        Setting::new("baseline_updates", [400.0, 20.0], [0.0, 1e7], "updates of each trained baseline; 0: none is trained"),
+        Setting::new(
+            "rank",
+            [8.0, 0.0],
+            [0.0, 64.0],
+            "rank of the low-rank adapters of a second row; 0: no such row",
+        ),
+        Setting::new(
+            "baseline_updates",
+            [400.0, 20.0],
+            [0.0, 1e7],
+            "updates of each trained baseline; 0: none is trained",
+        ),
     ],
     run,
 };
@@ -154,20 +198,52 @@ fn task(
         let row = work.row("balance, adapters", &adapted, &tuned);
         rows.push(row);
     }
+    let title = format!("Infills: {before} … {after}");
+    draw(
+        (name, &title),
+        &exact,
+        (&found, &curves),
+        tokenizer,
+        outcome,
+    );
+    outcome.rows.extend(rows);
+    Ok(())
+}
+
+/// Infills beside their exact probabilities, and distances over the updates.
+fn draw(
+    (name, title): (&str, &str),
+    exact: &Exact,
+    (found, curves): (&[f64], &Curves),
+    tokenizer: &Tokenizer,
+    outcome: &mut Outcome,
+) {
+    let count = (found.len() as f64).sqrt().round() as usize;
     let piece = |i: usize| tokenizer.decode(&[(i / count) as u32, (i % count) as u32]);
     let label = |i: usize| format!("“{}”", piece(i));
     let shown = [
-        Shown { label: "balance", probabilities: &found },
-        Shown { label: "prior", probabilities: &exact.prior },
+        Shown {
+            label: "balance",
+            probabilities: found,
+        },
+        Shown {
+            label: "prior",
+            probabilities: &exact.prior,
+        },
     ];
     let stem = |what: &str| format!("{what}-{}", slug(name));
-    let title = format!("Infills: {before} … {after}");
-    outcome.pictures.push(probabilities(&stem("strings"), &title, &exact, (&shown, &label), 12));
+    outcome.pictures.push(probabilities(
+        &stem("strings"),
+        title,
+        exact,
+        (&shown, &label),
+        12,
+    ));
     let curves: Vec<_> = curves.iter().map(|(name, curve)| (*name, curve)).collect();
     let title = format!("Distance to the exact posterior: {name}");
-    outcome.pictures.push(distances(&stem("distance"), &title, "TV", &curves));
-    outcome.rows.extend(rows);
-    Ok(())
+    outcome
+        .pictures
+        .push(distances(&stem("distance"), &title, "TV", &curves));
 }
 
 /// What the methods of a task share.
@@ -242,7 +318,13 @@ impl Work<'_> {
         let net = tiltrl_tilt::sequential::SequentialModel::weights(prior);
         let mut noise = Noise::keyed(self.request.seed, "sampled", 0);
         let conditions = none(PATHS, net);
-        let sampled = Sampled::of(&tuned.model, prior, self.log_reward, &conditions, &mut noise);
+        let sampled = Sampled::of(
+            &tuned.model,
+            prior,
+            self.log_reward,
+            &conditions,
+            &mut noise,
+        );
         let row = self.exact.row(self.task, method, &tuned.model.enumerate());
         Row {
             log_z: tuned.log_z,
@@ -271,7 +353,10 @@ impl Work<'_> {
             Ok([
                 ("policy gradient", gradient(0.0)?),
                 ("policy gradient + KL", gradient(1.0)?),
-                ("best samples", best_samples(target, (&recipe, paths), [4000, 200], request)?),
+                (
+                    "best samples",
+                    best_samples(target, (&recipe, paths), [4000, 200], request)?,
+                ),
             ])
         })?;
         for (name, tuned) in trained {

@@ -32,7 +32,10 @@ impl Tokenizer {
         if !left.is_empty() {
             return None;
         }
-        let ids = pieces.iter().zip(0..).map(|((piece, _), id)| (piece.clone(), id));
+        let ids = pieces
+            .iter()
+            .zip(0..)
+            .map(|((piece, _), id)| (piece.clone(), id));
         Some(Self {
             ids: ids.collect(),
             pieces,

@@ -63,7 +63,10 @@ mod tests {
             let tokens = word.bytes().map(|b| u32::from(b - b'a')).collect();
             doubles_without_s(&Strings { tokens, length: 4 })[0]
         };
-        assert_eq!(["ball", "mess", "sand", "lamp"].map(value), [4.0, 0.0, -4.0, 0.0]);
+        assert_eq!(
+            ["ball", "mess", "sand", "lamp"].map(value),
+            [4.0, 0.0, -4.0, 0.0]
+        );
         assert_eq!(evidence("?a?e"), [None, Some(0), None, Some(4)]);
     }
 }

@@ -16,7 +16,7 @@ use super::exact::{Exact, Sampled};
 use super::figures::{Shown, distances, probabilities};
 use super::outcome::{Check, Outcome, Row};
 use super::request::{Request, Setting, System};
-use super::train::{Behaviour, Recipe, Target, Tuned, balance};
+use super::train::{Behaviour, Curve, Recipe, Target, Tuned, balance};
 use crate::error::Error;
 use data::{LETTERS, doubles_without_s, evidence, spelled, words};
 use models::{Prior, none, prior, suffix_model, suffix_rewards};
@@ -36,15 +36,60 @@ pub const SYSTEM: System = System {
     tasks: &["doubles", "infilling"],
     settings: &[
         Setting::new("letters", [4.0, 3.0], [3.0, 4.0], "letters per word"),
-        Setting::new("hidden", [256.0, 128.0], [1.0, 4096.0], "width of the two hidden layers"),
-        Setting::new("prior_updates", [6000.0, 1500.0], [1.0, 1e7], "updates of the prior"),
-        Setting::new("prior_batch", [512.0, 256.0], [1.0, 1e6], "words per update of the prior"),
-        Setting::new("prior_rate", [2e-3, 3e-3], [0.0, 1.0], "step size of the prior"),
-        Setting::new("updates", [3000.0, 1000.0], [1.0, 1e7], "updates of the posterior"),
-        Setting::new("paths", [256.0, 256.0], [2.0, 1e6], "paths of the posterior per update"),
-        Setting::new("prior_paths", [64.0, 64.0], [0.0, 1e6], "paths of the prior per update"),
-        Setting::new("rate", [2e-3, 2e-3], [0.0, 1.0], "step size of the posterior"),
-        Setting::new("baseline_updates", [1000.0, 0.0], [0.0, 1e7], "updates of each trained baseline; 0: none is trained"),
+        Setting::new(
+            "hidden",
+            [256.0, 128.0],
+            [1.0, 4096.0],
+            "width of the two hidden layers",
+        ),
+        Setting::new(
+            "prior_updates",
+            [6000.0, 1500.0],
+            [1.0, 1e7],
+            "updates of the prior",
+        ),
+        Setting::new(
+            "prior_batch",
+            [512.0, 256.0],
+            [1.0, 1e6],
+            "words per update of the prior",
+        ),
+        Setting::new(
+            "prior_rate",
+            [2e-3, 3e-3],
+            [0.0, 1.0],
+            "step size of the prior",
+        ),
+        Setting::new(
+            "updates",
+            [3000.0, 1000.0],
+            [1.0, 1e7],
+            "updates of the posterior",
+        ),
+        Setting::new(
+            "paths",
+            [256.0, 256.0],
+            [2.0, 1e6],
+            "paths of the posterior per update",
+        ),
+        Setting::new(
+            "prior_paths",
+            [64.0, 64.0],
+            [0.0, 1e6],
+            "paths of the prior per update",
+        ),
+        Setting::new(
+            "rate",
+            [2e-3, 2e-3],
+            [0.0, 1.0],
+            "step size of the posterior",
+        ),
+        Setting::new(
+            "baseline_updates",
+            [1000.0, 0.0],
+            [0.0, 1e7],
+            "updates of each trained baseline; 0: none is trained",
+        ),
     ],
     run,
 };
@@ -156,9 +201,7 @@ fn infilling(
 /// Tilts, trains the baselines, and adds rows and pictures.
 fn solve(task: &Task<'_>, request: &Request, outcome: &mut Outcome) -> Result<(), Error> {
     let (settings, exact) = (&request.settings, &task.exact);
-    let length = settings.count("letters");
-    let distance =
-        |model: &Prior| exact.total_variation(&task.masses(model, request));
+    let distance = |model: &Prior| exact.total_variation(&task.masses(model, request));
     let log_reward =
         |strings: &Strings, _: &<Prior as SequentialModel>::Condition| (task.log_reward)(strings);
     let target = Target {
@@ -196,9 +239,28 @@ fn solve(task: &Task<'_>, request: &Request, outcome: &mut Outcome) -> Result<()
         rows.push(row(&target, exact, name, &model, (&found, request)));
         curves.push((name, model.curve));
     }
+    draw(task, &found, (&curves, request), outcome);
+    outcome.rows.extend(rows);
+    Ok(())
+}
+
+/// Strings beside their exact probabilities, and distances over the updates.
+fn draw(
+    task: &Task<'_>,
+    found: &[f64],
+    (curves, request): (&[(&'static str, Curve)], &Request),
+    outcome: &mut Outcome,
+) {
+    let (exact, length) = (&task.exact, request.settings.count("letters"));
     let shown = [
-        Shown { label: "balance", probabilities: &found },
-        Shown { label: "prior", probabilities: &exact.prior },
+        Shown {
+            label: "balance",
+            probabilities: found,
+        },
+        Shown {
+            label: "prior",
+            probabilities: &exact.prior,
+        },
     ];
     let name = |i: usize| spelled(task.elements[i], length);
     let stem = |what: &str| format!("{what}-{}", task.name);
@@ -211,9 +273,9 @@ fn solve(task: &Task<'_>, request: &Request, outcome: &mut Outcome) -> Result<()
         12,
     ));
     let title = format!("Distance to the exact posterior: {}", task.name);
-    outcome.pictures.push(distances(&stem("distance"), &title, "TV", &curves));
-    outcome.rows.extend(rows);
-    Ok(())
+    outcome
+        .pictures
+        .push(distances(&stem("distance"), &title, "TV", &curves));
 }
 
 type Named = (&'static str, Tuned<Prior>);
@@ -228,7 +290,10 @@ fn baselines(target: &Target<'_, Prior>, request: &Request) -> Result<Vec<Named>
     Ok(vec![
         ("policy gradient", gradient(0.0)?),
         ("policy gradient + KL", gradient(1.0)?),
-        ("best samples", best_samples(target, (&recipe, paths), [20_000, 1000], request)?),
+        (
+            "best samples",
+            best_samples(target, (&recipe, paths), [20_000, 1000], request)?,
+        ),
     ])
 }
 

@@ -49,7 +49,10 @@ pub fn prior(list: &Strings, request: &Request) -> Result<Prior, Error> {
         }
     };
     let settings = &request.settings;
-    let recipe = Recipe::new(settings.count("prior_updates"), settings.number("prior_rate"));
+    let recipe = Recipe::new(
+        settings.count("prior_updates"),
+        settings.number("prior_rate"),
+    );
     let unmeasured = |_: &Prior| f64::NAN;
     Ok(descend("prior", start, &recipe, (&loss, &unmeasured), request)?.model)
 }

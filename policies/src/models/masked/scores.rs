@@ -198,19 +198,26 @@ mod tests {
         let untracked = host64(on_host.step_log_probs(&path, 1..3));
         let near = |a: &[f64], b: &[f64]| {
             assert_eq!(a.len(), b.len());
-            a.iter().zip(b).for_each(|(a, b)| assert!((a - b).abs() < 2e-5, "{a} {b}"));
+            a.iter()
+                .zip(b)
+                .for_each(|(a, b)| assert!((a - b).abs() < 2e-5, "{a} {b}"));
         };
         near(&results[0][0], &results[1][0]);
         near(&results[0][0], &untracked);
         near(&results[0][1], &results[1][1]);
-        conformity::check(&on_host, &none(8), conformity::Settings::default()).expect("keeps the rules");
+        conformity::check(&on_host, &none(8), conformity::Settings::default())
+            .expect("keeps the rules");
     }
 
     #[test]
     fn scores_on_the_host_are_those_of_the_tensors() {
         agree(&perceptron());
         agree(&transformer());
-        agree(&perceptron().clamped(&[None, Some(2), None]).clamped(&[None, None, None]));
+        agree(
+            &perceptron()
+                .clamped(&[None, Some(2), None])
+                .clamped(&[None, None, None]),
+        );
     }
 
     /// Clamped evidence: nothing else is drawn, and strings come as often as they are said to.
@@ -218,7 +225,8 @@ mod tests {
     fn clamped_strings_are_drawn_as_they_are_enumerated() {
         let model = perceptron().clamped(&[None, Some(2), None]);
         assert_eq!(model.num_steps(), 2);
-        conformity::check(&model, &none(8), conformity::Settings::default()).expect("keeps the rules");
+        conformity::check(&model, &none(8), conformity::Settings::default())
+            .expect("keeps the rules");
         let exact = model.enumerate(&none(1));
         assert!((exact.iter().sum::<f64>() - 1.0).abs() < 1e-6);
         let paths = 20_000;
@@ -244,7 +252,9 @@ mod tests {
         };
         let bound = |model: &MaskedDiffusion<MaskedPerceptron>| {
             let many = words.pick(&(0..3000).map(|i| i % 3).collect::<Vec<_>>());
-            model.loss(&many, &none(3000), &mut Noise::keyed(5, "loss", 0)).value
+            model
+                .loss(&many, &none(3000), &mut Noise::keyed(5, "loss", 0))
+                .value
         };
         let before = bound(&model);
         for update in 0..300 {
@@ -259,7 +269,10 @@ mod tests {
         let (after, exact) = (bound(&model), model.enumerate(&none(1)));
         let index = words.index(3);
         let mean = -index.iter().map(|&i| exact[i].ln()).sum::<f64>() / 3.0;
-        assert!(after < before - 1.0 && after > mean - 0.05, "{before} {after} {mean}");
+        assert!(
+            after < before - 1.0 && after > mean - 0.05,
+            "{before} {after} {mean}"
+        );
         assert!(mean < 1.6, "near log 3: {mean}");
     }
 }

@@ -233,7 +233,8 @@ impl HostLlama {
         let (mut next, mut kept) = self.read(text);
         let mut out = text.to_vec();
         while out.len() < length.min(self.shape.length) {
-            let first = (0..next.len()).fold(0, |best, i| if next[i] > next[best] { i } else { best });
+            let first =
+                (0..next.len()).fold(0, |best, i| if next[i] > next[best] { i } else { best });
             if ends.contains(&(first as u32)) {
                 break;
             }
@@ -280,10 +281,16 @@ mod tests {
         let a = tree.child(2, 7);
         let b = tree.child(2, 4);
         assert_eq!((tree.child(2, 7), tree.child(a, 2)), (a, 5));
-        let adapted = llama.clone().with_adapters(2, &mut Noise::keyed(2, "lora", 0));
+        let adapted = llama
+            .clone()
+            .with_adapters(2, &mut Noise::keyed(2, "lora", 0));
         for module in [&llama, &adapted] {
             let logits = host64(activation::log_softmax(module.logits(&tree), 1));
-            for (node, text) in [(2, vec![1, 5, 3]), (b, vec![1, 5, 3, 4]), (5, vec![1, 5, 3, 7, 2])] {
+            for (node, text) in [
+                (2, vec![1, 5, 3]),
+                (b, vec![1, 5, 3, 4]),
+                (5, vec![1, 5, 3, 7, 2]),
+            ] {
                 let expected = host.read(&text).0;
                 for (found, wanted) in logits[node * 11..(node + 1) * 11].iter().zip(expected) {
                     assert!((found - f64::from(wanted)).abs() < 1e-5, "{found} {wanted}");

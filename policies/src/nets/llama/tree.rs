@@ -31,7 +31,8 @@ impl Tree {
     fn push(&mut self, token: u32, parent: Option<usize>) -> usize {
         let node = self.tokens.len();
         self.tokens.push(token);
-        self.positions.push(parent.map_or(0, |p| self.positions[p] + 1));
+        self.positions
+            .push(parent.map_or(0, |p| self.positions[p] + 1));
         self.parents.push(parent);
         if let Some(parent) = parent {
             self.children.insert((parent, token), node);
