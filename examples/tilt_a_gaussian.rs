@@ -4,7 +4,7 @@
 
 use tiltrl::policies::Compute;
 use tiltrl::policies::fast::HostAdam;
-use tiltrl::policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl::policies::models::{Prediction, Schedule, ScheduleKind};
 use tiltrl::policies::worlds::LinearGaussian;
 use tiltrl::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl::tilt::host::{host64, matrix};
@@ -21,13 +21,8 @@ fn main() -> Result<(), TiltError> {
     let prior = world.learned_variance_prior(schedule.clone(), 32, 1, &compute);
     let rows = |count: usize| matrix(vec![0.0; count], 1, &compute.device);
     let adam = HostAdam::new(AdamConfig::plain(1e-2));
-    let mut tuner = Finetuner::new(
-        prior.clone(),
-        prior,
-        adam,
-        Mixture::on_policy(128),
-        &rows(8),
-    )?;
+    let paths = Mixture::on_policy(128);
+    let mut tuner = Finetuner::new(prior.clone(), prior, adam, paths, &rows(8))?;
     let reward = |x: &_, _: &_| {
         let samples = host64::<2>(Clone::clone(x)).into_iter();
         samples.map(|x| world.log_reward(x)).collect()

@@ -15,7 +15,7 @@ use tiltrl::console::Console;
 use tiltrl::data;
 use tiltrl::envs::{self, Component, Env, EnvSpec, Rules, Step};
 use tiltrl::error::Error;
-use tiltrl::policies::agent::policy::Policy;
+use tiltrl::policies::agent::Policy;
 use tiltrl::rollout::rollout;
 use tiltrl::tilt::noise::Noise;
 

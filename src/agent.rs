@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 use tiltrl_envs::{spec_of, spec_with};
 use tiltrl_policies::agent::baselines::{Method, Tilt};
-use tiltrl_policies::agent::coordinates::Coordinates;
-use tiltrl_policies::agent::critic::Critic;
-use tiltrl_policies::agent::policy::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering};
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_policies::agent::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering};
+use tiltrl_policies::agent::{Coordinates, Critic, Normalizer};
+use tiltrl_policies::models::GaussianDiffusion;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::noise::Noise;
 
@@ -22,8 +21,9 @@ pub use crate::policy_name::PolicyName;
 use crate::rollout::episode_noise;
 use crate::run::{RunDir, seeds_in};
 use crate::train::baseline::Baseline;
+use crate::train::policy::Trained;
 use crate::train::training_data::TrainingData;
-use crate::train::{critic, finetune, prior, reward};
+use crate::train::{critic, finetune, policy, prior, reward};
 
 /// The networks of one seed.
 pub struct Agent {
@@ -31,20 +31,28 @@ pub struct Agent {
     pub coordinates: Coordinates,
     /// What −1 … 1 of its actions stood for in the data's files, where that is known.
     pub action_bounds: Option<ActionBounds>,
-    /// The prior.
-    pub prior: GaussianDiffusion,
+    /// The prior; none in a run of a baseline without one.
+    pub prior: Option<GaussianDiffusion>,
     /// The critic, if it was trained.
     pub critic: Option<Arc<dyn Critic>>,
     /// The last posterior and its temperature α, if it was trained.
     pub posterior: Option<(GaussianDiffusion, f64)>,
     /// The posterior of highest return in training, if there is one.
     pub best: Option<GaussianDiffusion>,
+    /// The last posterior whose last step has no noise. It has no density: its paths cannot be scored.
+    mean: Option<GaussianDiffusion>,
     /// Prior and reward of the baselines, if there is a posterior.
     pub tilt: Option<Tilt>,
     /// Trained baselines that are finished.
     pub baselines: Vec<(Method, GaussianDiffusion)>,
     /// The prior in the posterior's shape.
     wide: Option<GaussianDiffusion>,
+    /// What the run acts by, unless another policy is named.
+    own: PolicyName,
+    /// The one policy of a baseline, if the run trains one.
+    learned: Option<Trained>,
+    /// Samples per action of an algorithm that chooses among several.
+    samples: usize,
     folder: PathBuf,
     seed: u64,
     /// What [`Self::act`] draws from.
@@ -78,13 +86,13 @@ impl Agent {
         Self::of_seed(&dir, &config, seed, &Compute::cpu()?.handle)
     }
 
-    /// Returns an action `[action_dim]` in -1 … 1 of the posterior for one observation `[observation_dim]`, as the environment
+    /// Returns an action `[action_dim]` in -1 … 1 of the posterior, or of a baseline's policy, for one observation `[observation_dim]`, as the environment
     /// gives it; [`Self::to_data_units`] scales it. Its noise is that of the run's evaluation, see [`Self::start_episode`].
     ///
     /// # Errors
     /// As [`Self::act_as`].
     pub fn act(&mut self, observation: &[f32]) -> Result<Vec<f32>, Error> {
-        self.act_as(PolicyName::Posterior, observation)
+        self.act_as(self.own, observation)
     }
 
     /// As [`Self::act`], by another policy.
@@ -128,6 +136,9 @@ impl Agent {
             Err(_) => spec_with(&config.env, &config.evaluation.options()?)?,
         };
         let dims = [spec.observation_dim, spec.action_dim];
+        if config.is_one_policy() {
+            return Self::of_policy(dir, config, dims, (seed, compute));
+        }
         let path = dir.checkpoint("prior");
         if !path.exists() {
             return Err(Error::Run(format!(
@@ -145,13 +156,17 @@ impl Agent {
         let mut agent = Self {
             coordinates: loaded.coordinates,
             action_bounds: loaded.action_bounds,
-            prior: loaded.model,
+            prior: Some(loaded.model),
             critic,
             posterior: None,
             best: None,
+            mean: None,
             tilt: None,
             baselines: Vec::new(),
             wide: None,
+            own: PolicyName::of_run(config),
+            learned: None,
+            samples: config.samples(),
             folder: dir.path.clone(),
             seed,
             noise: episode_noise(seed, &[0]),
@@ -159,12 +174,51 @@ impl Agent {
         agent.posterior = agent.posterior(&dir.checkpoint("posterior"), config)?;
         let best = agent.posterior(&dir.checkpoint("posterior-best"), config)?;
         agent.best = best.map(|(model, _)| model);
-        if let (Some((model, alpha)), Some(critic)) = (&agent.posterior, &agent.critic) {
-            let (own, coordinates) = (&agent.prior, &agent.coordinates);
-            agent.tilt = Some(reward::tilt(own, coordinates, critic, *alpha));
-            agent.wide = Some(agent.prior.reshaped(model.step().clone())?);
+        let last = agent.posterior.as_ref();
+        agent.mean = last.map(|(model, _)| without_last_noise(model));
+        let parts = (&agent.posterior, &agent.critic, &agent.prior);
+        if let (Some((model, alpha)), Some(critic), Some(own)) = parts {
+            let tilt = reward::tilt(own, &agent.coordinates, critic, *alpha);
+            agent.wide = Some(own.reshaped(model.step().clone())?);
+            agent.tilt = Some(tilt);
         }
         Ok(agent)
+    }
+
+    /// Reads the one policy of a baseline.
+    fn of_policy(
+        dir: &RunDir,
+        config: &Config,
+        widths: [usize; 2],
+        (seed, compute): (u64, &tiltrl_policies::Compute),
+    ) -> Result<Self, Error> {
+        let path = dir.checkpoint("policy");
+        let learned = policy::restore(config, widths, (seed, compute), &path)?;
+        let unit = Normalizer {
+            mean: vec![0.0; widths[1]],
+            std: vec![1.0; widths[1]],
+        };
+        Ok(Self {
+            coordinates: Coordinates {
+                observation: learned.observation.clone(),
+                action: unit,
+            },
+            action_bounds: learned.action_bounds.clone(),
+            prior: None,
+            critic: None,
+            posterior: None,
+            best: None,
+            mean: None,
+            tilt: None,
+            baselines: Vec::new(),
+            wide: None,
+            own: PolicyName::of_run(config),
+            learned: Some(learned),
+            samples: 0,
+            folder: dir.path.clone(),
+            seed,
+            noise: episode_noise(seed, &[0]),
+        })
     }
 
     /// Scales row-major actions of a policy from −1 … 1, which environments here take, to the units of the data's files: for
@@ -227,6 +281,18 @@ impl Agent {
     }
 
     fn missing(&self, name: &PolicyName, stage: &str) -> Error {
+        let algorithm = matches!(self.own, PolicyName::Algorithm(_));
+        if algorithm || matches!(name, PolicyName::Algorithm(_)) {
+            let own = match (algorithm, self.learned.is_some()) {
+                (false, _) => "makes a posterior and trains no such baseline".to_string(),
+                (true, true) => format!("has the one policy `{}`", self.own),
+                (true, false) => format!("has `prior`, `best-of-N` and `{}`", self.own),
+            };
+            return Error::Usage(format!(
+                "{}: no policy `{name}`: the run {own}\n  hint: `tiltrl run --algorithm {name}` trains another in a folder of its own",
+                self.folder.display()
+            ));
+        }
         let hint = match name {
             PolicyName::Trained(_) if stage == "training" => {
                 format!("`tiltrl evaluate RUN --policy {name} --data FILE` trains it")
@@ -244,14 +310,15 @@ impl Agent {
         path: &Path,
         config: &Config,
     ) -> Result<Option<(GaussianDiffusion, f64)>, Error> {
-        let (true, Some(critic)) = (path.exists(), &self.critic) else {
+        let parts = (path.exists(), &self.critic, &self.prior);
+        let (true, Some(critic), Some(prior)) = parts else {
             return Ok(None);
         };
         let checkpoint = Checkpoint::load(path, "posterior")?;
         let number = |key: &str| checkpoint.settings.get(key)?.as_f64();
         let [alpha, start] = ["alpha", "alpha_at_start"].map(|key| number(key).unwrap_or(f64::NAN));
         let coordinates = &self.coordinates;
-        let wide = finetune::widened(&self.prior, config, critic, coordinates, start);
+        let wide = finetune::widened(prior, config, critic, coordinates, start);
         let model = prior::restore(&checkpoint, path, "posterior", &wide)?.model;
         Ok(Some((model, alpha)))
     }
@@ -263,16 +330,25 @@ impl Agent {
     pub fn model(&self, name: PolicyName) -> Result<Option<(&GaussianDiffusion, Choice)>, Error> {
         let missing = |stage: &str| self.missing(&name, stage);
         let posterior = || self.posterior.as_ref().ok_or_else(|| missing("posterior"));
+        let prior = || self.prior.as_ref().ok_or_else(|| missing("prior"));
         let (model, choice) = match name {
-            PolicyName::Prior => (&self.prior, Choice::Sample),
+            PolicyName::Prior => (prior()?, Choice::Sample),
             PolicyName::Posterior => (&posterior()?.0, Choice::Sample),
             PolicyName::Best => (
                 self.best.as_ref().ok_or_else(|| missing("posterior"))?,
                 Choice::Sample,
             ),
-            PolicyName::BestOf(n) => (&self.prior, Choice::BestOf(n)),
-            PolicyName::Resample(n) => (&self.prior, Choice::Resample(n, posterior()?.1)),
+            PolicyName::Mean => (
+                self.mean.as_ref().ok_or_else(|| missing("posterior"))?,
+                Choice::Sample,
+            ),
+            PolicyName::PosteriorBestOf(n) => (&posterior()?.0, Choice::BestOf(n)),
+            PolicyName::BestOf(n) => (prior()?, Choice::BestOf(n)),
+            PolicyName::Resample(n) => (prior()?, Choice::Resample(n, posterior()?.1)),
             PolicyName::Smc(_) | PolicyName::Guidance(_) => return Ok(None),
+            PolicyName::Algorithm(_) if name != self.own => return Err(missing("training")),
+            PolicyName::Algorithm(_) if self.learned.is_some() => return Ok(None),
+            PolicyName::Algorithm(_) => (prior()?, Choice::BestOf(self.samples)),
             PolicyName::Trained(method) => {
                 let found = self.baselines.iter().find(|(m, _)| *m == method);
                 (&found.ok_or_else(|| missing("training"))?.1, Choice::Sample)
@@ -289,7 +365,11 @@ impl Agent {
     /// # Errors
     /// When a stage that it needs was not trained.
     pub fn policy(&self, name: PolicyName) -> Result<Box<dyn Policy + '_>, Error> {
-        if let Some((model, choice)) = self.model(name)? {
+        let model = self.model(name)?;
+        if let (PolicyName::Algorithm(_), Some(learned)) = (name, &self.learned) {
+            return Ok(Box::new(learned));
+        }
+        if let Some((model, choice)) = model {
             return Ok(Box::new(DiffusionPolicy {
                 model,
                 coordinates: &self.coordinates,
@@ -311,43 +391,9 @@ impl Agent {
     }
 }
 
-/// An agent that acts by one of its policies: what `--policy RUN/seed-1[:NAME]` names.
-pub struct AgentPolicy {
-    agent: Agent,
-    name: PolicyName,
-}
-
-impl AgentPolicy {
-    /// Reads `FOLDER` or `FOLDER:NAME`, the folder of one seed and a policy (posterior unless named).
-    ///
-    /// # Errors
-    /// When the folder holds no run of `env`, or the policy is unknown or not trained.
-    pub fn read(text: &str, env: &str, compute: &tiltrl_policies::Compute) -> Result<Self, Error> {
-        let (folder, name) = match text.rsplit_once(':') {
-            Some((folder, name)) if !name.contains('/') => (folder, name.parse()?),
-            _ => (text, PolicyName::Posterior),
-        };
-        let dir = RunDir {
-            path: PathBuf::from(folder),
-        };
-        let config = dir.config()?;
-        if config.env != env {
-            return Err(Error::Usage(format!(
-                "{folder}: expected a run on {env}, found one on {}",
-                config.env
-            )));
-        }
-        let seed = dir.provenance()?.seed;
-        let mut agent = Agent::of_seed(&dir, &config, seed, compute)?;
-        agent.bring_baselines((&config, seed), &[name], None, Console::Quiet)?;
-        agent.policy(name)?;
-        Ok(Self { agent, name })
-    }
-}
-
-impl Policy for AgentPolicy {
-    fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32> {
-        let policy = self.agent.policy(self.name);
-        policy.expect("checked when read").act(observations, noise)
-    }
+/// The model whose last step is its mean.
+fn without_last_noise(model: &GaussianDiffusion) -> GaussianDiffusion {
+    let mut schedule = model.schedule().clone();
+    schedule.sigma.last_mut().into_iter().for_each(|s| *s = 0.0);
+    model.clone().with_schedule(schedule)
 }

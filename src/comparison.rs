@@ -87,7 +87,10 @@ impl Side {
             origin: dirs[0].provenance()?,
             spec: spec_with(&config.env, &config.evaluation.options()?)?,
             results: dirs.iter().map(Results::read).collect::<Result<_, _>>()?,
-            certificates: dirs.iter().map(certificate).collect::<Result<_, _>>()?,
+            certificates: match config.has_posterior() {
+                true => dirs.iter().map(certificate).collect::<Result<_, _>>()?,
+                false => Vec::new(),
+            },
             config,
             seeds,
         })
@@ -140,7 +143,13 @@ pub fn compare(a: &Path, b: &Path) -> Result<Comparison, Error> {
         left_out: [a.seeds.rest.clone(), b.seeds.rest.clone()],
     };
     policies(&a, &b, &mut found);
-    found.numbers.extend(certificates(&a, &b));
+    match [&a, &b].map(|side| side.config.has_posterior()) {
+        [true, true] => found.numbers.extend(certificates(&a, &b)),
+        [false, false] => {}
+        _ => found
+            .not_compared
+            .push("certificate: only one of the runs makes a posterior".into()),
+    }
     Ok(found)
 }
 

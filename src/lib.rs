@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod agent;
+pub mod agent_policy;
 pub mod commands;
 pub mod comparison;
 pub mod config;

@@ -51,6 +51,11 @@ pub fn page(folders: &[PathBuf]) -> Result<String, Error> {
 /// The return curves of all runs on one pair of axes, where they share an environment.
 fn one_axis(runs: &[Shown]) -> Result<String, Error> {
     let env = &runs[0].summary.env;
+    let curves = |run: &Shown| run.config.has_posterior() || run.config.is_one_policy();
+    if !runs.iter().all(curves) {
+        let text = "A run is not evaluated while it trains: the others' curves stand below.";
+        return Ok(format!("<p class=\"grey\">{text}</p>\n"));
+    }
     if runs.iter().any(|run| run.summary.env != *env) {
         let text = "The runs are on different environments, whose returns share no axis: their curves stand below.";
         return Ok(format!("<p class=\"grey\">{text}</p>\n"));
@@ -71,14 +76,17 @@ fn article(run: &Shown, alone: bool) -> Result<String, Error> {
     let mut all = figures(&run.summary, &run.config, &run.folder)?;
     // The title names the run already.
     all.last.rows.iter_mut().for_each(|row| row.group.clear());
-    let pictures = [
-        picture(&all.returns.title, |w| Ok(curve_svg(&all.returns, w)?))?,
-        picture(&all.last.title, |w| Ok(intervals_svg(&all.last, w)?))?,
-        picture(&all.certificate.title, |w| {
-            Ok(panels_svg(&all.certificate, w)?)
-        })?,
-        picture(&all.training.title, |w| Ok(panels_svg(&all.training, w)?))?,
-    ];
+    let mut pictures = Vec::new();
+    if let Some(returns) = &all.returns {
+        pictures.push(picture(&returns.title, |w| Ok(curve_svg(returns, w)?))?);
+    }
+    pictures.push(picture(&all.last.title, |w| {
+        Ok(intervals_svg(&all.last, w)?)
+    })?);
+    let panels = all.certificate.iter().chain(std::iter::once(&all.training));
+    for shown in panels {
+        pictures.push(picture(&shown.title, |w| Ok(panels_svg(shown, w)?))?);
+    }
     let class = if alone { "alone" } else { "stack" };
     let heading = if alone {
         String::new()

@@ -1,6 +1,7 @@
 //! Pictures of runs: return curves over updates, final scores, training numbers, the certificate.
 
 mod certificate;
+mod training;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ pub use certificate::{certificate, certificate_panels};
 use crate::config::Config;
 use crate::error::Error;
 use crate::report::{Line, Summary};
-use crate::run::{Log, Results, RunDir};
+use crate::run::{Results, RunDir};
 use crate::train::certificate::Certificate;
 
 /// Returns the curve of a run's seeds: their mean, with a band from the lowest to the highest seed.
@@ -54,14 +55,14 @@ fn seed_folders(summary: &Summary, folder: &Path) -> Vec<PathBuf> {
 
 /// The pictures of a run, before they are drawn.
 pub struct Figures {
-    /// Return curve of fine-tuning.
-    pub returns: Curve,
+    /// Return curve of fine-tuning, or of a baseline's training; none where nothing was evaluated on the way.
+    pub returns: Option<Curve>,
     /// Final returns with intervals.
     pub last: Intervals,
-    /// Numbers of fine-tuning.
+    /// Numbers of fine-tuning, or of a baseline's training.
     pub training: Panels,
-    /// The certificate of all seeds together.
-    pub certificate: Panels,
+    /// The certificate of all seeds together; none where there is no posterior.
+    pub certificate: Option<Panels>,
 }
 
 /// Returns the pictures of a run's seeds.
@@ -71,12 +72,18 @@ pub struct Figures {
 pub fn figures(summary: &Summary, config: &Config, folder: &Path) -> Result<Figures, Error> {
     let seeds = seed_folders(summary, folder);
     let read = |seed: &PathBuf| Certificate::read(&seed.join("certificate.json"));
-    let all = seeds.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let certificate = if config.has_posterior() {
+        let all = seeds.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let joined = Certificate::joined(&all);
+        Some(certificate_panels(&summary.preset, &joined))
+    } else {
+        None
+    };
     Ok(Figures {
         returns: returns(summary, config, &seeds)?,
         last: last(summary),
-        training: training_panels(summary, &seeds)?,
-        certificate: certificate_panels(&summary.preset, &Certificate::joined(&all)),
+        training: training::panels(summary, config, &seeds)?,
+        certificate,
     })
 }
 
@@ -86,34 +93,48 @@ pub fn figures(summary: &Summary, config: &Config, folder: &Path) -> Result<Figu
 /// When a log is missing or a picture cannot be written.
 pub fn draw(summary: &Summary, config: &Config, folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let all = figures(summary, config, folder)?;
-    let mut files = curve(&all.returns, &folder.join("returns"))?;
+    let mut files = Vec::new();
+    if let Some(returns) = &all.returns {
+        files.extend(curve(returns, &folder.join("returns"))?);
+    }
     files.extend(intervals(&all.last, &folder.join("final"))?);
     files.extend(panels(&all.training, &folder.join("training"))?);
-    files.extend(panels(&all.certificate, &folder.join("certificate"))?);
+    if let Some(certificate) = &all.certificate {
+        files.extend(panels(certificate, &folder.join("certificate"))?);
+    }
     Ok(files)
 }
 
-fn returns(summary: &Summary, config: &Config, seeds: &[PathBuf]) -> Result<Curve, Error> {
-    let others = summary.lines.iter().filter(|l| l.policy != "posterior");
+fn returns(summary: &Summary, config: &Config, seeds: &[PathBuf]) -> Result<Option<Curve>, Error> {
+    let own = match config.has_posterior() {
+        true => "posterior",
+        false => &config.algorithm,
+    };
+    let series = return_series(own, seeds)?;
+    if series.x.is_empty() {
+        return Ok(None);
+    }
+    let others = summary.lines.iter().filter(|l| l.policy != own);
     let over = match seeds.len() {
         1 => "1 seed".to_string(),
         n => format!("{n} seeds, band: lowest to highest seed"),
     };
-    Ok(Curve {
-        title: format!(
-            "{}: return while the posterior is fine-tuned",
-            summary.preset
-        ),
+    let title = match config.has_posterior() {
+        true => "return while the posterior is fine-tuned".to_string(),
+        false => format!("return while {own} is trained"),
+    };
+    Ok(Some(Curve {
+        title: format!("{}: {title}", summary.preset),
         subtitle: format!(
             "mean of {} episodes per evaluation, {over}",
             config.evaluation.episodes_in_training
         ),
-        x_label: "RTB updates".into(),
+        x_label: training::updates_of(config.has_posterior()).into(),
         y_label: "Return".into(),
-        series: vec![return_series("posterior", seeds)?],
+        series: vec![series],
         references: others.map(|l| (l.policy.clone(), l.returns.mean)).collect(),
         log_y: false,
-    })
+    }))
 }
 
 fn last(summary: &Summary) -> Intervals {
@@ -159,55 +180,29 @@ pub fn together(runs: &[(PathBuf, Summary)]) -> Result<Curve, Error> {
             .file_name()
             .map_or("run".into(), |n| n.to_string_lossy().into_owned())
     };
+    let posteriors = runs.iter().all(|(_, s)| s.algorithm == "rtb");
+    let series: Vec<Series> = runs
+        .iter()
+        .map(|(folder, s)| return_series(&name(folder), &seed_folders(s, folder)))
+        .collect::<Result<_, _>>()?;
+    if let Some(at) = series.iter().position(|s| s.x.is_empty()) {
+        return Err(Error::Usage(format!(
+            "{}: `{}` is not evaluated while it trains, so it has no curve",
+            runs[at].0.display(),
+            runs[at].1.algorithm
+        )));
+    }
+    let what = match posteriors {
+        true => "return while posteriors are fine-tuned",
+        false => "return in training",
+    };
     Ok(Curve {
-        title: format!("{env}: return while posteriors are fine-tuned"),
+        title: format!("{env}: {what}"),
         subtitle: "mean over seeds, band: lowest to highest seed".into(),
-        x_label: "RTB updates".into(),
+        x_label: training::updates_of(posteriors).into(),
         y_label: "Return".into(),
-        series: runs
-            .iter()
-            .map(|(folder, s)| return_series(&name(folder), &seed_folders(s, folder)))
-            .collect::<Result<_, _>>()?,
+        series,
         references: Vec::new(),
         log_y: false,
-    })
-}
-
-fn training_panels(summary: &Summary, seeds: &[PathBuf]) -> Result<Panels, Error> {
-    let logs: Vec<Log> = seeds
-        .iter()
-        .map(|path| Log::read(&RunDir { path: path.clone() }, "finetune"))
-        .collect::<Result<_, _>>()?;
-    let panel = |name: &str, title: &str, log_y: bool| Curve {
-        title: title.into(),
-        subtitle: String::new(),
-        x_label: "RTB updates".into(),
-        y_label: String::new(),
-        series: logs
-            .iter()
-            .zip(&summary.seeds)
-            .filter_map(|(log, seed)| {
-                let (x, y) = log.column(name)?;
-                Some(Series {
-                    label: format!("seed {seed}"),
-                    x,
-                    y,
-                    band: None,
-                })
-            })
-            .collect(),
-        references: Vec::new(),
-        log_y,
-    };
-    Ok(Panels {
-        title: format!("{}: RTB fine-tuning", summary.preset),
-        subtitle: "averages between rows of finetune.csv".into(),
-        panels: vec![
-            panel("loss", "Loss ½δ²", true),
-            panel("log_z", "log Z", false),
-            panel("path_kl", "Path-KL to the prior (nats)", false),
-            panel("ess", "ESS / N", false),
-        ],
-        columns: 2,
     })
 }

@@ -1,7 +1,10 @@
 //! Names of a run's policies, as commands take and print them.
 
+use tiltrl_policies::agent::Trains;
+use tiltrl_policies::agent::algorithms::kind;
 use tiltrl_policies::agent::baselines::Method;
 
+use crate::config::Config;
 use crate::error::{Error, nearest};
 
 /// A policy of a run, by name.
@@ -13,6 +16,10 @@ pub enum PolicyName {
     Posterior,
     /// `posterior-best`: one sample of the posterior with the highest return in training.
     Best,
+    /// `posterior-mean`: the last posterior without the noise of its last step, as IDQL, Diffusion-QL and BDPO act.
+    Mean,
+    /// `posterior-best-of-N`: the last posterior's sample of highest Q out of N, as BDPO and DAC act (with N = 10).
+    PosteriorBestOf(usize),
     /// `best-of-N`: the prior's sample of highest Q out of N.
     BestOf(usize),
     /// `resample-N`: one of N samples of the prior, drawn with probability ∝ exp(Q/α).
@@ -23,15 +30,30 @@ pub enum PolicyName {
     Guidance(f64),
     /// `reinforce`, `adjoint-matching`, `weighted-denoising`: trained on demand.
     Trained(Method),
+    /// `bc`, `td3bc`, `rebrac`, `iql`, `idql`, `diffusion-ql`: the policy of a run of that algorithm.
+    Algorithm(&'static str),
 }
 
-const NAMES: &str = "prior, posterior, posterior-best, best-of-N, resample-N, smc-N, guidance, guidance-W, reinforce, adjoint-matching, weighted-denoising; `all` stands for every kind";
+/// Returns the policy of a run that trains the algorithm of this name; none for one that makes a posterior.
+fn algorithm(name: &str) -> Option<PolicyName> {
+    let kind = kind(name)?;
+    let own = !matches!(kind.trains, Trains::Posterior);
+    own.then_some(PolicyName::Algorithm(kind.name))
+}
+
+const NAMES: &str = "prior, posterior, posterior-best, posterior-mean, posterior-best-of-N, best-of-N, resample-N, smc-N, guidance, guidance-W, reinforce, adjoint-matching, weighted-denoising; `all` stands for every kind; a run of a baseline has the policy of its name";
 
 impl PolicyName {
+    /// Returns what a run with this config acts by, unless another policy is named.
+    pub fn of_run(config: &Config) -> Self {
+        algorithm(&config.algorithm).unwrap_or(Self::Posterior)
+    }
+
     /// Returns one policy of every kind, with choices among 2 to 64 samples: what `all` stands for.
     pub fn every_kind() -> Vec<Self> {
         let counts = [2, 4, 8, 16, 32, 64];
-        let mut all = vec![Self::Prior, Self::Posterior];
+        let mut all = vec![Self::Prior, Self::Posterior, Self::Mean];
+        all.push(Self::PosteriorBestOf(10));
         all.extend(counts.map(Self::BestOf));
         all.extend(counts.map(Self::Resample));
         all.extend([Self::Smc(16), Self::Guidance(1.0)]);
@@ -85,20 +107,28 @@ impl std::str::FromStr for PolicyName {
             ("prior", Self::Prior),
             ("posterior", Self::Posterior),
             ("posterior-best", Self::Best),
+            ("posterior-mean", Self::Mean),
             ("guidance", Self::Guidance(1.0)),
         ];
-        if let Some((_, name)) = fixed.iter().find(|(n, _)| *n == text) {
-            return Ok(*name);
+        let found = fixed.iter().find(|(n, _)| *n == text);
+        if let Some(name) = found.map(|(_, name)| *name).or(algorithm(text)) {
+            return Ok(name);
         }
         let trained = Method::ALL.into_iter().find(|m| m.name() == text);
         let counted = count("best-of-").map(Self::BestOf);
         counted
+            .or(count("posterior-best-of-").map(Self::PosteriorBestOf))
             .or(count("resample-").map(Self::Resample))
             .or(count("smc-").map(Self::Smc))
             .or(weight("guidance-").map(Self::Guidance))
             .or(trained.map(Self::Trained))
             .ok_or_else(|| {
-                let counted = ["best-of-16", "resample-16", "smc-16"];
+                let counted = [
+                    "best-of-16",
+                    "posterior-best-of-10",
+                    "resample-16",
+                    "smc-16",
+                ];
                 let fixed = fixed.iter().map(|(n, _)| *n);
                 let known = fixed.chain(Method::ALL.map(Method::name)).chain(counted);
                 let hint = nearest(text, known)
@@ -116,12 +146,15 @@ impl std::fmt::Display for PolicyName {
             Self::Prior => f.write_str("prior"),
             Self::Posterior => f.write_str("posterior"),
             Self::Best => f.write_str("posterior-best"),
+            Self::Mean => f.write_str("posterior-mean"),
+            Self::PosteriorBestOf(n) => write!(f, "posterior-best-of-{n}"),
             Self::BestOf(n) => write!(f, "best-of-{n}"),
             Self::Resample(n) => write!(f, "resample-{n}"),
             Self::Smc(n) => write!(f, "smc-{n}"),
             Self::Guidance(1.0) => f.write_str("guidance"),
             Self::Guidance(w) => write!(f, "guidance-{w}"),
             Self::Trained(method) => f.write_str(method.name()),
+            Self::Algorithm(name) => f.write_str(name),
         }
     }
 }
@@ -136,6 +169,8 @@ mod tests {
             "prior",
             "posterior",
             "posterior-best",
+            "posterior-mean",
+            "posterior-best-of-10",
             "best-of-4",
             "resample-8",
             "smc-16",
@@ -144,13 +179,15 @@ mod tests {
             "reinforce",
             "adjoint-matching",
             "weighted-denoising",
+            "td3bc",
+            "diffusion-ql",
         ] {
             let name: PolicyName = text.parse().expect("known");
             assert_eq!(name.to_string(), text);
         }
         let error = "posteriour".parse::<PolicyName>().expect_err("typo");
         assert!(error.to_string().contains("`posterior`"), "{error}");
-        for wrong in ["best-of-0", "smc-", "guidance-x", "guidance--1"] {
+        for wrong in ["rtb", "best-of-0", "smc-", "guidance-x", "guidance--1"] {
             assert!(wrong.parse::<PolicyName>().is_err(), "{wrong}");
         }
         let list = PolicyName::list(&["prior".into(), "all".into()]).expect("known");

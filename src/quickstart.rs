@@ -1,7 +1,7 @@
 //! The quickstart's own offline data: swing-up on Pendulum by controllers of mixed quality.
 
 use ndarray::{Array2, ArrayView2};
-use tiltrl_policies::agent::policy::Policy;
+use tiltrl_policies::agent::Policy;
 use tiltrl_tilt::noise::Noise;
 
 use crate::data::{Dataset, Recorder};

@@ -45,6 +45,30 @@ pub struct Summary {
     /// Whether it passes, with the thresholds; none in files of earlier versions.
     #[serde(default)]
     pub verdict: Option<Verdict>,
+    /// α as a price, reward per nat, averaged over seeds; none in files of earlier versions.
+    #[serde(default)]
+    pub price: Option<f64>,
+    /// The algorithm; not written for "rtb".
+    #[serde(default = "rtb", skip_serializing_if = "is_rtb")]
+    pub algorithm: String,
+}
+
+fn rtb() -> String {
+    "rtb".into()
+}
+
+fn is_rtb(name: &str) -> bool {
+    name == rtb()
+}
+
+impl Summary {
+    /// Returns the name of the run in tables of several: its preset, and the algorithm where that is not "rtb".
+    pub fn name(&self) -> String {
+        match is_rtb(&self.algorithm) {
+            true => self.preset.clone(),
+            false => format!("{}, {}", self.preset, self.algorithm),
+        }
+    }
 }
 
 /// Returns the quantiles (5, 50, 95 %) over states of each number of a certificate.
@@ -107,11 +131,14 @@ pub fn table(summary: &Summary) -> String {
         .map(|(stage, value)| format!("{stage} {value:.1}"))
         .collect();
     format!(
-        "{}{}engine {} {}, margin rule {}, arithmetic {}, data {}, seeds {:?}\nseconds per seed: {}\n",
+        "{}{}{}engine {} {}, margin rule {}, arithmetic {}, data {}, seeds {:?}\nseconds per seed: {}\n",
         lines_table(&summary.lines),
         summary
             .verdict
             .map_or(String::new(), |v| format!("certificate {v}\n")),
+        summary.price.map_or(String::new(), |price| format!(
+            "temperature α: {price:.3} reward per nat\n"
+        )),
         p.engine,
         p.engine_version,
         p.margin_rule,
@@ -175,12 +202,13 @@ pub fn markdown(summaries: &[Summary]) -> String {
         });
         out += &format!(
             "| {} | {} |\n",
-            s.preset,
+            s.name(),
             cells.collect::<Vec<_>>().join(" | ")
         );
     }
     out += "\n| run | ESS/N | \\|log Z_q − log Z_p\\| | path-KL (nats) | residual std | seconds per seed |\n|---|---|---|---|---|---|\n";
-    for s in summaries {
+    // Baselines make no posterior.
+    for s in summaries.iter().filter(|s| !s.certificate.is_empty()) {
         let median = |name: &str| s.certificate.get(name).map_or(f64::NAN, |q| q[1]);
         let seconds: Vec<String> = s
             .seconds
@@ -230,10 +258,12 @@ pub fn summarize(
         for (stage, value) in dir.seconds()? {
             *seconds.entry(stage).or_default() += value / seeds.len() as f64;
         }
-        certificates.push(Certificate::read(&dir.path.join("certificate.json"))?);
+        if config.has_posterior() {
+            certificates.push(Certificate::read(&dir.path.join("certificate.json"))?);
+        }
     }
     lines.extend(order.iter().map(|name| line(name, &returns[name], &spec)));
-    let certificate = Certificate::joined(&certificates);
+    let certificate = (!certificates.is_empty()).then(|| Certificate::joined(&certificates));
     Ok(Summary {
         preset: config.preset.clone(),
         env: config.env.clone(),
@@ -241,8 +271,10 @@ pub fn summarize(
         provenance,
         lines,
         seconds,
-        certificate: quantiles(&certificate),
-        verdict: Some(certificate.verdict),
+        certificate: certificate.as_ref().map(quantiles).unwrap_or_default(),
+        price: certificate.as_ref().and_then(|c| c.price),
+        verdict: certificate.map(|c| c.verdict),
+        algorithm: config.algorithm.clone(),
     })
 }
 

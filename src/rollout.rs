@@ -6,7 +6,7 @@
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 use tiltrl_envs::{EnvBatch, EnvOptions, Step};
-use tiltrl_policies::agent::policy::Policy;
+use tiltrl_policies::agent::Policy;
 use tiltrl_tilt::noise::Noise;
 
 use crate::data::{Ending, NextObservations, Recorder, Row};

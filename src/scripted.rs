@@ -6,7 +6,7 @@
 
 use ndarray::{Array2, ArrayView2};
 use tiltrl_envs::classic::maze_layouts::{LARGE, Layout, MEDIUM, UMAZE};
-use tiltrl_policies::agent::policy::Policy;
+use tiltrl_policies::agent::Policy;
 use tiltrl_tilt::noise::Noise;
 
 use crate::error::Error;

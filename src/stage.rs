@@ -120,7 +120,7 @@ impl Average {
     }
 }
 
-pub use tiltrl_policies::agent::iql::cosine_decay;
+pub use tiltrl_policies::agent::cosine_decay;
 
 #[cfg(test)]
 mod tests {

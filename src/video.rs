@@ -3,7 +3,7 @@
 use ndarray::ArrayView2;
 use tiltrl_envs::render::{Frame, GifWriter, draw};
 use tiltrl_envs::{EnvOptions, make_stateful};
-use tiltrl_policies::agent::policy::Policy;
+use tiltrl_policies::agent::Policy;
 use tiltrl_tilt::noise::Noise;
 
 use crate::error::Error;

@@ -1,12 +1,25 @@
 //! What acts: critics, policies, the coordinates they work in, and other ways to the same posterior.
 
-pub mod advantage;
+mod advantage;
+mod algorithm;
+pub mod algorithms;
 pub mod baselines;
-pub mod coordinates;
-pub mod critic;
+mod coordinates;
+mod critic;
 pub mod critics;
-pub mod guidance;
-pub mod iql;
-pub mod policy;
-pub mod setting;
-pub mod transitions;
+mod guidance;
+mod iql;
+mod policy;
+mod setting;
+mod transitions;
+
+pub use self::{
+    algorithm::{AlgorithmKind, AlgorithmShape, PolicyLearner, Trains},
+    coordinates::{ACTION_CLIP, Coordinates, Normalizer, latent_actions},
+    critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks},
+    guidance::critic_gradient,
+    iql::{Iql, IqlConfig, cosine_decay},
+    policy::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering},
+    setting::{LARGEST, ROWS, Range, Setting, UPDATES},
+    transitions::{Return, Transitions, gather},
+};

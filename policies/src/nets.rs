@@ -1,11 +1,26 @@
 //! Networks, and what the models ask of one.
 
-pub mod denoiser;
+mod denoiser;
 pub mod llama;
-pub mod mlp;
-pub mod perceptron;
+mod mlp;
+mod network;
+pub mod networks;
+mod perceptron;
+mod residual;
 mod seeded;
-pub mod string_perceptron;
-pub mod tokens;
-pub mod transformer;
-pub mod unet;
+mod string_perceptron;
+mod tokens;
+mod transformer;
+mod unet;
+
+pub use self::{
+    denoiser::{Compiled, Denoiser, Query},
+    mlp::Mlp,
+    network::{Network, NetworkShape},
+    perceptron::{EMBEDDING, Perceptron, PerceptronShape, embedding},
+    string_perceptron::{CausalPerceptron, MaskedPerceptron, StringShape},
+    tokens::{CausalNet, Decoder, MaskedNet},
+    transformer::{CausalTransformer, MaskedTransformer, TransformerShape},
+    unet::{UNet, UNetShape},
+};
+pub(crate) use mlp::initial;

@@ -4,7 +4,6 @@
 //! |---|---|---|---|
 //! | [`LinearGaussian`] (F1, F4) | N(m, s²), d copies | exp(b x − c x²/2) | all, by a scalar recursion |
 //! | [`GaussianMixture`] (F2) | mixture on a line, or a square grid of modes | Gaussian · e^K, or a ratio of densities | all, by quadrature |
-//! | [`CategoricalChain`] (F3) | a table of logits | any | all, by enumerating every path |
 //! | [`bandit`] (F5) | mixture that moves with the state | exp(Q/α), Q quadratic | log Z(s) and π* for every α |
 //! | [`Lqr`] (F6) | Gaussian behaviour | exp(Q/α), Q solves the Bellman equation | π*, its return and its KL |
 //! | `shapes` | N(0, 1) in two dimensions | density of moons or rings over the sampler's marginal | log Z = K and samples |
@@ -13,7 +12,6 @@
 //! does not reproduce its data exactly.
 
 mod bandit;
-mod chain;
 mod grid;
 mod linear_gaussian;
 mod lqr;
@@ -23,12 +21,13 @@ mod problem;
 mod shapes;
 pub mod solve;
 
-pub use bandit::{Bandit, bandit};
-pub use chain::{CategoricalChain, ChainPath};
-pub use grid::Marginal;
-pub use linear_gaussian::{LinearGaussian, epsilon_of_gaussian};
-pub use lqr::{LinearPolicy, Lqr, Quadratic};
-pub use mixture::{GaussianMixture, GaussianReward, line, square};
-pub use model::exact_model;
-pub use problem::{Problem, Settings};
-pub use shapes::{moons, rings, shape};
+pub use self::{
+    bandit::{Bandit, bandit},
+    grid::Marginal,
+    linear_gaussian::LinearGaussian,
+    lqr::{LinearPolicy, Lqr, Quadratic},
+    mixture::{GaussianMixture, GaussianReward, line, square},
+    model::exact_model,
+    problem::{Problem, Settings},
+    shapes::{moons, rings, shape},
+};

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::Compute;
 use tiltrl_policies::fast::{Activation, Arithmetic, Engine, MlpSpec};
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, GaussianPath, StepShape, Units};
-use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::mlp::Mlp;
-use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_policies::models::{GaussianDiffusion, GaussianPath, StepShape, Units};
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::nets::Mlp;
+use tiltrl_policies::nets::Network;
+use tiltrl_policies::nets::{Perceptron, PerceptronShape};
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::sequential::{Explore, SequentialModel};
@@ -43,7 +44,12 @@ fn network(layer_norm: bool, compute: &Compute) -> Perceptron {
 }
 
 fn model_on(layer_norm: bool, compute: &Compute) -> GaussianDiffusion {
-    GaussianDiffusion::new(network(layer_norm, compute), schedule(), [3, 7]).expect("fits")
+    GaussianDiffusion::new(
+        Network::of(network(layer_norm, compute)),
+        schedule(),
+        [3, 7],
+    )
+    .expect("fits")
 }
 
 fn model(layer_norm: bool) -> GaussianDiffusion {
@@ -81,7 +87,7 @@ fn in_units_of_sigma() -> GaussianDiffusion {
         ..StepShape::default()
     };
     let net = network(false, &Compute::cpu());
-    GaussianDiffusion::with_parts(net, schedule(), [3, 7], step).expect("fits")
+    GaussianDiffusion::with_parts(Network::of(net), schedule(), [3, 7], step).expect("fits")
 }
 
 /// A model that sees waves of its state, with an exact part that depends on everything it is given.
@@ -96,7 +102,7 @@ fn with_waves_and_an_exact_part() -> GaussianDiffusion {
         &mut Noise::keyed(1, "waves", 0),
         &Compute::cpu(),
     );
-    let model = GaussianDiffusion::new(net, schedule(), [3, 7]).expect("fits");
+    let model = GaussianDiffusion::new(Network::of(net), schedule(), [3, 7]).expect("fits");
     let exact = |x: &[f32], steps: &[usize], condition: &[f32]| -> Vec<f32> {
         let of_row = |i: usize| condition[i / 3 * 7] - 0.2 * steps[i / 3] as f32;
         (0..x.len()).map(|i| of_row(i) + x[i].sin()).collect()
@@ -112,7 +118,7 @@ fn without_a_condition() -> GaussianDiffusion {
         ..shape()
     };
     let net = Perceptron::new(&bare, 1.0, &mut Noise::keyed(1, "bare", 0), &Compute::cpu());
-    let bare = GaussianDiffusion::new(net, schedule(), [3, 0]).expect("fits");
+    let bare = GaussianDiffusion::new(Network::of(net), schedule(), [3, 0]).expect("fits");
     let field = |factor: f32| {
         move |x: &[f32], steps: &[usize], _: &[f32]| -> Vec<f32> {
             let of_row = |i: usize| factor * (steps[i / 3] + 1) as f32;
@@ -178,7 +184,9 @@ fn the_compiled_policy_samples_what_the_tensors_sample() {
             assert!(compiled.is_empty());
             continue;
         }
-        let mut plain = model.exploration_by_tensors(&condition, 1.0, &mut noise.clone());
+        let mut plain = model
+            .by_tensors()
+            .explore(&condition, 1.0, &mut noise.clone());
         let plain = host(plain.states.pop().expect("a path has states"));
         assert!(worst(&compiled, &plain) < 1e-4, "{rows} rows");
     }
@@ -275,7 +283,7 @@ fn paths_scores_and_gradients_are_those_of_the_tensors() {
         let noise = || Noise::keyed(3, "acting", 0);
         let (one, two) = (model.tracked(), model.tracked());
         let (path, scores) = one.sample_path(&condition, &mut noise());
-        let (reference, plain) = two.path_by_tensors(&condition, &mut noise());
+        let (reference, plain) = two.by_tensors().sample_path(&condition, &mut noise());
         for (a, b) in path.states.iter().zip(&reference.states) {
             assert!(worst(&host(a.clone()), &host(b.clone())) < 1e-4);
         }
@@ -284,7 +292,7 @@ fn paths_scores_and_gradients_are_those_of_the_tensors() {
         for steps in [0..6, 2..5] {
             let (one, two) = (model.tracked(), model.tracked());
             let scores = one.step_log_probs(&reference, steps.clone());
-            let plain = two.scores_by_tensors(&reference, steps);
+            let plain = two.by_tensors().step_log_probs(&reference, steps);
             assert!(worst(&host(scores.clone()), &host(plain.clone())) < 1e-4);
             assert!(worst(&gradient(&one, scores), &gradient(&two, plain)) < 1e-4);
         }
@@ -312,7 +320,7 @@ fn exploration_is_that_of_the_tensors() {
     let condition = conditions(40);
     let noise = || Noise::keyed(3, "acting", 0);
     let wide: GaussianPath = model.explore(&condition, 2.0, &mut noise());
-    let plain = model.exploration_by_tensors(&condition, 2.0, &mut noise());
+    let plain = model.by_tensors().explore(&condition, 2.0, &mut noise());
     for (a, b) in wide.states.iter().zip(&plain.states) {
         assert!(worst(&host(a.clone()), &host(b.clone())) < 1e-4);
     }
@@ -336,4 +344,38 @@ fn threads_change_no_bit_of_a_gradient() {
         })
     };
     assert_eq!(run(1), run(3));
+}
+
+#[test]
+fn a_network_without_its_type_computes_the_same_bytes() {
+    let compute = Compute::cpu();
+    let typed = GaussianDiffusion::new(network(false, &compute), schedule(), [3, 7]).expect("fits");
+    let erased = model(false);
+    assert!(typed.is_compiled() && erased.is_compiled());
+    let condition = matrix(Noise::keyed(4, "c", 0).normals(9, 7), 7, &Device::flex());
+    let noise = || Noise::keyed(5, "path", 0);
+    let (a, b) = (typed.tracked(), erased.tracked());
+    let ((path, _), (other, scores)) = (
+        a.sample_path(&condition, &mut noise()),
+        b.sample_path(&condition, &mut noise()),
+    );
+    assert_eq!(host(a.sample_of(&path)), host(b.sample_of(&other)));
+    let loss = |scores: Tensor<2>| scores.sum().backward();
+    let of = |g: Vec<Option<Tensor<1>>>| host(g[0].clone().expect("reached"));
+    let first = of(weights::gradient(
+        a.weights(),
+        &loss(a.step_log_probs(&path, 0..6)),
+    ));
+    let second = of(weights::gradient(b.weights(), &loss(scores)));
+    assert!(first.iter().any(|g| *g != 0.0));
+    let third = of(weights::gradient(
+        b.weights(),
+        &loss(b.step_log_probs(&other, 0..6)),
+    ));
+    assert_eq!(first, third, "scored again");
+    let close = first
+        .iter()
+        .zip(&second)
+        .all(|(x, y)| (x - y).abs() < 1e-3 * (1.0 + x.abs()));
+    assert!(close, "as it was sampled");
 }

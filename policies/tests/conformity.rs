@@ -7,17 +7,20 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::Compute;
 use tiltrl_policies::fast::{Activation, HostAdam};
-use tiltrl_policies::models::autoregressive::Autoregressive;
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, GaussianPath, StepShape, Units};
-use tiltrl_policies::models::masked::MaskedDiffusion;
-use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::models::strings::Strings;
-use tiltrl_policies::nets::denoiser::Denoiser;
-use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
-use tiltrl_policies::nets::string_perceptron::{CausalPerceptron, MaskedPerceptron, StringShape};
-use tiltrl_policies::nets::tokens::CausalNet;
-use tiltrl_policies::nets::transformer::{CausalTransformer, MaskedTransformer, TransformerShape};
-use tiltrl_policies::nets::unet::{UNet, UNetShape};
+use tiltrl_policies::models::Autoregressive;
+use tiltrl_policies::models::MaskedDiffusion;
+use tiltrl_policies::models::Strings;
+use tiltrl_policies::models::{GaussianDiffusion, GaussianPath, StepShape, Units};
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::nets::CausalNet;
+use tiltrl_policies::nets::Denoiser;
+use tiltrl_policies::nets::Network;
+use tiltrl_policies::nets::NetworkShape;
+use tiltrl_policies::nets::networks::kinds;
+use tiltrl_policies::nets::{CausalPerceptron, MaskedPerceptron, StringShape};
+use tiltrl_policies::nets::{CausalTransformer, MaskedTransformer, TransformerShape};
+use tiltrl_policies::nets::{Perceptron, PerceptronShape};
+use tiltrl_policies::nets::{UNet, UNetShape};
 use tiltrl_policies::tilt::conformity::{Settings, check};
 use tiltrl_policies::tilt::finetune::{Finetuner, Mixture};
 use tiltrl_policies::tilt::host::{host, matrix, vector};
@@ -25,7 +28,11 @@ use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::optimizer::AdamConfig;
 use tiltrl_policies::tilt::sequential::SequentialModel;
 use tiltrl_policies::tilt::weights;
-use tiltrl_policies::worlds::CategoricalChain;
+
+#[allow(dead_code, reason = "its enumeration serves other tests")]
+mod chain;
+
+use chain::CategoricalChain;
 
 const STEPS: usize = 5;
 
@@ -77,7 +84,8 @@ fn perceptron(step: &StepShape, condition_dim: usize, waves: usize) -> Perceptro
 
 fn gaussian(step: StepShape, condition_dim: usize, waves: usize) -> GaussianDiffusion {
     let net = perceptron(&step, condition_dim, waves);
-    GaussianDiffusion::with_parts(net, schedule(), [3, condition_dim], step).expect("fits")
+    GaussianDiffusion::with_parts(Network::of(net), schedule(), [3, condition_dim], step)
+        .expect("fits")
 }
 
 fn plain() -> GaussianDiffusion {
@@ -108,6 +116,30 @@ fn diffusions_over_perceptrons_conform() {
     passes("waves", &gaussian(learned, 4, 3), 4);
     passes("exact part", &plain().with_exact(Arc::new(exact)), 4);
     passes("no condition", &gaussian(StepShape::default(), 0, 0), 1);
+}
+
+#[test]
+fn diffusions_over_every_named_network_conform_with_and_without_their_type() {
+    let learned = StepShape {
+        learned_variance: true,
+        ..StepShape::default()
+    };
+    let typed = perceptron(&learned, 4, 0);
+    let typed = GaussianDiffusion::with_parts(typed, schedule(), [3, 4], learned.clone());
+    passes("a perceptron with its type", &typed.expect("fits"), 4);
+    for kind in kinds() {
+        let shape = NetworkShape {
+            dim: 3,
+            condition_dim: 4,
+            outputs: learned.outputs(3),
+            hidden: vec![16, 16],
+            activation: Activation::Mish,
+        };
+        let mut noise = Noise::keyed(1, "conformity-test", 0);
+        let net = (kind.make)(&shape, &mut noise, &Compute::cpu()).expect(kind.name);
+        let model = GaussianDiffusion::with_parts(net, schedule(), [3, 4], learned.clone());
+        passes(kind.name, &model.expect("fits"), 4);
+    }
 }
 
 fn images(condition_dim: usize) -> GaussianDiffusion<UNet> {
@@ -227,15 +259,15 @@ struct Broken {
 }
 
 impl SequentialModel for Broken {
-    type Weights = Perceptron;
+    type Weights = Network;
     type Condition = Tensor<2>;
     type Sample = Tensor<2>;
     type Path = GaussianPath;
 
-    fn weights(&self) -> &Perceptron {
+    fn weights(&self) -> &Network {
         self.model.weights()
     }
-    fn with_weights(&self, weights: Perceptron) -> Self {
+    fn with_weights(&self, weights: Network) -> Self {
         let mut model = self.model.with_weights(weights);
         if self.fault == Fault::AnotherCopy {
             let mut schedule = model.schedule().clone();

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::coordinates::{Coordinates, Normalizer};
-use tiltrl_policies::agent::critic::{Critic, CriticShape, Lesson};
+use tiltrl_policies::agent::Transitions;
+use tiltrl_policies::agent::critic_gradient;
 use tiltrl_policies::agent::critics::kind;
-use tiltrl_policies::agent::guidance::critic_gradient;
-use tiltrl_policies::agent::iql::{Iql, IqlConfig};
-use tiltrl_policies::agent::transitions::Transitions;
+use tiltrl_policies::agent::{Coordinates, Normalizer};
+use tiltrl_policies::agent::{Critic, CriticShape, Lesson};
+use tiltrl_policies::agent::{Iql, IqlConfig};
 use tiltrl_policies::fast::{Arithmetic, Engine};
 use tiltrl_policies::tilt::checkpoint::Checkpoint;
 use tiltrl_policies::tilt::noise::Noise;

@@ -3,9 +3,9 @@
 
 use burn::tensor::{Device, DeviceKind, Tensor};
 use tiltrl_policies::Compute;
-use tiltrl_policies::models::autoregressive::Autoregressive;
-use tiltrl_policies::models::strings::Strings;
-use tiltrl_policies::nets::transformer::{CausalTransformer, TransformerShape};
+use tiltrl_policies::models::Autoregressive;
+use tiltrl_policies::models::Strings;
+use tiltrl_policies::nets::{CausalTransformer, TransformerShape};
 use tiltrl_policies::tilt::conformity::{Settings, check};
 use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_policies::tilt::host::matrix;

@@ -23,6 +23,12 @@ pub struct BenchmarkArgs {
     /// Presets, comma-separated; see `tiltrl presets`.
     #[arg(long, value_delimiter = ',', required = true)]
     presets: Vec<String>,
+    /// What is trained, comma-separated: rtb or baselines, see `tiltrl algorithms`.
+    #[arg(long, value_delimiter = ',', default_value = "rtb")]
+    algorithm: Vec<String>,
+    /// Updates of every stage where nothing else is said: quick, default or full.
+    #[arg(long, value_name = "NAME")]
+    budget: Option<String>,
     /// Folder of the presets' data files.
     #[arg(long, default_value = "data")]
     data_dir: PathBuf,
@@ -35,7 +41,7 @@ pub struct BenchmarkArgs {
     /// Overrides, as finetune.temperature=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
-    /// Folder of all runs: OUT/PRESET/seed-N, OUT/benchmark.md, .json, .svg, .png, .csv.
+    /// Folder of all runs: OUT/PRESET/seed-N, for a baseline OUT/PRESET-NAME/seed-N, OUT/benchmark.md, .json, .svg, .png, .csv.
     #[arg(long, default_value = "runs/benchmark")]
     out: PathBuf,
     /// Also write the table as JSON here.
@@ -57,13 +63,13 @@ pub fn benchmark(
         refuse_existing(path, "--json")?;
     }
     Compute::named(device)?;
-    for name in &args.presets {
-        Source::Preset(name.clone()).config(&args.set)?;
+    let all = entries(args);
+    for entry in &all {
+        let set = entry.overrides(args);
+        Source::Preset(entry.preset.clone()).config(&set)?;
     }
-    let seeds_first = args
-        .seeds
-        .iter()
-        .flat_map(|seed| args.presets.iter().map(move |p| (p.clone(), vec![*seed])));
+    let of_seed = |seed: u64| all.iter().map(move |e| (e.clone(), vec![seed]));
+    let seeds_first = args.seeds.iter().flat_map(|&seed| of_seed(seed));
     let own = Own {
         args,
         threads: threads.max(1),
@@ -72,12 +78,11 @@ pub fn benchmark(
     };
     run_all(own, &seeds_first.collect::<Vec<_>>())?;
     // Every seed is finished now: this writes each preset's summary and pictures once more, over all of them.
-    let together = args.presets.iter().map(|p| (p.clone(), args.seeds.clone()));
+    let together = all.iter().map(|e| (e.clone(), args.seeds.clone()));
     run_all(own, &together.collect::<Vec<_>>())?;
-    let summaries: Vec<Summary> = args
-        .presets
+    let summaries: Vec<Summary> = all
         .iter()
-        .map(|name| load(&args.out.join(name)))
+        .map(|entry| load(&args.out.join(entry.folder())))
         .collect::<Result<_, _>>()?;
     let _lock = Lock::wait(&args.out)?;
     let table = markdown(&summaries);
@@ -91,6 +96,47 @@ pub fn benchmark(
     write_json(args.json.as_deref(), &summaries)
 }
 
+/// A preset trained by an algorithm.
+#[derive(Clone, Debug)]
+struct Entry {
+    preset: String,
+    algorithm: String,
+}
+
+impl Entry {
+    fn folder(&self) -> String {
+        match self.algorithm.as_str() {
+            "rtb" => self.preset.clone(),
+            name => format!("{}-{name}", self.preset),
+        }
+    }
+
+    fn overrides(&self, args: &BenchmarkArgs) -> Vec<String> {
+        let mut set = Vec::new();
+        if self.algorithm != "rtb" {
+            set.push(format!("algorithm={}", self.algorithm));
+        }
+        set.extend(args.budget.iter().map(|budget| format!("budget={budget}")));
+        // Settings of another algorithm's are none of this one's.
+        let own = format!("baseline.{}.", self.algorithm);
+        let others = |entry: &&String| !entry.starts_with("baseline.") || entry.starts_with(&own);
+        set.extend(args.set.iter().filter(others).cloned());
+        set
+    }
+}
+
+/// Every preset with every algorithm.
+fn entries(args: &BenchmarkArgs) -> Vec<Entry> {
+    let of_preset = |preset: &String| {
+        let preset = preset.clone();
+        args.algorithm.iter().map(move |algorithm| Entry {
+            preset: preset.clone(),
+            algorithm: algorithm.clone(),
+        })
+    };
+    args.presets.iter().flat_map(of_preset).collect()
+}
+
 /// What this process was asked for.
 #[derive(Clone, Copy)]
 struct Own<'a> {
@@ -101,15 +147,16 @@ struct Own<'a> {
 }
 
 /// Runs the list in its order, `jobs` at a time.
-fn run_all(own: Own<'_>, list: &[(String, Vec<u64>)]) -> Result<(), Error> {
+fn run_all(own: Own<'_>, list: &[(Entry, Vec<u64>)]) -> Result<(), Error> {
     let progress = own.console.progress("benchmark", list.len() as u64, 0);
     let done = AtomicUsize::new(0);
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..own.args.jobs.max(1) {
             scope.spawn(|| {
-                while let Some((name, seeds)) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(error) = run_one(own, name, seeds)
+                while let Some((entry, seeds)) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let name = entry.folder();
+                    if let Err(error) = run_one(own, entry, seeds)
                         && let Ok(mut failed) = failed.lock()
                     {
                         failed.push(format!("{name}, seeds {seeds:?}: {error}"));
@@ -128,22 +175,22 @@ fn run_all(own: Own<'_>, list: &[(String, Vec<u64>)]) -> Result<(), Error> {
     Err(Error::Run(failed.join("\n")))
 }
 
-fn run_one(own: Own<'_>, name: &str, seeds: &[u64]) -> Result<(), Error> {
+fn run_one(own: Own<'_>, entry: &Entry, seeds: &[u64]) -> Result<(), Error> {
     let args = own.args;
     let program = std::env::current_exe().map_err(|e| Error::Run(format!("own program: {e}")))?;
     let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
     let mut command = Command::new(program);
     command
         .args(["--threads", &own.threads.to_string(), "--quiet"])
-        .args(["--device", own.device, "run", "--preset", name])
+        .args(["--device", own.device, "run", "--preset", &entry.preset])
         .args(["--seeds", &seeds.join(",")])
         .arg("--data-dir")
         .arg(&args.data_dir)
         .arg("--out")
-        .arg(args.out.join(name))
+        .arg(args.out.join(entry.folder()))
         .stdin(Stdio::null());
-    for entry in &args.set {
-        command.args(["--set", entry]);
+    for value in entry.overrides(args) {
+        command.args(["--set", &value]);
     }
     let output = command
         .output()
@@ -161,8 +208,11 @@ fn figure(summaries: &[Summary]) -> Intervals {
         .iter()
         .all(|s| s.lines.iter().all(|l| l.score.is_some()));
     let unit = if scored { "Normalised score" } else { "Return" };
-    let rows = summaries.iter().flat_map(|s| {
-        s.lines.iter().map(|l| {
+    let rows = summaries.iter().enumerate().flat_map(|(at, s)| {
+        let again = summaries[..at].iter().any(|other| other.preset == s.preset);
+        // Several algorithms share the line of their data.
+        let lines = s.lines.iter().filter(move |l| !again || l.policy != "data");
+        lines.map(|l| {
             let a = l.score.as_ref().filter(|_| scored).unwrap_or(&l.returns);
             IntervalRow {
                 group: s.preset.clone(),
@@ -174,7 +224,10 @@ fn figure(summaries: &[Summary]) -> Intervals {
         })
     });
     Intervals {
-        title: "Posterior, prior and best-of-N".into(),
+        title: match summaries.iter().all(|s| s.algorithm == "rtb") {
+            true => "Posterior, prior and best-of-N".into(),
+            false => "Policies by algorithm".into(),
+        },
         subtitle: "mean over seeds and episodes, 95 % stratified bootstrap interval".into(),
         x_label: unit.into(),
         rows: rows.collect(),

@@ -15,7 +15,7 @@ use crate::device::Compute;
 use crate::error::Error;
 use crate::pictures;
 use crate::report::{certificate_table, quantiles};
-use crate::run::{Lock, RunDir, Seeds};
+use crate::run::{Lock, RunDir, Seeds, seeds_in};
 use crate::train::certificate::Certificate;
 use crate::train::residual_report::{ResidualReport, residual_report};
 
@@ -58,6 +58,14 @@ struct Certified {
 /// # Errors
 /// When the folder holds no run, or no seed of it has a certificate.
 pub fn joined(folder: &Path) -> Result<(Vec<u64>, Certificate), Error> {
+    let config = RunDir::of_seed(folder, seeds_in(folder)?[0]).config()?;
+    if !config.has_posterior() {
+        return Err(Error::Usage(format!(
+            "{}: `{}` makes no posterior, so there is nothing to certify\n  hint: a certificate says how near a posterior is to prior · exp(Q/α)",
+            folder.display(),
+            config.algorithm
+        )));
+    }
     let certified = |dir: &RunDir| dir.path.join("certificate.json").exists();
     let Seeds { ready: seeds, rest } = Seeds::with(folder, "has a certificate", certified)?;
     if !rest.is_empty() {

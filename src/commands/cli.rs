@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use tiltrl_policies::agent::critic::CriticKind;
+use tiltrl_policies::agent::algorithms;
 use tiltrl_policies::agent::critics::kinds;
 use tiltrl_policies::fast::build_pool;
+use tiltrl_policies::nets::networks;
 
 use super::environments::{self, EnvArgs};
 use super::pipeline::run;
@@ -86,6 +87,10 @@ enum Command {
     Presets,
     /// List the kinds of critic that `critic.kind` names.
     Critics,
+    /// List the algorithms that `algorithm` and `--algorithm` name.
+    Algorithms,
+    /// List the networks that `prior.network` names.
+    Networks,
     /// Print a preset or a config file, resolved, with meaning and range of every key. Example: tiltrl config hopper-medium > my.toml
     Config(ConfigArgs),
 }
@@ -121,6 +126,12 @@ struct RunArgs {
     /// A config file of your own; `tiltrl config PRESET` prints one to start from.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// What is trained: rtb (default), or a baseline, see `tiltrl algorithms`.
+    #[arg(long, value_name = "NAME")]
+    algorithm: Option<String>,
+    /// Updates of every stage where nothing else is said: quick, default or full.
+    #[arg(long, value_name = "NAME")]
+    budget: Option<String>,
     /// Data file, or minari:NAME, of any format that docs/formats.md lists; repeat to concatenate. Without it the preset's names are looked up in --data-dir.
     #[arg(long)]
     data: Vec<PathBuf>,
@@ -141,7 +152,7 @@ struct RunArgs {
     memory: Option<usize>,
     #[command(flatten)]
     env: EnvArgs,
-    /// Folder of the run; default runs/PRESET.
+    /// Folder of the run; default runs/PRESET, for a baseline runs/PRESET-NAME.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Also write the table as JSON here.
@@ -237,20 +248,11 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
         Command::Data(args) => inspect::data(&args),
         Command::Convert(args) => convert::convert(&args, console),
         Command::Envs(args) => environments::envs(&args),
-        Command::Devices => {
-            output::print(&devices().join("\n"));
-            Ok(())
-        }
-        Command::Presets => {
-            output::print(&preset_names().join("\n"));
-            Ok(())
-        }
-        Command::Critics => {
-            let line = |k: &CriticKind| format!("{:<12} {}", k.name, k.summary);
-            let lines: Vec<String> = kinds().iter().map(line).collect();
-            output::print(&lines.join("\n"));
-            Ok(())
-        }
+        Command::Devices => print_lines(&devices()),
+        Command::Presets => print_lines(&preset_names()),
+        Command::Critics => list(kinds().iter().map(|k| (k.name, k.summary))),
+        Command::Networks => list(networks::kinds().iter().map(|k| (k.name, k.summary))),
+        Command::Algorithms => list(algorithms::kinds().iter().map(|k| (k.name, k.summary))),
         Command::Config(args) => {
             let text = Source::of(&args.experiment).commented(&args.set)?;
             output::print(text.trim_end());
@@ -259,21 +261,45 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
     }
 }
 
+/// Prints names with what they stand for.
+fn list<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Error> {
+    let line = |(name, summary)| format!("{name:<12} {summary}");
+    print_lines(&entries.map(line).collect::<Vec<_>>())
+}
+
+fn print_lines(lines: &[String]) -> Result<(), Error> {
+    output::print(&lines.join("\n"));
+    Ok(())
+}
+
 fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {
     let source = match (args.preset, args.config) {
         (Some(name), _) => Source::Preset(name),
         (None, Some(file)) => Source::File(file),
         (None, None) => Source::default(),
     };
+    let name = match args.algorithm.as_deref() {
+        None | Some("rtb") => source.name(),
+        Some(algorithm) => format!("{}-{algorithm}", source.name()),
+    };
+    let keys = [("algorithm", args.algorithm), ("budget", args.budget)];
+    let keys = keys.into_iter();
+    let named: Vec<String> = keys
+        .filter_map(|(key, value)| Some(format!("{key}={}", value?)))
+        .collect();
     RunRequest {
-        out: args
-            .out
-            .unwrap_or_else(|| PathBuf::from("runs").join(source.name())),
+        out: args.out.unwrap_or_else(|| PathBuf::from("runs").join(name)),
         source,
         data: args.data,
         data_dir: args.data_dir,
         seeds: args.seeds,
-        set: [args.set, args.reading.overrides(), args.env.overrides()].concat(),
+        set: [
+            named,
+            args.set,
+            args.reading.overrides(),
+            args.env.overrides(),
+        ]
+        .concat(),
         json: args.json,
         stage,
         memory: args.memory,

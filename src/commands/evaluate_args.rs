@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tiltrl_envs::EnvOptions;
-use tiltrl_policies::agent::policy::Policy;
+use tiltrl_policies::agent::Policy;
 
 use super::environments::EnvArgs;
 use super::output::print;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use ndarray::{Array2, ArrayView2, s};
 use serde::Serialize;
 use tiltrl_envs::{EnvBatch, EnvOptions, spec_with};
-use tiltrl_policies::agent::policy::Policy;
+use tiltrl_policies::agent::Policy;
 use tiltrl_tilt::noise::Noise;
 
 use super::break_even::{BreakEven, HEADER, Priced};
@@ -68,7 +68,8 @@ pub fn evaluate_run(
 ) -> Result<(), Error> {
     let mut names = PolicyName::list(&args.policy)?;
     if names.is_empty() {
-        names.push(PolicyName::Posterior);
+        let first = RunDir::of_seed(folder, seeds_in(folder)?[0]);
+        names.push(PolicyName::of_run(&first.config()?));
     }
     let evaluation = roll_out(args, folder, &names, (compute, console))?;
     show(&evaluation);
@@ -274,10 +275,14 @@ impl Playing<'_> {
             let mut batch = EnvBatch::new(&config.env, self.options, self.episodes)?;
             played.play(&*policy, &mut batch, self.args.seed.unwrap_or(seed));
             played.training.push(match name {
-                PolicyName::Posterior | PolicyName::Best => {
+                PolicyName::Posterior
+                | PolicyName::Best
+                | PolicyName::Mean
+                | PolicyName::PosteriorBestOf(_) => {
                     dir.seconds()?.get("finetune").copied().unwrap_or(0.0)
                 }
                 PolicyName::Trained(method) => agent.baseline(config, seed, method)?.seconds()?,
+                PolicyName::Algorithm(_) => dir.seconds()?.get("policy").copied().unwrap_or(0.0),
                 _ => 0.0,
             });
         }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tiltrl_envs::{EnvBatch, EnvSpec, spec_with};
-use tiltrl_policies::agent::policy::Policy;
+use tiltrl_policies::agent::Policy;
 
 use super::evaluate_args::{EvaluateArgs, film};
 use super::evaluate_run::evaluate_run;

@@ -6,14 +6,14 @@ use clap::Args;
 use ndarray::{Array2, ArrayView2};
 use tiltrl_envs::{EnvBatch, EnvSpec, spec_of, spec_with};
 use tiltrl_plots::{Histogram, histogram};
-use tiltrl_policies::agent::policy::Policy;
+use tiltrl_policies::agent::Policy;
 use tiltrl_tilt::noise::Noise;
 
 use super::environments::EnvArgs;
 use super::output::{print, refuse_existing, write_json};
 use super::reading::ReadingArgs;
 use crate::actor::FlatActor;
-use crate::agent::AgentPolicy;
+use crate::agent_policy::AgentPolicy;
 use crate::data::{self, Dataset, summarize};
 use crate::device::Compute;
 use crate::error::Error;

@@ -22,7 +22,7 @@ use crate::run::{
 };
 use crate::train::training_data::TrainingData;
 use crate::train::work::Work;
-use crate::train::{certificate, critic, final_evaluation, finetune, memory, prior};
+use crate::train::{certificate, critic, final_evaluation, finetune, memory, policy, prior};
 
 /// Does, or goes on with, a run for all its seeds, and prints its table.
 ///
@@ -42,13 +42,14 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     if request.seeds.is_empty() {
         return Err(Error::Usage("--seeds: expected at least one".into()));
     }
+    stage_exists(request.stage, &config)?;
     others_agree(request, &config)?;
     let dataset = dataset(request, &config)?;
     print_notes(&dataset, request.console);
     check_widths(&dataset, &spec, &config)?;
     let returns = dataset.episode_returns();
     check_returns(&dataset, &returns)?;
-    let data = TrainingData::new(&dataset, config.critic.discount())?;
+    let data = TrainingData::of_run(&dataset, &config)?;
     for &seed in &request.seeds {
         let path = RunDir::of_seed(&request.out, seed).path;
         let _lock = Lock::take(&path)?;
@@ -93,6 +94,21 @@ fn provenance(dataset: &Dataset, spec: &EnvSpec, compute: &Compute, seed: u64) -
         device: compute.name.clone(),
         seed,
     }
+}
+
+/// Refuses a command that stops after a stage which the algorithm does not have.
+fn stage_exists(stage: Stage, config: &Config) -> Result<(), Error> {
+    let missing = match stage {
+        Stage::All => return Ok(()),
+        Stage::Prior if config.is_one_policy() => "prior",
+        Stage::Critic if config.is_one_policy() => "critic of that kind",
+        Stage::Finetune if !config.has_posterior() => "fine-tuning",
+        _ => return Ok(()),
+    };
+    Err(Error::Usage(format!(
+        "the algorithm `{}` has no {missing}\n  hint: `tiltrl run` does all that it has",
+        config.algorithm
+    )))
 }
 
 /// Refuses, before anything is trained, a config that finished seeds beside the requested ones do not share.
@@ -165,8 +181,13 @@ fn show(summary: &Summary, config: &Config, request: &RunRequest) -> Result<(), 
             picture.display()
         ));
     }
+    let next = if config.has_posterior() {
+        "certify"
+    } else {
+        "report"
+    };
     print(&format!(
-        "next         tiltrl certify {}",
+        "next         tiltrl {next} {}",
         request.out.display()
     ));
     if !config.recipe.is_empty() {
@@ -240,6 +261,11 @@ fn make_data(out: &Path, path: &Path) -> Result<(), Error> {
 }
 
 fn run_seed(work: Work<'_>, stage: Stage) -> Result<(), Error> {
+    if work.config.is_one_policy() {
+        let trained = policy::train(work)?;
+        let name = work.config.algorithm.clone();
+        return final_evaluation::play(work, vec![(name, Box::new(trained))]);
+    }
     let prior = prior::train(work)?;
     if stage == Stage::Prior {
         return Ok(());
@@ -248,6 +274,9 @@ fn run_seed(work: Work<'_>, stage: Stage) -> Result<(), Error> {
     if stage == Stage::Critic {
         return Ok(());
     }
+    if !work.config.has_posterior() {
+        return final_evaluation::evaluate_best_of(work, &prior, &*critic);
+    }
     let posterior = finetune::train(work, &prior, &critic)?;
     if stage == Stage::Finetune {
         return Ok(());
@@ -255,8 +284,14 @@ fn run_seed(work: Work<'_>, stage: Stage) -> Result<(), Error> {
     let path = work.dir.path.join("certificate.json");
     if !path.exists() {
         let clock = Instant::now();
-        let found =
-            certificate::certificate(work.data, &prior, &*critic, &posterior, work.seed, [64, 64]);
+        let found = certificate::certificate(
+            work.data,
+            &prior,
+            &*critic,
+            &posterior,
+            work.seed,
+            certificate::SIZE,
+        );
         write_state(&path, &found)?;
         let seconds = clock.elapsed().as_secs_f64();
         work.dir.add_seconds("certificate", seconds)?;
@@ -304,5 +339,5 @@ pub fn data_of_run(
             found.sha256()
         )));
     }
-    TrainingData::new(&found, config.critic.discount()).map(Some)
+    TrainingData::of_run(&found, config).map(Some)
 }

@@ -2,8 +2,10 @@
 
 use toml::{Table, Value};
 
-use tiltrl_policies::agent::critic::CriticKind;
+use tiltrl_policies::agent::{AlgorithmKind, CriticKind};
+use tiltrl_policies::nets::networks::{NetworkKind, kinds};
 
+use super::algorithm::algorithm_of;
 use super::critic::kind_of;
 use super::keys::{Key, Range, all_names, keys};
 use super::settings::Config;
@@ -16,11 +18,12 @@ use crate::error::{Error, nearest};
 /// [`Error::Usage`] with one line per fault; `origin` says where the table came from.
 pub fn checked(mut table: Table, origin: &str) -> Result<Config, Error> {
     let kind = kind_of(&table).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
-    let keys = keys(&kind);
+    let algorithm = algorithm_of(&table).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
+    let keys = keys(&kind, &algorithm);
     for key in &keys {
         take_integers_for_floats(&mut table, key);
     }
-    let mut faults: Vec<String> = unknown(&table, &keys, &kind);
+    let mut faults: Vec<String> = unknown(&table, &keys, (&kind, &algorithm));
     for key in &keys {
         match slot(&table, &key.name) {
             None => faults.push(format!("{}: missing; {}", key.name, expected(key))),
@@ -46,12 +49,19 @@ pub fn checked(mut table: Table, origin: &str) -> Result<Config, Error> {
     )))
 }
 
-fn unknown(table: &Table, keys: &[Key], kind: &CriticKind) -> Vec<String> {
+fn unknown(
+    table: &Table,
+    keys: &[Key],
+    (kind, algorithm): (&CriticKind, &AlgorithmKind),
+) -> Vec<String> {
     let names = leaves(table).into_iter().map(|(name, _)| name);
     let strangers = names.filter(|name| keys.iter().all(|k| k.name != *name));
     let others = all_names();
     strangers
         .map(|name| {
+            if others.contains(&name) && name.starts_with("baseline.") {
+                return format!("{name}: the algorithm `{}` has no such key", algorithm.name);
+            }
             if others.contains(&name) {
                 return format!("{name}: the critic `{}` has no such key", kind.name);
             }
@@ -139,10 +149,29 @@ fn together(config: &Config) -> Vec<String> {
     if let Err(error) = config.prior.schedule() {
         faults.push(format!("prior.schedule: {error}"));
     }
+    if let Err(fault) = network_of(&config.prior.network) {
+        faults.push(fault);
+    }
     if let Err(error) = config.evaluation.options() {
         faults.push(error.to_string());
     }
     faults
+}
+
+/// Returns the prior's network of that name, or says which there are.
+pub(crate) fn network_of(name: &str) -> Result<NetworkKind, String> {
+    let all = kinds();
+    let names = || all.iter().map(|k| k.name);
+    let found = all.iter().find(|k| k.name == name).copied();
+    found.ok_or_else(|| {
+        let hint =
+            nearest(name, names()).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+        let list: Vec<&str> = names().collect();
+        format!(
+            "prior.network: unknown network `{name}`{hint}\n  networks: {}",
+            list.join(", ")
+        )
+    })
 }
 
 #[cfg(test)]
@@ -154,6 +183,7 @@ mod tests {
         ("prior.updates", "0"),
         ("prior.updates", "-3"),
         ("prior.num_steps", "1"),
+        ("prior.network", "perceptro"),
         ("prior.hidden", "[0]"),
         ("prior.hidden", "[]"),
         ("prior.hidden", "[1000000000000]"),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
-use tiltrl_policies::agent::critic::CriticKind;
+use tiltrl_policies::agent::CriticKind;
 use tiltrl_policies::agent::critics::{kind, kinds};
 use toml::{Table, Value};
 

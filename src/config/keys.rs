@@ -1,11 +1,14 @@
 //! The table of keys: name, meaning, range. The comments of `tiltrl config` and the check before a run both come from it.
 //! Those of the critic are the critic's own.
 
-use tiltrl_policies::agent::critic::CriticKind;
+use tiltrl_policies::agent::algorithms;
 use tiltrl_policies::agent::critics::kinds;
-use tiltrl_policies::agent::setting::{LARGEST, ROWS, UPDATES};
+use tiltrl_policies::agent::{AlgorithmKind, CriticKind};
+use tiltrl_policies::agent::{LARGEST, ROWS, UPDATES};
 
-pub use tiltrl_policies::agent::setting::Range;
+pub use tiltrl_policies::agent::Range;
+
+use super::algorithm::BUDGETS;
 
 /// A key of the config.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +24,11 @@ pub struct Key {
 /// Where a critic's settings stand in the config.
 const CRITIC: &str = "critic.";
 
-/// Returns the keys of a config with this kind of critic, in the order in which they are printed.
-pub fn keys(critic: &CriticKind) -> Vec<Key> {
+/// Where the settings of the algorithms stand in the config.
+const BASELINE: &str = "baseline.";
+
+/// Returns the keys of a config with this kind of critic and this algorithm, in the order in which they are printed.
+pub fn keys(critic: &CriticKind, algorithm: &AlgorithmKind) -> Vec<Key> {
     let mut all: Vec<Key> = KEYS.iter().map(Row::key).collect();
     let settings = (critic.settings)();
     let own = settings.iter().map(|setting| Key {
@@ -33,14 +39,28 @@ pub fn keys(critic: &CriticKind) -> Vec<Key> {
     let after = all.iter().position(|k| k.name == "critic.kind");
     let at = after.map_or(all.len(), |i| i + 1);
     all.splice(at..at, own);
+    all.extend(keys_of(algorithm));
     all
 }
 
-/// Returns every key of every kind of critic, for hints.
+/// Returns the keys of an algorithm's own settings.
+fn keys_of(algorithm: &AlgorithmKind) -> impl Iterator<Item = Key> {
+    let settings = (algorithm.settings)().into_iter();
+    let name = algorithm.name;
+    settings.map(move |setting| Key {
+        name: format!("{BASELINE}{name}.{}", setting.key),
+        doc: setting.meaning,
+        range: setting.range,
+    })
+}
+
+/// Returns every key of every kind of critic and every algorithm, for hints.
 pub fn all_names() -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for kind in kinds() {
-        names.extend(keys(&kind).into_iter().map(|k| k.name));
+        for algorithm in algorithms::kinds() {
+            names.extend(keys(&kind, algorithm).into_iter().map(|k| k.name));
+        }
     }
     names.sort();
     names.dedup();
@@ -71,6 +91,8 @@ const fn row(name: &'static str, range: Range, doc: &'static str) -> Row {
 #[rustfmt::skip]
 const KEYS: &[Row] = &[
     row("preset", Range::Text, "Name of the experiment, as tables and pictures show it"),
+    row("algorithm", Range::Choice(&["rtb", "bc", "td3bc", "rebrac", "iql", "idql", "diffusion-ql"]), "What is trained: rtb, or a baseline, see `tiltrl algorithms`"),
+    row("budget", Range::Choice(BUDGETS), "Updates of every stage where nothing else is said: minutes, the preset's, or as published"),
     row("env", Range::Text, "Environment id, see `tiltrl envs`"),
     row("data_files", Range::Texts, "File names of the data set under --data-dir, when --data is not given"),
     row("recipe", Range::Choice(&["", "swing-up"]), "Data that the run makes itself when no file is named; empty = none"),
@@ -79,18 +101,21 @@ const KEYS: &[Row] = &[
     row("prior.num_steps", Range::Count(2, 1000), "Denoising steps T"),
     row("prior.schedule", Range::Choice(&["cosine", "linear"]), "Noise schedule; linear is memoryless only with many steps"),
     row("prior.prediction", Range::Choice(&["velocity", "epsilon"]), "What the network predicts"),
+    row("prior.network", Range::Text, "Network of the prior, see `tiltrl networks`"),
     row("prior.hidden", Range::Counts(1, 1, 16_384), "Hidden widths of the network"),
     row("prior.activation", Range::Choice(&["relu", "silu", "mish", "gelu"]), "Non-linearity of the network"),
     row("prior.updates", Range::Count(1, UPDATES), "Updates"),
     row("prior.batch_size", Range::Count(1, ROWS), "Actions per update"),
     row("prior.learning_rate", Range::Above(0.0, LARGEST), "Step size of Adam"),
     row("prior.ema_decay", Range::Number(0.0, 0.999_999), "Decay of the moving average of the weights per update"),
+    row("prior.held_out", Range::Number(0.0, 0.5), "Share of the episodes that are held out and whose loss is logged; 0 = none"),
     row("critic.kind", Range::Text, "What the posterior is tilted by, see `tiltrl critics`"),
     row("finetune.updates", Range::Count(1, UPDATES), "Updates"),
     row("finetune.states", Range::Count(1, ROWS), "States per update"),
     row("finetune.learning_rate", Range::Above(0.0, LARGEST), "Step size of Adam at the start; it falls along a cosine to 2 % of it"),
     row("finetune.max_gradient_norm", Range::Number(0.0, LARGEST), "Limit of the joint gradient norm; 0 = none"),
-    row("finetune.temperature", Range::Above(0.0, LARGEST), "Temperature α in units of the prior's mean standard deviation of Q within a state"),
+    row("finetune.alpha", Range::Number(0.0, LARGEST), "Temperature α as a price, reward per nat; 0 = finetune.temperature says it"),
+    row("finetune.temperature", Range::Above(0.0, LARGEST), "Temperature α in units of the prior's mean standard deviation of Q within a state, where finetune.alpha is 0"),
     row("finetune.learned_variance", Range::Flag, "Let the posterior learn the variance of its steps"),
     row("finetune.guidance", Range::Flag, "Let the posterior follow the critic's gradient, by a learned scale that starts at zero"),
     row("finetune.paths.on_policy", Range::Count(1, 4096), "Paths per state from the posterior"),
@@ -130,13 +155,25 @@ mod tests {
     use crate::config::tables::leaves;
 
     #[test]
+    fn the_choice_of_algorithms_is_their_table() {
+        let row = KEYS.iter().find(|row| row.name == "algorithm");
+        let names: Vec<&str> = algorithms::kinds().iter().map(|k| k.name).collect();
+        let Some(Range::Choice(words)) = row.map(|row| row.range) else {
+            panic!("a choice");
+        };
+        assert_eq!(words, names);
+    }
+
+    #[test]
     fn the_table_holds_the_keys_of_a_config_and_no_other() {
         for name in ["quickstart", "hopper-medium-expert"] {
             let config = preset(name).expect("known");
             let value = toml::Table::try_from(&config).expect("serialises");
             let mut found: Vec<String> = leaves(&value).into_iter().map(|(name, _)| name).collect();
             let kind = config.critic.kind().expect("known");
-            let mut named: Vec<String> = keys(&kind).into_iter().map(|k| k.name).collect();
+            let algorithm = config.algorithm_kind().expect("known");
+            let all = keys(&kind, &algorithm);
+            let mut named: Vec<String> = all.into_iter().map(|k| k.name).collect();
             found.sort();
             named.sort();
             assert_eq!(found, named);

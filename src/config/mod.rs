@@ -1,5 +1,6 @@
 //! The experiment as data: settings, presets (files), overrides, one table of keys with their ranges, and the check against it.
 
+mod algorithm;
 mod check;
 mod critic;
 mod keys;
@@ -9,8 +10,10 @@ mod print;
 mod settings;
 mod tables;
 
+pub use algorithm::BUDGETS;
+pub(crate) use check::network_of;
 pub use critic::CriticConfig;
 pub use keys::{Key, Range, keys};
 pub use presets::{Source, preset, preset_names};
-pub use settings::{Config, DataConfig, EvaluationConfig, FinetuneConfig, PriorConfig};
+pub use settings::{Baselines, Config, DataConfig, EvaluationConfig, FinetuneConfig, PriorConfig};
 pub use tables::slot as value_at;

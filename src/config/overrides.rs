@@ -2,6 +2,7 @@
 
 use toml::{Table, Value};
 
+use super::algorithm;
 use super::check::checked;
 use super::critic::settle;
 use super::keys::all_names;
@@ -18,6 +19,7 @@ impl Config {
     pub fn with_overrides(self, overrides: &[String]) -> Result<Self, Error> {
         let mut table = Table::try_from(&self).map_err(|e| Error::Usage(e.to_string()))?;
         settle(&mut table, overrides).map_err(Error::Usage)?;
+        algorithm::settle(&mut table, overrides).map_err(Error::Usage)?;
         override_all(&mut table, overrides)?;
         let origin = if overrides.is_empty() {
             self.preset
@@ -52,11 +54,17 @@ pub fn override_all(table: &mut Table, overrides: &[String]) -> Result<(), Error
     Err(Error::Usage(faults.join("\n")))
 }
 
-/// Says so where a key is another kind of critic's.
+/// Says so where a key is another kind of critic's or another algorithm's.
 fn other_critics(table: &Table, key: &str) -> Option<String> {
     let own = slot(table, "critic.kind").and_then(Value::as_str)?;
     if slot(table, key).is_some() || !all_names().iter().any(|name| name == key) {
         return None;
+    }
+    if key.starts_with("baseline.") {
+        let own = slot(table, "algorithm").and_then(Value::as_str)?;
+        return Some(format!(
+            "--set {key}: the algorithm `{own}` has no such key"
+        ));
     }
     Some(format!("--set {key}: the critic `{own}` has no such key"))
 }

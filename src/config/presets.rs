@@ -6,6 +6,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use super::algorithm::{self, adapt, complete_file};
 use super::check::checked;
 use super::critic::{make_way, settle};
 use super::overrides::override_all;
@@ -115,12 +116,24 @@ impl Source {
                 path.display().to_string(),
             ),
         };
-        let mut table = read(&text, &origin, DEPTH)?;
+        let usage = |e| Error::Usage(format!("{origin}: {e}"));
         let own = toml::from_str::<Table>(&text).ok();
+        let mut table = if let Self::Preset(_) = self {
+            let mut table = read(&text, &origin, DEPTH, &|_, _| Ok(()))?;
+            adapt(&mut table, &Table::new(), overrides).map_err(usage)?;
+            table
+        } else {
+            if own.as_ref().is_some_and(|own| !own.contains_key("extends")) {
+                complete_file(overrides).map_err(usage)?;
+            }
+            let laid = |lower: &mut Table, own: &Table| adapt(lower, own, overrides);
+            read(&text, &origin, DEPTH, &laid)?
+        };
         if own.is_some_and(|own| !own.contains_key("preset")) {
             table.insert("preset".into(), Value::String(self.name()));
         }
-        settle(&mut table, overrides).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
+        settle(&mut table, overrides).map_err(usage)?;
+        algorithm::settle(&mut table, overrides).map_err(usage)?;
         override_all(&mut table, overrides)?;
         Ok((table, origin))
     }
@@ -131,8 +144,11 @@ fn text_of(name: &str) -> Option<&'static str> {
     found.map(|(_, text)| *text)
 }
 
-/// Reads a file and what it extends.
-fn read(text: &str, origin: &str, depth: usize) -> Result<Table, Error> {
+/// Changes what a file extends, given the file itself.
+type Adapt<'a> = &'a dyn Fn(&mut Table, &Table) -> Result<(), String>;
+
+/// Reads a file and what it extends; `adapt` changes the latter before the file is laid over it.
+fn read(text: &str, origin: &str, depth: usize, adapt: Adapt<'_>) -> Result<Table, Error> {
     let mut table: Table =
         toml::from_str(text).map_err(|e| Error::Usage(format!("{origin}: not TOML: {e}")))?;
     let below = match table.remove("extends") {
@@ -150,7 +166,8 @@ fn read(text: &str, origin: &str, depth: usize) -> Result<Table, Error> {
             "{origin}: files extend each other in a circle"
         )));
     }
-    let mut whole = read(under, &below, depth - 1)?;
+    let mut whole = read(under, &below, depth - 1, &|_, _| Ok(()))?;
+    adapt(&mut whole, &table).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
     make_way(&mut whole, &table).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
     overlay(&mut whole, table);
     Ok(whole)

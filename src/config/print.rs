@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use toml::Table;
 
+use super::algorithm::algorithm_of;
 use super::critic::kind_of;
 use super::keys::keys;
 use super::settings::Config;
@@ -18,7 +19,10 @@ pub fn commented(table: &Table) -> String {
     let Ok(kind) = kind_of(table) else {
         return out;
     };
-    for key in keys(&kind) {
+    let Ok(algorithm) = algorithm_of(table) else {
+        return out;
+    };
+    for key in keys(&kind, &algorithm) {
         let Some(value) = slot(table, &key.name) else {
             continue;
         };

@@ -1,15 +1,25 @@
 //! The settings of a run: one struct per stage. Ranges stand in [`super::keys`].
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tiltrl_envs::EnvOptions;
 use tiltrl_policies::fast::Activation;
-use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
 use tiltrl_tilt::finetune::{Mixture, Options};
 use tiltrl_tilt::rtb::Shaping;
+
+use toml::Table;
 
 use super::critic::CriticConfig;
 use crate::data::{BothFlags, Environment, ReadOptions};
 use crate::error::Error;
+
+/// Settings by the name of their algorithm.
+pub type Baselines = BTreeMap<String, Table>;
+
+/// The algorithm of a config that names none.
+pub(super) const DEFAULT: &str = "rtb";
 
 /// Everything that decides what a run does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +27,12 @@ use crate::error::Error;
 pub struct Config {
     /// Name of the preset this came from.
     pub preset: String,
+    /// Name of the algorithm: "rtb", or one of the baselines.
+    #[serde(default = "rtb")]
+    pub algorithm: String,
+    /// How long every stage trains, where nothing else is said: "quick", "default" or "full".
+    #[serde(default = "default_budget")]
+    pub budget: String,
     /// Environment id, see `tiltrl envs`.
     pub env: String,
     /// File names of the data set under the data folder, when `--data` is not given.
@@ -35,6 +51,17 @@ pub struct Config {
     pub finetune: FinetuneConfig,
     /// Evaluation.
     pub evaluation: EvaluationConfig,
+    /// Settings of the algorithm, unless it is "rtb".
+    #[serde(default, skip_serializing_if = "Baselines::is_empty")]
+    pub baseline: Baselines,
+}
+
+fn rtb() -> String {
+    DEFAULT.into()
+}
+
+fn default_budget() -> String {
+    "default".into()
 }
 
 /// How the data are read, where the files leave it open. Another reading of the same files is another run.
@@ -68,6 +95,9 @@ pub struct PriorConfig {
     pub schedule: ScheduleKind,
     /// What the network predicts.
     pub prediction: Prediction,
+    /// Name of the network's kind.
+    #[serde(default = "perceptron")]
+    pub network: String,
     /// Hidden widths.
     pub hidden: Vec<usize>,
     /// Non-linearity.
@@ -80,6 +110,14 @@ pub struct PriorConfig {
     pub learning_rate: f32,
     /// Decay of the exponential moving average of the weights.
     pub ema_decay: f32,
+    /// Share of the episodes that are held out, to log the loss on them; 0 = none.
+    #[serde(default)]
+    pub held_out: f64,
+}
+
+/// What runs without the key have.
+fn perceptron() -> String {
+    "perceptron".into()
 }
 
 /// RTB fine-tuning.
@@ -96,6 +134,9 @@ pub struct FinetuneConfig {
     pub learning_rate: f32,
     /// Joint gradient norm limit; 0 = none.
     pub max_gradient_norm: f32,
+    /// Temperature α as a price, reward per nat; 0 = `temperature` says it.
+    #[serde(default)]
+    pub alpha: f64,
     /// Temperature α in units of the prior's mean standard deviation of Q within a state.
     pub temperature: f64,
     /// Dead zone and Huber cap of δ.

@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use tiltrl_policies::agent::coordinates::ACTION_CLIP;
+use tiltrl_policies::agent::ACTION_CLIP;
 
 use super::error::DataError;
 use super::notes::{Note, NoteKind};

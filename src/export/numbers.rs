@@ -1,10 +1,10 @@
 //! A policy as plain numbers: layers, steps, coordinates.
 
-use tiltrl_policies::agent::coordinates::Coordinates;
-use tiltrl_policies::agent::policy::Choice;
+use tiltrl_policies::agent::Choice;
+use tiltrl_policies::agent::Coordinates;
 use tiltrl_policies::fast::{Activation, MlpSpec};
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, LOG_SIGMA_LIMIT, Units};
-use tiltrl_policies::nets::perceptron::embedding;
+use tiltrl_policies::models::{GaussianDiffusion, LOG_SIGMA_LIMIT, Units};
+use tiltrl_policies::nets::{Perceptron, embedding};
 use tiltrl_tilt::host::host;
 
 use crate::agent::{Agent, PolicyName};
@@ -113,7 +113,11 @@ impl PolicyNumbers {
                 "--policy {name}: {why}\n  hint: prior, posterior, posterior-best and best-of-N leave"
             ))
         };
-        let Some((model, choice)) = agent.model(name)? else {
+        let found = agent.model(name)?;
+        if found.is_none() && matches!(name, PolicyName::Algorithm(_)) {
+            return Err(refused("it is a network of a baseline, which stays here"));
+        }
+        let Some((model, choice)) = found else {
             return Err(refused(
                 "it is steered by the critic's gradient while it samples",
             ));
@@ -128,7 +132,12 @@ impl PolicyNumbers {
             Choice::BestOf(n) => Some(n.max(1)),
             Choice::Resample(..) => return Err(refused("it draws among samples at random")),
         };
-        let mut found = Self::of_model(model, &agent.coordinates);
+        let Some(denoiser) = model.denoiser().get::<Perceptron>() else {
+            return Err(refused(
+                "its network is no perceptron, and only those are written",
+            ));
+        };
+        let mut found = Self::of_model((model, &denoiser), &agent.coordinates);
         found.bounds.clone_from(&agent.action_bounds);
         if let Some(count) = count {
             let networks = agent.critic.as_ref().and_then(|critic| critic.networks());
@@ -144,11 +153,14 @@ impl PolicyNumbers {
         Ok(found)
     }
 
-    fn of_model(model: &GaussianDiffusion, coordinates: &Coordinates) -> Self {
+    fn of_model(
+        (model, denoiser): (&GaussianDiffusion, &Perceptron),
+        coordinates: &Coordinates,
+    ) -> Self {
         let schedule = model.schedule();
         let steps = 0..schedule.sigma.len();
         let count = steps.len();
-        let net = model.denoiser().net();
+        let net = denoiser.net();
         let output = |k: usize| match model.step().units {
             Units::Denoiser => schedule.coefficients(k)[1] as f32,
             Units::Sigma => schedule.sigma[k] as f32,

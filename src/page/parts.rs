@@ -166,6 +166,12 @@ pub fn lines(summary: &Summary) -> String {
 
 /// Verdict and quantiles of the certificate.
 pub fn certificate(summary: &Summary) -> String {
+    if summary.certificate.is_empty() {
+        return format!(
+            "<h3>Certificate</h3>\n<p>None: {} makes no posterior.</p>\n",
+            escaped(&summary.algorithm)
+        );
+    }
     let verdict = summary.verdict.map_or(String::new(), |v| {
         let (class, word) = if v.passed {
             ("badge", "PASS")

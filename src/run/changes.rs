@@ -36,6 +36,8 @@ const GROWING: &[(&str, &[&[&str]])] = &[
     ("finetune.updates", &[JUDGEMENT]),
     ("evaluation.episodes", &[]),
     ("evaluation.best_of", &[]),
+    // It only names the numbers of updates, which are compared themselves.
+    ("budget", &[]),
 ];
 
 /// What is made anew when a key grows; none for a key that cannot.
@@ -48,6 +50,7 @@ fn made_anew(key: &str, critic: &CriticConfig) -> Option<&'static [&'static [&'s
     match listed {
         Some((_, files)) => Some(files),
         None if of_critic => Some(&[POSTERIOR, JUDGEMENT]),
+        None if key.starts_with("baseline.") && key.ends_with(".updates") => Some(&[]),
         None => None,
     }
 }
@@ -89,6 +92,7 @@ impl Change {
             && match (&self.old, &self.new) {
                 (Value::Integer(old), Value::Integer(new)) => new > old,
                 (Value::Array(old), Value::Array(new)) => old.iter().all(|n| new.contains(n)),
+                (Value::String(_), Value::String(_)) => true,
                 _ => false,
             }
     }
@@ -110,8 +114,13 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let table = |config: &Config| Table::try_from(config).unwrap_or_default();
     let critic = &new.critic;
     let names = |config: &Config| -> Vec<String> {
-        let kind = config.critic.kind().into_iter();
-        kind.flat_map(|kind| keys(&kind)).map(|k| k.name).collect()
+        match (config.critic.kind(), config.algorithm_kind()) {
+            (Ok(kind), Ok(algorithm)) => {
+                let all = keys(&kind, &algorithm).into_iter();
+                all.map(|k| k.name).collect()
+            }
+            _ => Vec::new(),
+        }
     };
     let mut all = names(new);
     all.extend(names(old));

@@ -98,6 +98,11 @@ impl Log {
         self.stored.rows.push(Row(update, values));
     }
 
+    /// Returns the names of the columns.
+    pub fn names(&self) -> &[String] {
+        &self.stored.columns
+    }
+
     /// Returns the updates and the numbers of a column; NaN where one is missing.
     pub fn column(&self, name: &str) -> Option<(Vec<f64>, Vec<f64>)> {
         let at = self.stored.columns.iter().position(|c| c == name)?;

@@ -110,21 +110,15 @@ impl Results {
 
     /// Returns whether the final evaluation holds what a config asks for.
     pub fn is_complete(&self, config: &Config) -> bool {
-        let settings = &config.evaluation;
-        let done = |name: &str| self.last(name, config).is_some();
-        done("prior")
-            && done("posterior")
-            && settings
-                .best_of
-                .iter()
-                .all(|n| done(&format!("best-of-{n}")))
+        let mut names = config.final_policies().into_iter();
+        names.all(|name| self.last(&name, config).is_some())
     }
 
     /// Returns the final evaluation of a policy, if it is of the training and has the number of episodes that a config asks for.
     pub fn last(&self, policy: &str, config: &Config) -> Option<&Evaluation> {
         self.last.iter().find(|e| {
             e.policy == policy
-                && e.update == config.finetune.updates
+                && e.update == config.last_update()
                 && e.episodes.len() == config.evaluation.episodes
         })
     }

@@ -4,16 +4,17 @@ use std::path::Path;
 
 use super::folder::{RunDir, seeds_in};
 use super::results::Results;
+use crate::config::Config;
 use crate::error::Error;
 
 /// Returns whether every stage of the seed is done, as its config stands.
 pub fn is_finished(dir: &RunDir) -> bool {
-    dir.state("results").exists()
-        && dir.path.join("certificate.json").exists()
-        && dir
-            .config()
-            .and_then(|config| Ok(Results::read(dir)?.is_complete(&config)))
-            .unwrap_or(false)
+    let certified = dir.path.join("certificate.json").exists();
+    let complete = |config: Config| {
+        let judged = certified || !config.has_posterior();
+        Ok(judged && Results::read(dir)?.is_complete(&config))
+    };
+    dir.state("results").exists() && dir.config().and_then(complete).unwrap_or(false)
 }
 
 /// Seeds of a run, sorted by whether they are ready for what is wanted.

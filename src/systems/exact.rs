@@ -1,6 +1,6 @@
 //! Posteriors over sets that can be enumerated, and models beside them.
 
-use tiltrl_policies::models::strings::{enumerated_posterior, total_variation};
+use tiltrl_policies::models::{enumerated_posterior, total_variation};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::{effective_share, log_mean_exp};

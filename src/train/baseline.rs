@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tiltrl_policies::agent::baselines::{Learner, Method, Tilt};
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_policies::models::GaussianDiffusion;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;

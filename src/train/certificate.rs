@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use tiltrl_policies::agent::critic::Critic;
+use tiltrl_policies::agent::Critic;
 use tiltrl_tilt::certificate::{
     Certified, ConditionCertificate, ResidualCounts, Thresholds, Verdict, certify_conditions,
 };
@@ -27,6 +27,9 @@ pub struct Certificate {
     pub states: Vec<ConditionCertificate>,
     /// Residuals of all paths; none in files of earlier versions.
     pub residuals: Option<ResidualCounts>,
+    /// α as a price: reward per nat; none in files of earlier versions.
+    #[serde(default)]
+    pub price: Option<f64>,
 }
 
 impl Certificate {
@@ -36,6 +39,7 @@ impl Certificate {
             verdict: Verdict::of(&states, Thresholds::default()),
             states,
             residuals,
+            price: None,
         }
     }
 
@@ -70,9 +74,17 @@ impl Certificate {
             all.iter().for_each(|r| sum.merge(r));
             sum
         });
-        Self::new(states.collect(), residuals)
+        let prices: Option<Vec<f64>> = seeds.iter().map(|c| c.price).collect();
+        let mean = |prices: Vec<f64>| prices.iter().sum::<f64>() / prices.len() as f64;
+        Self {
+            price: prices.filter(|p| !p.is_empty()).map(mean),
+            ..Self::new(states.collect(), residuals)
+        }
     }
 }
+
+/// States, and paths each way, of the certificate that ends a run. Few paths flatter a heavy tail of weights.
+pub const SIZE: [usize; 2] = [64, 512];
 
 /// Returns the certificate of `states` states of the data, from `paths` paths each way.
 pub fn certificate(
@@ -108,5 +120,8 @@ pub fn certificate(
             models.0, models.1, reward, asked, &mut noise,
         ));
     }
-    Certificate::new(all.conditions, Some(all.residuals))
+    Certificate {
+        price: Some(posterior.alpha * data.values.std),
+        ..Certificate::new(all.conditions, Some(all.residuals))
+    }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::critic::{Critic, CriticShape, Lesson};
+use tiltrl_policies::agent::{Critic, CriticShape, Lesson};
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use tiltrl_envs::EnvBatch;
-use tiltrl_policies::agent::critic::Critic;
-use tiltrl_policies::agent::policy::{Choice, DiffusionPolicy};
+use tiltrl_policies::agent::{Choice, Critic, DiffusionPolicy, Policy};
+use tiltrl_policies::models::GaussianDiffusion;
 
 use super::finetune::Posterior;
 use super::prior::Prior;
@@ -12,6 +12,9 @@ use super::work::Work;
 use crate::error::Error;
 use crate::rollout::rollout_in;
 use crate::run::Results;
+
+/// A policy by the name that tables give it.
+type Named<'a> = (String, Box<dyn Policy + 'a>);
 
 /// Plays the episodes of prior, best-of-N and posterior that are not there yet.
 ///
@@ -23,33 +26,76 @@ pub fn evaluate(
     critic: &dyn Critic,
     posterior: &Posterior,
 ) -> Result<(), Error> {
+    let own = |name: &str, model, choice| named(name, (model, choice), prior, critic);
+    let mut policies = vec![own("prior", &prior.model, Choice::Sample)];
+    for &n in &work.config.evaluation.best_of {
+        let name = format!("best-of-{n}");
+        policies.push(own(&name, &prior.model, Choice::BestOf(n)));
+    }
+    policies.push(own("posterior", &posterior.model, Choice::Sample));
+    play(work, policies)
+}
+
+/// Plays the episodes of the prior, and of the best of several of its samples under the algorithm's name.
+///
+/// # Errors
+/// As for [`evaluate`].
+pub fn evaluate_best_of(work: Work<'_>, prior: &Prior, critic: &dyn Critic) -> Result<(), Error> {
+    let own = |name: &str, choice| named(name, (&prior.model, choice), prior, critic);
+    let best = Choice::BestOf(work.config.samples());
+    let policies = vec![
+        own("prior", Choice::Sample),
+        own(&work.config.algorithm, best),
+    ];
+    play(work, policies)
+}
+
+fn named<'a>(
+    name: &str,
+    (model, choice): (&'a GaussianDiffusion, Choice),
+    prior: &'a Prior,
+    critic: &'a dyn Critic,
+) -> Named<'a> {
+    let policy = DiffusionPolicy {
+        model,
+        coordinates: &prior.coordinates,
+        critic: Some(critic),
+        choice,
+    };
+    (name.to_string(), Box::new(policy))
+}
+
+/// Plays the episodes of these policies that are not there yet.
+///
+/// # Errors
+/// As for [`evaluate`].
+pub fn play(work: Work<'_>, policies: Vec<Named<'_>>) -> Result<(), Error> {
     let (config, settings) = (work.config, &work.config.evaluation);
-    let mut results = Results::read(work.dir)?;
+    let mut results = Results::read(work.dir).or_else(|error| {
+        // Only an algorithm without evaluations on the way has none yet.
+        let none = !work.dir.state("results").exists();
+        let may = !config.has_posterior() && !config.is_one_policy();
+        if none && may {
+            Ok(Results::default())
+        } else {
+            Err(error)
+        }
+    })?;
     if results.is_complete(config) {
         return Ok(());
     }
-    let update = config.finetune.updates;
-    let mut policies = vec![("prior".to_string(), &prior.model, Choice::Sample)];
-    let best_of = settings.best_of.iter();
-    policies.extend(best_of.map(|&n| (format!("best-of-{n}"), &prior.model, Choice::BestOf(n))));
-    policies.push(("posterior".to_string(), &posterior.model, Choice::Sample));
+    let update = config.last_update();
     let mut batch = EnvBatch::new(&config.env, &settings.options()?, settings.episodes)?;
     let total = policies.len() as u64;
     let progress = work.console.progress("evaluate", total, 0);
     let mut last = Vec::new();
-    for (at, (name, model, choice)) in policies.into_iter().enumerate() {
+    for (at, (name, policy)) in policies.into_iter().enumerate() {
         if let Some(found) = results.last(&name, config) {
             last.push(found.clone());
             continue;
         }
-        let policy = DiffusionPolicy {
-            model,
-            coordinates: &prior.coordinates,
-            critic: Some(critic),
-            choice,
-        };
         let clock = Instant::now();
-        let episodes = rollout_in(&mut batch, &policy, work.seed, None);
+        let episodes = rollout_in(&mut batch, &*policy, work.seed, None);
         let seconds = clock.elapsed().as_secs_f64();
         work.dir.add_seconds(&format!("evaluate {name}"), seconds)?;
         let evaluation = Results::evaluation(update, &name, &episodes)?;

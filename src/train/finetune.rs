@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use tiltrl_envs::EnvBatch;
-use tiltrl_policies::agent::coordinates::Coordinates;
-use tiltrl_policies::agent::critic::Critic;
-use tiltrl_policies::agent::guidance::critic_gradient;
-use tiltrl_policies::agent::policy::{Choice, DiffusionPolicy};
+use tiltrl_policies::agent::Coordinates;
+use tiltrl_policies::agent::Critic;
+use tiltrl_policies::agent::critic_gradient;
+use tiltrl_policies::agent::{Choice, DiffusionPolicy};
 use tiltrl_policies::fast::HostAdam;
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, StepShape};
+use tiltrl_policies::models::{GaussianDiffusion, StepShape};
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::finetune::{Batch, Finetuner, Report};
 use tiltrl_tilt::host::{host, matrix};
@@ -40,7 +40,8 @@ pub struct Posterior {
     pub alpha: f64,
 }
 
-/// Returns α: the configured temperature times the prior's mean within-state standard deviation of Q.
+/// Returns α in the units of Q: the configured price, else the configured temperature times the prior's mean standard deviation of
+/// Q within a state.
 pub fn resolve_alpha(
     config: &Config,
     data: &TrainingData,
@@ -48,6 +49,9 @@ pub fn resolve_alpha(
     critic: &Arc<dyn Critic>,
     seed: u64,
 ) -> f64 {
+    if config.finetune.alpha > 0.0 {
+        return config.finetune.alpha / data.values.std;
+    }
     let (states, samples) = (256, 32);
     let mut noise = Noise::keyed(seed, "temperature", 0);
     let rows = noise.indices(states, data.len());

@@ -1,7 +1,7 @@
 //! How many steps of fine-tuning's paths fit a memory limit.
 
 use tiltrl_policies::fast::bytes_per_row;
-use tiltrl_policies::nets::perceptron::PerceptronShape;
+use tiltrl_policies::nets::PerceptronShape;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -14,13 +14,19 @@ const MEBIBYTE: usize = 1 << 20;
 /// `widths` are those of observations and actions. Weights, optimizer and data are not counted; they do not depend on T.
 ///
 /// # Errors
-/// [`Error::Usage`] when not even one step fits.
+/// [`Error::Usage`] when not even one step fits, or the prior is no perceptron: what another network keeps is not known.
 pub fn chunk(
     config: &Config,
     [observation_dim, action_dim]: [usize; 2],
     mebibytes: usize,
 ) -> Result<usize, Error> {
     let (settings, prior) = (&config.finetune, &config.prior);
+    if prior.network != "perceptron" {
+        return Err(Error::Usage(format!(
+            "--memory: known for perceptrons only, found prior.network = \"{}\"\n  hint: leave --memory out, or set finetune.options.chunk",
+            prior.network
+        )));
+    }
     let variances = action_dim * usize::from(settings.learned_variance);
     let shape = PerceptronShape {
         dim: action_dim,

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::coordinates::{Coordinates, Normalizer};
+use tiltrl_policies::agent::{Coordinates, Normalizer};
 use tiltrl_policies::fast::HostAdam;
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
-use tiltrl_policies::models::schedule::Schedule;
-use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_policies::models::GaussianDiffusion;
+use tiltrl_policies::models::Schedule;
+use tiltrl_policies::nets::NetworkShape;
+use tiltrl_policies::nets::Perceptron;
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::host::{host, matrix, vector};
@@ -16,15 +17,19 @@ use tiltrl_tilt::optimizer::{AdamConfig, Optimizer};
 use tiltrl_tilt::sequential::SequentialModel;
 use tiltrl_tilt::weights;
 
+use super::held_out::Split;
 use super::training_data::TrainingData;
 use super::work::Work;
-use crate::config::{Config, PriorConfig};
+use crate::config::{Config, PriorConfig, network_of};
 use crate::data::ActionBounds;
 use crate::error::Error;
 use crate::stage::Stage;
 
 /// Where a prior's checkpoint holds the bounds of actions.
 const BOUNDS: &str = "action_bounds";
+
+/// Checkpoints of its training.
+const CHECKPOINTS: u64 = 20;
 
 /// A trained prior and the coordinates it works in.
 pub struct Prior {
@@ -39,23 +44,23 @@ pub struct Prior {
 /// Returns an untrained model of the configured shape.
 ///
 /// # Errors
-/// When the schedule is not memoryless.
+/// When the schedule is not memoryless, or there is no such network of that shape.
 pub fn fresh(
     config: &Config,
     [observation_dim, action_dim]: [usize; 2],
     seed: u64,
     compute: &Compute,
 ) -> Result<GaussianDiffusion, Error> {
-    let shape = PerceptronShape {
+    let shape = NetworkShape {
         dim: action_dim,
         condition_dim: observation_dim,
         outputs: action_dim,
         hidden: config.prior.hidden.clone(),
         activation: config.prior.activation,
-        waves: 0,
     };
+    let kind = network_of(&config.prior.network).map_err(Error::Usage)?;
     let mut noise = Noise::keyed(seed, "prior-init", 0);
-    let net = Perceptron::new(&shape, 0.1, &mut noise, compute);
+    let net = (kind.make)(&shape, &mut noise, compute)?;
     let schedule = config.prior.schedule()?;
     Ok(GaussianDiffusion::new(
         net,
@@ -66,7 +71,8 @@ pub fn fresh(
 
 /// Stores schedule and coordinates beside a model's weights.
 pub fn describe(checkpoint: &mut Checkpoint, model: &GaussianDiffusion, coordinates: &Coordinates) {
-    let sizes = &model.denoiser().net().spec().sizes;
+    let perceptron = model.denoiser().get::<Perceptron>();
+    let sizes = perceptron.map_or(Vec::new(), |p| p.net().spec().sizes.clone());
     for (key, value) in [
         ("schedule", serde_json::to_value(model.schedule())),
         (
@@ -168,12 +174,13 @@ impl State {
     fn save(
         &self,
         data: &TrainingData,
+        split: Option<&Split>,
         (seed, updates): (u64, u64),
         path: &Path,
     ) -> Result<(), Error> {
         let mut averaged = self.averaged();
         if self.update == updates {
-            averaged = fit_variance(&averaged, data, seed);
+            averaged = fit_variance(&averaged, data, split, seed);
         }
         let mut checkpoint = Checkpoint::new("prior", self.update);
         describe(&mut checkpoint, &averaged, &data.coordinates);
@@ -198,25 +205,40 @@ pub fn train(work: Work<'_>) -> Result<Prior, Error> {
     let updates = config.prior.updates;
     let model = fresh(config, data.widths(), seed, work.compute)?;
     let mut state = State::resume(model, config, &path)?;
+    let share = config.prior.held_out;
+    let continues = &data.transitions.continues;
+    let split = (share > 0.0).then(|| Split::new(continues, share, seed));
+    let mut columns = vec!["loss"];
+    columns.extend(split.iter().map(|_| "held_out_loss"));
     let stage = Stage {
         name: "prior",
         clock: "prior",
         total: updates,
         done: state.update,
-        checkpoints: 20,
-        columns: vec!["loss"],
+        checkpoints: CHECKPOINTS,
+        columns,
         dir: work.dir,
         console: work.console,
     };
     stage.train(
         &mut state,
         |state, _| {
-            let loss = step(state, data, &config.prior, seed)?;
+            let loss = step(state, data, split.as_ref(), (&config.prior, seed))?;
             state.update += 1;
-            Ok(vec![loss])
+            let mut numbers = vec![loss];
+            if let Some(split) = &split {
+                // Once per row of the log.
+                let every = (updates / CHECKPOINTS / 5).max(1);
+                let now = state.update.is_multiple_of(every) || state.update == updates;
+                numbers.push(match now {
+                    true => split.loss(&state.model, data, seed),
+                    false => f64::NAN,
+                });
+            }
+            Ok(numbers)
         },
         |_, _| Ok(()),
-        |state, _| state.save(data, (seed, updates), &path),
+        |state, _| state.save(data, split.as_ref(), (seed, updates), &path),
     )?;
     let checkpoint = Checkpoint::load(&path, "prior")?;
     restore(&checkpoint, &path, "average", &state.model)
@@ -225,12 +247,12 @@ pub fn train(work: Work<'_>) -> Result<Prior, Error> {
 fn step(
     state: &mut State,
     data: &TrainingData,
-    config: &PriorConfig,
-    seed: u64,
+    split: Option<&Split>,
+    (config, seed): (&PriorConfig, u64),
 ) -> Result<f64, Error> {
     let (model, update) = (&state.model, state.update);
     let mut noise = Noise::keyed(seed, "prior-update", update);
-    let rows = noise.indices(config.batch_size, data.len());
+    let rows = rows_of(data, split, config.batch_size, &mut noise);
     let condition = matrix(data.observations(&rows), data.widths()[0], &model.device());
     let tracked = model.tracked();
     let loss = tracked.denoising_loss(&data.latents(&rows), &condition, &mut noise);
@@ -255,9 +277,28 @@ fn step(
     Ok(value)
 }
 
-fn fit_variance(model: &GaussianDiffusion, data: &TrainingData, seed: u64) -> GaussianDiffusion {
+/// Draws rows that the prior may learn from.
+fn rows_of(
+    data: &TrainingData,
+    split: Option<&Split>,
+    count: usize,
+    noise: &mut Noise,
+) -> Vec<usize> {
+    let Some(split) = split else {
+        return noise.indices(count, data.len());
+    };
+    let drawn = noise.indices(count, split.kept.len()).into_iter();
+    drawn.map(|i| split.kept[i]).collect()
+}
+
+fn fit_variance(
+    model: &GaussianDiffusion,
+    data: &TrainingData,
+    split: Option<&Split>,
+    seed: u64,
+) -> GaussianDiffusion {
     let mut noise = Noise::keyed(seed, "prior-variance", 0);
-    let rows = noise.indices(4096, data.len());
+    let rows = rows_of(data, split, 4096, &mut noise);
     let condition = matrix(data.observations(&rows), data.widths()[0], &model.device());
     model.with_fitted_variance(&data.latents(&rows), &condition, &mut noise)
 }

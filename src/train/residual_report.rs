@@ -6,7 +6,7 @@
 use burn::tensor::Tensor;
 use serde::Serialize;
 use tiltrl_policies::agent::baselines::Tilt;
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, GaussianPath, Moments};
+use tiltrl_policies::models::{GaussianDiffusion, GaussianPath, Moments};
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;

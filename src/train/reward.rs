@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
+use tiltrl_policies::agent::Coordinates;
+use tiltrl_policies::agent::Critic;
 use tiltrl_policies::agent::baselines::Tilt;
-use tiltrl_policies::agent::coordinates::Coordinates;
-use tiltrl_policies::agent::critic::Critic;
-use tiltrl_policies::agent::guidance::critic_gradient;
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_policies::agent::critic_gradient;
+use tiltrl_policies::models::GaussianDiffusion;
 
 /// Returns log r times α of latent samples [rows · action_dim] at normalised observations [rows · observation_dim].
 pub fn values(
@@ -45,9 +45,9 @@ pub fn tilt(
 #[cfg(test)]
 mod tests {
     use tiltrl_policies::Compute;
-    use tiltrl_policies::agent::coordinates::Normalizer;
-    use tiltrl_policies::agent::critic::CriticShape;
-    use tiltrl_policies::agent::iql::{Iql, IqlConfig};
+    use tiltrl_policies::agent::CriticShape;
+    use tiltrl_policies::agent::Normalizer;
+    use tiltrl_policies::agent::{Iql, IqlConfig};
 
     use super::*;
 

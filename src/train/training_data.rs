@@ -1,8 +1,9 @@
 //! The data of a run, prepared once: normalised observations, latent actions, scaled rewards.
 
-use tiltrl_policies::agent::coordinates::{Coordinates, Normalizer, latent_actions};
-use tiltrl_policies::agent::transitions::{Transitions, gather};
+use tiltrl_policies::agent::{Coordinates, Normalizer, latent_actions};
+use tiltrl_policies::agent::{Transitions, gather};
 
+use crate::config::Config;
 use crate::data::{ActionBounds, Dataset, clip_actions};
 use crate::error::Error;
 
@@ -39,6 +40,36 @@ impl TrainingData {
     /// # Errors
     /// When it holds no transition, or actions beyond [-1, 1].
     pub fn new(dataset: &Dataset, discount: f64) -> Result<Self, Error> {
+        Self::in_units(dataset, discount, None)
+    }
+
+    /// Prepares a data set for what a config trains: a baseline's policy learns from rewards as they were recorded, or times
+    /// 1000 / (highest − lowest return of an episode) where its `reward_scale` is "range".
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn of_run(dataset: &Dataset, config: &Config) -> Result<Self, Error> {
+        let own = config.own_settings();
+        let std = match own.get("reward_scale").and_then(|scale| scale.as_str()) {
+            Some("range") => {
+                let returns = dataset.episode_returns();
+                let highest = returns.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let lowest = returns.iter().copied().fold(f64::INFINITY, f64::min);
+                (highest - lowest).max(1e-6) / 1000.0
+            }
+            _ => 1.0,
+        };
+        let units = ValueUnits { mean: 0.0, std };
+        let units = config.is_one_policy().then_some(units);
+        Self::in_units(dataset, config.discount(), units)
+    }
+
+    /// Prepares a data set; `units` are fitted unless they are given.
+    fn in_units(
+        dataset: &Dataset,
+        discount: f64,
+        units: Option<ValueUnits>,
+    ) -> Result<Self, Error> {
         let transitions = dataset.transitions();
         if transitions.is_empty() {
             return Err(Error::Run(
@@ -65,7 +96,8 @@ impl TrainingData {
         coordinates.action.apply(&mut latents);
         let terminals = transitions.terminals;
         let mut rewards: Vec<f64> = transitions.rewards.iter().map(|&r| f64::from(r)).collect();
-        let values = ValueUnits::fit(&rewards, &terminals, &continues, discount);
+        let values =
+            units.unwrap_or_else(|| ValueUnits::fit(&rewards, &terminals, &continues, discount));
         for (reward, &terminal) in rewards.iter_mut().zip(&terminals) {
             let shift = if terminal { 1.0 } else { 1.0 - discount };
             *reward = (*reward - shift * values.mean) / values.std;

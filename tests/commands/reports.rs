@@ -49,7 +49,7 @@ fn runs_become_one_page_and_are_compared() {
             "best-of-2",
             "class=\"badge",
             "name=\"viewport\"",
-            "temperature = 0.1",
+            "temperature = 0.2",
             "clipped: ",
         ] {
             assert!(page.contains(part), "{part}");

@@ -3,7 +3,7 @@
 use crate::sample::{File, ROWS, environment, lines, note};
 use hdf5_pure::AttrValue;
 use tiltrl::data::{ActionBounds, DataError, Dataset, NoteKind, ReadOptions, write};
-use tiltrl::policies::agent::coordinates::ACTION_CLIP;
+use tiltrl::policies::agent::ACTION_CLIP;
 use tiltrl::train::training_data::TrainingData;
 
 /// Actions up to ±1.9, as Pendulum's torques in N·m.

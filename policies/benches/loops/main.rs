@@ -3,11 +3,11 @@
 //! `cargo bench -p tiltrl-policies --bench loops -- [--threads N] [--only NAME]` prints medians.
 
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::critic::{Critic, CriticShape, Lesson};
-use tiltrl_policies::agent::iql::{Iql, IqlConfig};
-use tiltrl_policies::agent::transitions::Transitions;
+use tiltrl_policies::agent::Transitions;
+use tiltrl_policies::agent::{Critic, CriticShape, Lesson};
+use tiltrl_policies::agent::{Iql, IqlConfig};
 use tiltrl_policies::fast::{Activation, Engine, MlpSpec, NetworkPass, Networks};
-use tiltrl_policies::nets::mlp::Mlp;
+use tiltrl_policies::nets::Mlp;
 use tiltrl_policies::tilt::host::matrix;
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::optimizer::AdamConfig;

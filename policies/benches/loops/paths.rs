@@ -4,13 +4,14 @@ use burn::tensor::Tensor;
 use ndarray::ArrayView2;
 use tiltrl_envs::{EnvBatch, EnvOptions, Step};
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::coordinates::{Coordinates, Normalizer};
-use tiltrl_policies::agent::policy::{Choice, DiffusionPolicy, Policy};
+use tiltrl_policies::agent::{Choice, DiffusionPolicy, Policy};
+use tiltrl_policies::agent::{Coordinates, Normalizer};
 use tiltrl_policies::fast::{Activation, HostAdam, MlpSpec};
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
-use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::mlp::Mlp;
-use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_policies::models::GaussianDiffusion;
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::nets::Mlp;
+use tiltrl_policies::nets::Network;
+use tiltrl_policies::nets::{Perceptron, PerceptronShape};
 use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_policies::tilt::host::{host, matrix};
 use tiltrl_policies::tilt::noise::Noise;
@@ -40,7 +41,8 @@ fn model(dim: usize, condition_dim: usize) -> GaussianDiffusion {
     let mut noise = Noise::keyed(1, "bench", 0);
     let net = Perceptron::new(&shape, 1.0, &mut noise, &Compute::cpu());
     let schedule = schedule.expect("memoryless");
-    GaussianDiffusion::new(net, schedule, [dim, condition_dim]).expect("as many outputs")
+    GaussianDiffusion::new(Network::of(net), schedule, [dim, condition_dim])
+        .expect("as many outputs")
 }
 
 fn usual() -> GaussianDiffusion {

@@ -5,6 +5,7 @@
 //! passes another, and all optimizer steps a third. On other devices the same is done by plain tensor operations.
 
 mod stored;
+mod through;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,13 +25,15 @@ use crate::shape::MlpSpec;
 use crate::train::{self, Packing, Pass, Task};
 
 pub use stored::NetworkPass;
-use stored::{Member, Stored, run};
+use stored::{Member, run};
 
 /// Perceptrons that are trained together.
 pub struct Networks {
     engine: Engine,
     members: Vec<Member>,
     passes: Vec<Pass>,
+    /// Where [`Self::learn_through`] puts the input of the networks that it looks through.
+    joined: Vec<f32>,
 }
 
 impl Networks {
@@ -40,6 +43,7 @@ impl Networks {
             engine: engine.clone(),
             members: Vec::new(),
             passes: Vec::new(),
+            joined: Vec::new(),
         }
     }
 
@@ -94,6 +98,11 @@ impl Networks {
         for member in &mut self.members {
             member.optimizer.config.learning_rate = rate;
         }
+    }
+
+    /// Sets the step size of one network.
+    pub fn set_learning_rate_of(&mut self, network: usize, rate: f32) {
+        self.members[network].optimizer.config.learning_rate = rate;
     }
 
     /// Sets every parameter to this value: for tests of what a constant network does.
@@ -152,16 +161,9 @@ impl Networks {
         if !self.on_host() {
             return self.learn_by_tensors(passes, decay, loss);
         }
-        let mut buffers = std::mem::take(&mut self.passes);
-        buffers.resize_with(passes.len(), Pass::default);
-        let mut stored: Vec<Stored> = self.members.iter_mut().map(Stored::take).collect();
-        let members = &mut self.members;
-        let result = inside(|| run(members, &mut stored, (passes, &mut buffers), decay, loss));
-        for (member, stored) in self.members.iter_mut().zip(stored) {
-            stored.put_back(member);
-        }
-        self.passes = buffers;
-        result
+        self.with_stored(passes.len(), |members, stored, buffers, _| {
+            run(members, stored, (passes, buffers), decay, loss)
+        })
     }
 
     /// Returns the gradient of Σ weights · output of each pass with respect to its input, [rows · inputs] each.
@@ -300,17 +302,20 @@ impl Networks {
             let device = self.members[passes[i].network].parameters.device();
             let surrogate = (outputs[i].clone() * matrix(gradient, columns, &device)).sum();
             let gradient = tracked[i].grad(&surrogate.backward()).expect("tracked");
-            let member = &mut self.members[passes[i].network];
-            let mut parameters = host(member.parameters.clone());
-            let mut target = member.target.clone().map(host);
-            let average = target.as_mut().map(|values| Average { values, decay });
-            member
-                .optimizer
-                .step(&mut parameters, &host(gradient), average);
-            member.parameters = vector(parameters, &device);
-            member.target = target.map(|t| vector(t, &device));
+            self.descend_by_tensors(passes[i].network, &host(gradient), decay);
         }
         Some(result)
+    }
+
+    fn descend_by_tensors(&mut self, network: usize, gradient: &[f32], decay: f32) {
+        let member = &mut self.members[network];
+        let device = member.parameters.device();
+        let mut parameters = host(member.parameters.clone());
+        let mut target = member.target.clone().map(host);
+        let average = target.as_mut().map(|values| Average { values, decay });
+        member.optimizer.step(&mut parameters, gradient, average);
+        member.parameters = vector(parameters, &device);
+        member.target = target.map(|t| vector(t, &device));
     }
 }
 

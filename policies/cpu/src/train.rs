@@ -82,6 +82,7 @@ pub(crate) struct Pass {
     output_gradient: Vec<f32>,
     shards: Vec<Workspace>,
     gradients: Vec<Vec<f32>>,
+    input_gradient: Vec<f32>,
     length: usize,
 }
 
@@ -95,6 +96,11 @@ impl Pass {
     pub(crate) fn loss(&mut self) -> (&[f32], &mut [f32]) {
         let gradient = sized(&mut self.output_gradient, self.length);
         (&self.output[..self.length], gradient)
+    }
+
+    /// Returns the input's gradient of the last [`backward_to_input`].
+    pub(crate) fn input_gradient(&self) -> &[f32] {
+        &self.input_gradient
     }
 
     /// Returns the gradient of the parameters of the last backward pass, its shards added in order.
@@ -173,6 +179,29 @@ pub(crate) fn backward(tasks: Vec<Task<'_>>) {
     }
     for_each(jobs, |(net, x, dy, work, gradient)| {
         pass::backward(net, x, work, dy, &mut [], gradient);
+    });
+}
+
+/// As [`backward`], for the gradient of the input alone, of networks that [`Packing::pack_for_input`] packed; see
+/// [`Pass::input_gradient`].
+pub(crate) fn backward_to_input(tasks: Vec<Task<'_>>) {
+    let mut jobs = Vec::new();
+    for Task {
+        net, input, pass, ..
+    } in tasks
+    {
+        let (inputs, outputs) = (net.spec.inputs(), net.spec.outputs());
+        let per_shard = rows_per_shard(input.len() / inputs);
+        pass.input_gradient.resize(input.len(), 0.0);
+        let deltas = pass.output_gradient[..pass.length].chunks(per_shard * outputs);
+        let blocks = input.chunks(per_shard * inputs).zip(deltas);
+        let places = pass.input_gradient.chunks_mut(per_shard * inputs);
+        for (((x, dy), work), dx) in blocks.zip(&mut pass.shards).zip(places) {
+            jobs.push((net, x, dy, work, dx));
+        }
+    }
+    for_each(jobs, |(net, x, dy, work, dx)| {
+        pass::backward(net, x, work, dy, dx, &mut []);
     });
 }
 

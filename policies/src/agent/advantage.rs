@@ -23,7 +23,7 @@ use super::iql::{
 use super::setting::{Range, Setting, UPDATES};
 use super::transitions::{Transitions, gather, joined};
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
-use crate::nets::mlp::initial;
+use crate::nets::initial;
 
 /// Rows whose prior samples stand against the data.
 const POOL: usize = 50_000;

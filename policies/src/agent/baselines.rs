@@ -20,8 +20,10 @@ mod resampling;
 mod tilt;
 mod weighted;
 
-pub use guidance::guided;
-pub use learner::{Learner, Method};
-pub use resampling::{Particles, best_of, resample, systematic, twisted_smc};
-pub use tilt::Tilt;
+pub use self::{
+    guidance::guided,
+    learner::{Learner, Method},
+    resampling::{Particles, best_of, resample, systematic, twisted_smc},
+    tilt::Tilt,
+};
 pub(crate) use tilt::{LogReward, RewardGradient};

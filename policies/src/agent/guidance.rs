@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use super::coordinates::Coordinates;
 use super::critic::Critic;
-use crate::models::gaussian::HostField;
+use crate::models::HostField;
 
 /// Rows whose gradient is longer are scaled to this length, so that no far state throws a path away.
 pub(crate) const LONGEST: f32 = 20.0;
 
 /// Returns ∇_x log r of latent states [rows, action_dim] given normalised observations, for
-/// [`StepShape::guidance`](crate::models::gaussian::StepShape::guidance).
+/// [`StepShape::guidance`](crate::models::StepShape::guidance).
 pub fn critic_gradient(
     critic: &Arc<dyn Critic>,
     coordinates: &Coordinates,

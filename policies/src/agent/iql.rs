@@ -17,7 +17,7 @@ use super::critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks, pars
 use super::setting::{LARGEST, ROWS, Range, Setting, UPDATES};
 use super::transitions::{TransitionBatch, joined};
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
-use crate::nets::mlp::initial;
+use crate::nets::initial;
 
 /// Settings of [`Iql`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,10 +110,10 @@ pub struct Iql {
 }
 
 /// Losses of one update.
-struct Losses {
-    q: f64,
-    v: f64,
-    value: f64,
+pub(super) struct Losses {
+    pub(super) q: f64,
+    pub(super) v: f64,
+    pub(super) value: f64,
 }
 
 impl Iql {
@@ -220,7 +220,7 @@ impl Iql {
 }
 
 /// Fills the gradients of the losses with respect to the outputs of Q … and V, from outputs of Q …, V, targets … and V(s').
-fn losses(
+pub(super) fn losses(
     outputs: &[&[f32]],
     gradients: &mut [&mut [f32]],
     batch: &TransitionBatch,

@@ -7,9 +7,9 @@ use tiltrl_tilt::noise::Noise;
 use super::baselines::{Tilt, best_of, guided, resample, twisted_smc};
 use super::coordinates::Coordinates;
 use super::critic::Critic;
-use crate::models::gaussian::GaussianDiffusion;
-use crate::nets::denoiser::Denoiser;
-use crate::nets::perceptron::Perceptron;
+use crate::models::GaussianDiffusion;
+use crate::nets::Denoiser;
+use crate::nets::Network;
 
 /// Anything that acts.
 pub trait Policy: Sync {
@@ -31,7 +31,7 @@ pub enum Choice {
 }
 
 /// A diffusion model with its coordinates and, for choices by value, a critic.
-pub struct DiffusionPolicy<'a, N: Denoiser = Perceptron> {
+pub struct DiffusionPolicy<'a, N: Denoiser = Network> {
     /// The model.
     pub model: &'a GaussianDiffusion<N>,
     /// Its coordinates.

@@ -13,7 +13,7 @@ use tiltrl_tilt::sequential::{
 };
 
 use super::strings::{StringPath, Strings, chosen_log_probs, pick, softmax, state_columns};
-use crate::nets::tokens::CausalNet;
+use crate::nets::CausalNet;
 
 /// A model of strings of at most the network's length.
 #[derive(Clone)]

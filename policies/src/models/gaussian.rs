@@ -23,15 +23,16 @@ use tiltrl_tilt::sequential::{
 use tiltrl_tilt::weights;
 
 use super::schedule::Schedule;
-use crate::nets::denoiser::{Compiled, Denoiser};
-use crate::nets::perceptron::{EMBEDDING, Perceptron, embedding};
+use crate::nets::Network;
+use crate::nets::{Compiled, Denoiser};
+use crate::nets::{EMBEDDING, embedding};
 
 pub use shape::{HostField, LOG_SIGMA_LIMIT, StepShape, Units};
 pub use step::Moments;
 
 /// A diffusion model of `dim` values given `condition_dim` values.
 #[derive(Clone)]
-pub struct GaussianDiffusion<N: Denoiser = Perceptron> {
+pub struct GaussianDiffusion<N: Denoiser = Network> {
     denoiser: N,
     schedule: Arc<Schedule>,
     dim: usize,

@@ -23,7 +23,7 @@ use tiltrl_tilt::sequential::{
 use tiltrl_tilt::weights;
 
 use super::strings::{StringPath, Strings, chosen_log_probs, pick, softmax, state_columns};
-use crate::nets::tokens::MaskedNet;
+use crate::nets::MaskedNet;
 
 /// Added to the logit of a position that is filled already.
 const FILLED: f32 = -1e4;

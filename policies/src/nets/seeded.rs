@@ -69,3 +69,15 @@ pub(crate) fn scaled(layer: Linear, scale: f32) -> Linear {
         ..layer
     }
 }
+
+/// Returns the first `count` rows; those that do not exist are zero.
+pub(crate) fn resized<const D: usize>(tensor: Tensor<D>, count: usize) -> Tensor<D> {
+    let mut shape = tensor.dims();
+    let rows = shape[0];
+    if count <= rows {
+        return tensor.narrow(0, 0, count);
+    }
+    shape[0] = count - rows;
+    let device = tensor.device();
+    Tensor::cat(vec![tensor, Tensor::zeros(shape, &device)], 0)
+}

@@ -11,7 +11,7 @@ use super::mlp::Mlp;
 use super::tokens::{CausalNet, MaskedNet};
 use crate::compute::Compute;
 use crate::fast::{Activation, MlpSpec};
-use crate::models::strings::Strings;
+use crate::models::Strings;
 
 /// Shape of a perceptron over strings.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use tiltrl_tilt::host::host;
 
-use crate::models::strings::Strings;
+use crate::models::Strings;
 
 /// A network over partly masked strings; the mask is the token after the last, `vocabulary`.
 pub trait MaskedNet: Module {

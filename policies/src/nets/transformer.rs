@@ -17,7 +17,7 @@ use tiltrl_tilt::noise::Noise;
 use super::seeded::{scaled, seeded};
 use super::tokens::{CausalNet, Decoder, MaskedNet};
 use crate::compute::Compute;
-use crate::models::strings::Strings;
+use crate::models::Strings;
 
 /// Shape of a transformer.
 #[derive(Clone, Debug)]

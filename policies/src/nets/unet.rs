@@ -13,7 +13,7 @@ use tiltrl_tilt::noise::Noise;
 
 use super::denoiser::{Denoiser, Query};
 use super::perceptron::{EMBEDDING, embedding};
-use super::seeded::seeded;
+use super::seeded::{resized, seeded};
 use crate::compute::Compute;
 
 /// Shape of a [`UNet`].
@@ -195,16 +195,4 @@ impl Denoiser for UNet {
         net.last.bias = net.last.bias.map(|b| b.map(|b| resized(b, wanted)));
         Ok(net)
     }
-}
-
-/// Returns the first `count` rows; those that do not exist are zero.
-fn resized<const D: usize>(tensor: Tensor<D>, count: usize) -> Tensor<D> {
-    let mut shape = tensor.dims();
-    let rows = shape[0];
-    if count <= rows {
-        return tensor.narrow(0, 0, count);
-    }
-    shape[0] = count - rows;
-    let device = tensor.device();
-    Tensor::cat(vec![tensor, Tensor::zeros(shape, &device)], 0)
 }

@@ -6,8 +6,8 @@ use super::grid::Marginal;
 use super::mixture::{GaussianMixture, GaussianReward};
 use super::model::exact_model;
 use super::problem::{Problem, Settings, nearest};
-use crate::models::gaussian::HostField;
-use crate::models::schedule::Schedule;
+use crate::models::HostField;
+use crate::models::Schedule;
 
 /// Q(s, u) = height(s) − ½ curvature (u − best(s))², μ(u|s) = Σ w_k N(centre_k + slope_k s, std²), s in [-1, 1].
 #[derive(Clone, Debug)]

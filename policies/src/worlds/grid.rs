@@ -2,7 +2,7 @@
 //!
 //! The rectangle rule on a grid of step h converges like exp(−2π²(σ/h)²): with σ ≥ 2h it is exact to f64.
 
-use crate::models::schedule::Schedule;
+use crate::models::Schedule;
 
 /// A density on an even grid.
 #[derive(Clone, Debug)]
@@ -122,7 +122,7 @@ impl Marginal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::schedule::{Prediction, ScheduleKind};
+    use crate::models::{Prediction, ScheduleKind};
     use crate::worlds::LinearGaussian;
 
     #[test]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::problem::Settings;
 use crate::compute::Compute;
-use crate::models::gaussian::{GaussianDiffusion, HostField, StepShape, Units};
-use crate::models::schedule::{Prediction, Schedule};
+use crate::models::{GaussianDiffusion, HostField, StepShape, Units};
+use crate::models::{Prediction, Schedule};
 
 /// F1: data N(m, s²) in each of `dim` dimensions with the exact denoiser, reward exp(b x − c x²/2) on the first.
 #[derive(Clone, Copy, Debug)]
@@ -144,6 +144,6 @@ impl LinearGaussian {
 }
 
 /// Returns ε*(x) = √(1 − ᾱ)(x − √ᾱ m)/(ᾱ s² + 1 − ᾱ), the exact denoiser of N(m, s²).
-pub fn epsilon_of_gaussian(x: f64, level: f64, mean: f64, variance: f64) -> f64 {
+pub(crate) fn epsilon_of_gaussian(x: f64, level: f64, mean: f64, variance: f64) -> f64 {
     (1.0 - level).sqrt() * (x - level.sqrt() * mean) / (level * variance + 1.0 - level)
 }

@@ -10,8 +10,8 @@ use super::LinearGaussian;
 use super::linear_gaussian::epsilon_of_gaussian;
 use super::model::exact_model;
 use super::problem::{Problem, Settings};
-use crate::models::gaussian::HostField;
-use crate::models::schedule::Schedule;
+use crate::models::HostField;
+use crate::models::Schedule;
 
 /// Two states, one action.
 #[derive(Clone, Debug)]
@@ -96,7 +96,8 @@ impl Lqr {
     }
 
     /// Returns the expected return of a policy from s ~ N(0, I).
-    pub fn expected_return(&self, policy: LinearPolicy) -> f64 {
+    #[cfg(test)]
+    fn expected_return(&self, policy: LinearPolicy) -> f64 {
         let v = self.value(policy);
         -0.5 * (v.matrix[0][0] + v.matrix[1][1]) - v.constant
     }
@@ -244,7 +245,7 @@ impl Lqr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::schedule::{Prediction, ScheduleKind};
+    use crate::models::{Prediction, ScheduleKind};
     use tiltrl_tilt::noise::Noise;
 
     fn world() -> Lqr {

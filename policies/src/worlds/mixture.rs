@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::grid::Marginal;
 use super::model::exact_model;
 use super::problem::{Problem, Settings, nearest};
-use crate::models::gaussian::HostField;
-use crate::models::schedule::Schedule;
+use crate::models::HostField;
+use crate::models::Schedule;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::rtb::log_mean_exp;
 

@@ -6,9 +6,10 @@ use tiltrl_tilt::noise::Noise;
 
 use super::problem::Settings;
 use crate::fast::Activation;
-use crate::models::gaussian::{GaussianDiffusion, HostField};
-use crate::models::schedule::Schedule;
-use crate::nets::perceptron::{Perceptron, PerceptronShape};
+use crate::models::Schedule;
+use crate::models::{GaussianDiffusion, HostField};
+use crate::nets::Network;
+use crate::nets::{Perceptron, PerceptronShape};
 
 /// Returns the model of an exact denoiser beside a perceptron that starts at zero.
 ///
@@ -29,6 +30,7 @@ pub fn exact_model(
     };
     let mut noise = Noise::keyed(settings.seed, "world", 0);
     let net = Perceptron::new(&shape, 0.0, &mut noise, &settings.compute);
+    let net = Network::of(net);
     GaussianDiffusion::with_parts(net, schedule, [dim, condition_dim], settings.step.clone())
         .expect("the network has the outputs of its step")
         .with_exact(exact)

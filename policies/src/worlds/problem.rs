@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 
 use crate::agent::baselines::{LogReward, RewardGradient};
 use crate::compute::Compute;
-use crate::models::gaussian::{GaussianDiffusion, StepShape, Units};
-use crate::models::schedule::{Prediction, Schedule, ScheduleKind};
+use crate::models::{GaussianDiffusion, StepShape, Units};
+use crate::models::{Prediction, Schedule, ScheduleKind};
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 

@@ -10,7 +10,7 @@ use super::LinearGaussian;
 use super::mixture::GaussianMixture;
 use super::model::exact_model;
 use super::problem::{Problem, Settings};
-use crate::models::gaussian::HostField;
+use crate::models::HostField;
 
 /// Returns two interleaved half circles of radius `radius`, each of `count` Gaussians.
 pub fn moons(radius: f64, std: f64, count: usize) -> GaussianMixture {

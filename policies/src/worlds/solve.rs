@@ -13,9 +13,9 @@ use tiltrl_tilt::sequential::{Rows, SequentialModel};
 
 use super::Problem;
 use crate::agent::baselines::{Learner, Method, systematic};
-use crate::agent::iql::cosine_decay;
+use crate::agent::cosine_decay;
 use crate::fast::HostAdam;
-use crate::models::gaussian::GaussianDiffusion;
+use crate::models::GaussianDiffusion;
 
 /// How a world is solved.
 #[derive(Clone, Debug)]

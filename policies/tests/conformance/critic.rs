@@ -4,9 +4,9 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, activation};
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::critic::{Critic, CriticShape, Lesson};
-use tiltrl_policies::agent::iql::{Iql, IqlConfig};
-use tiltrl_policies::agent::transitions::Transitions;
+use tiltrl_policies::agent::Transitions;
+use tiltrl_policies::agent::{Critic, CriticShape, Lesson};
+use tiltrl_policies::agent::{Iql, IqlConfig};
 use tiltrl_policies::tilt::checkpoint::Checkpoint;
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;

@@ -10,10 +10,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::Compute;
 use tiltrl_policies::fast::{Activation, HostAdam, MlpSpec};
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, GaussianPath, StepShape};
-use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::mlp::Mlp;
-use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_policies::models::{GaussianDiffusion, GaussianPath, StepShape};
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::nets::Mlp;
+use tiltrl_policies::nets::Network;
+use tiltrl_policies::nets::{Perceptron, PerceptronShape};
 use tiltrl_policies::tilt::finetune::{
     Batch, Exploration, Finetuner, Mixture, Options, ReplayOptions,
 };
@@ -172,22 +173,22 @@ fn networks_and_their_gradients_agree_with_f64() {
 struct Plain(GaussianDiffusion);
 
 impl SequentialModel for Plain {
-    type Weights = Perceptron;
+    type Weights = Network;
     type Condition = Tensor<2>;
     type Sample = Tensor<2>;
     type Path = GaussianPath;
 
-    fn weights(&self) -> &Perceptron {
+    fn weights(&self) -> &Network {
         self.0.weights()
     }
-    fn with_weights(&self, weights: Perceptron) -> Self {
+    fn with_weights(&self, weights: Network) -> Self {
         Self(self.0.with_weights(weights))
     }
     fn num_steps(&self) -> usize {
         self.0.num_steps()
     }
     fn sample_path(&self, c: &Tensor<2>, noise: &mut Noise) -> (GaussianPath, Tensor<2>) {
-        self.0.path_by_tensors(c, noise)
+        self.0.by_tensors().sample_path(c, noise)
     }
     fn path_to(&self, c: &Tensor<2>, sample: &Tensor<2>, noise: &mut Noise) -> GaussianPath {
         self.0.path_to(c, sample, noise)
@@ -196,13 +197,13 @@ impl SequentialModel for Plain {
         self.0.sample_of(path)
     }
     fn step_log_probs(&self, path: &GaussianPath, steps: Range<usize>) -> Tensor<2> {
-        self.0.scores_by_tensors(path, steps)
+        self.0.by_tensors().step_log_probs(path, steps)
     }
 }
 
 impl Explore for Plain {
     fn explore(&self, c: &Tensor<2>, scale: f64, noise: &mut Noise) -> GaussianPath {
-        self.0.exploration_by_tensors(c, scale, noise)
+        self.0.by_tensors().explore(c, scale, noise)
     }
 }
 
@@ -249,7 +250,7 @@ fn model(device: &Device, guided: bool) -> GaussianDiffusion {
     let net = Perceptron::over(net, &shape);
     let schedule = Schedule::new(ScheduleKind::Cosine, 7, Prediction::Velocity);
     let schedule = schedule.expect("memoryless");
-    GaussianDiffusion::with_parts(net, schedule, [2, 5], step).expect("fits")
+    GaussianDiffusion::with_parts(Network::of(net), schedule, [2, 5], step).expect("fits")
 }
 
 /// All parameters, one after another.

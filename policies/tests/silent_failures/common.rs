@@ -2,8 +2,8 @@
 
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::fast::HostAdam;
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
-use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::models::GaussianDiffusion;
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
 use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_policies::tilt::host::host64;
 use tiltrl_policies::tilt::optimizer::AdamConfig;

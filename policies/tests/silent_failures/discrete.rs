@@ -2,10 +2,10 @@
 
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::Compute;
-use tiltrl_policies::models::autoregressive::Autoregressive;
-use tiltrl_policies::models::masked::MaskedDiffusion;
-use tiltrl_policies::models::strings::{Strings, enumerated_posterior, total_variation};
-use tiltrl_policies::nets::string_perceptron::{CausalPerceptron, MaskedPerceptron, StringShape};
+use tiltrl_policies::models::Autoregressive;
+use tiltrl_policies::models::MaskedDiffusion;
+use tiltrl_policies::models::{Strings, enumerated_posterior, total_variation};
+use tiltrl_policies::nets::{CausalPerceptron, MaskedPerceptron, StringShape};
 use tiltrl_policies::tilt::finetune::{LogZ, Mixture, Options};
 use tiltrl_policies::tilt::host::{host64, vector};
 use tiltrl_policies::tilt::noise::Noise;
@@ -14,8 +14,8 @@ use tiltrl_policies::tilt::sequential::{
     ConditionFeatures, Explore, SequentialModel, StateFeatures,
 };
 use tiltrl_policies::tilt::weights;
-use tiltrl_policies::worlds::CategoricalChain;
 
+use super::chain::CategoricalChain;
 use super::common::{Tuner, group, none, path_sums, scored, tuner};
 
 fn masked(

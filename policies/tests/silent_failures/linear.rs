@@ -3,9 +3,9 @@
 use burn::tensor::Tensor;
 use tiltrl_policies::Compute;
 use tiltrl_policies::fast::Activation;
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
-use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::perceptron::{Perceptron, PerceptronShape};
+use tiltrl_policies::models::GaussianDiffusion;
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::nets::{Perceptron, PerceptronShape};
 use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;

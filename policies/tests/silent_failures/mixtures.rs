@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::agent::baselines::Method;
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, HostField, StepShape, Units};
+use tiltrl_policies::models::{GaussianDiffusion, HostField, StepShape, Units};
 use tiltrl_policies::tilt::certificate::{ConditionCertificate, PathScores, certify};
 use tiltrl_policies::tilt::finetune::{LogZ, Mixture, Options};
 use tiltrl_policies::tilt::host::{host, vector};

@@ -1,5 +1,6 @@
 //! The scores of paths against the same numbers in f64.
 
+use tiltrl_policies::nets::Perceptron;
 use tiltrl_policies::tilt::finetune::Options;
 use tiltrl_policies::tilt::host::{host, host64};
 use tiltrl_policies::tilt::noise::Noise;
@@ -17,7 +18,12 @@ fn silent_failure_19_f32_scores_agree_with_f64_to_a_thousandth_of_a_nat() {
     let q = path_sums(tuner.posterior().step_log_probs(&path, 0..steps));
     let p = path_sums(tuner.prior().step_log_probs(&path, 0..steps));
     let schedule = tuner.prior().schedule().clone();
-    let net = tuner.posterior().denoiser().net();
+    let net = tuner
+        .posterior()
+        .denoiser()
+        .get::<Perceptron>()
+        .expect("a perceptron");
+    let net = net.net();
     let parameters = host64(net.parameters());
     // States, features and parameters are the f32 values; network, kernels and scores are done again in f64.
     let states: Vec<Vec<f64>> = path.states.iter().map(first).collect();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::Compute;
-use tiltrl_policies::models::gaussian::{GaussianDiffusion, HostField, StepShape};
+use tiltrl_policies::models::{GaussianDiffusion, HostField, StepShape};
 use tiltrl_policies::tilt::TiltError;
 use tiltrl_policies::tilt::checkpoint::Checkpoint;
 use tiltrl_policies::tilt::finetune::{

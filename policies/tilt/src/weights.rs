@@ -3,6 +3,7 @@
 //! Optimizers, checkpoints and sums of gradients work on the list and need not know the module. A parameter that a module
 //! froze (`set_require_grad(false)`, the base of a low-rank adapter) has no gradient and is left as it is.
 
+use std::any::Any;
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
@@ -90,8 +91,20 @@ struct Replacer {
 impl ModuleMapper for Replacer {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let next = self.tensors.next().expect("one tensor per parameter");
-        param.map(|old| next.reshape(old.shape()))
+        param.map(|old| shaped(next, &old))
     }
+}
+
+/// A flat tensor in the shape of another. One that is to be flat stays the very tensor: a reshaped leaf of a graph is none.
+fn shaped<const D: usize>(flat: Tensor<1>, like: &Tensor<D>) -> Tensor<D> {
+    let mut flat = Some(flat);
+    let same = (&mut flat as &mut dyn Any).downcast_mut::<Option<Tensor<D>>>();
+    if let Some(tensor) = same.and_then(Option::take) {
+        assert_eq!(tensor.dims(), like.dims(), "as many values as before");
+        return tensor;
+    }
+    let flat = flat.expect("not taken");
+    flat.reshape(like.shape())
 }
 
 /// Returns the module with other parameters, in the order of [`tensors`].

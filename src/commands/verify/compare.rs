@@ -9,7 +9,7 @@ use serde::Serialize;
 use tiltrl_policies::agent::baselines::{
     Method, best_of, guided, resample, systematic, twisted_smc,
 };
-use tiltrl_policies::models::gaussian::GaussianDiffusion;
+use tiltrl_policies::models::GaussianDiffusion;
 use tiltrl_policies::worlds::Problem;
 use tiltrl_policies::worlds::solve::{Recipe, distances, solve, train_baseline};
 use tiltrl_tilt::host::host;

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::iql::cosine_decay;
+use tiltrl_policies::agent::cosine_decay;
 use tiltrl_policies::fast::HostAdam;
-use tiltrl_policies::models::autoregressive::Autoregressive;
-use tiltrl_policies::models::masked::MaskedDiffusion;
-use tiltrl_policies::models::strings::{Strings, enumerated_posterior, total_variation};
-use tiltrl_policies::nets::string_perceptron::{CausalPerceptron, MaskedPerceptron, StringShape};
+use tiltrl_policies::models::Autoregressive;
+use tiltrl_policies::models::MaskedDiffusion;
+use tiltrl_policies::models::{Strings, enumerated_posterior, total_variation};
+use tiltrl_policies::nets::{CausalPerceptron, MaskedPerceptron, StringShape};
 use tiltrl_policies::worlds::solve::Measured;
 use tiltrl_tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_tilt::noise::Noise;

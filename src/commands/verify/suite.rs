@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use tiltrl_policies::Compute;
-use tiltrl_policies::models::schedule::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
 use tiltrl_policies::worlds::solve::{Recipe, measure, solve};
 use tiltrl_policies::worlds::{
     Bandit, GaussianMixture, GaussianReward, LinearGaussian, Lqr, Problem, Settings, bandit, line,

@@ -171,7 +171,7 @@ mod tests {
 
     use super::super::net::Rationales;
     use super::*;
-    use tiltrl_policies::models::strings::Strings;
+    use tiltrl_policies::models::Strings;
 
     /// The recursions against the list of all 1,288 rationales, scored by the model itself.
     #[test]

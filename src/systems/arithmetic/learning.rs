@@ -1,7 +1,7 @@
 //! What the prior learns from: rationales with wrong steps; and the baseline that learns from fifty right ones.
 
 use burn::tensor::Tensor;
-use tiltrl_policies::models::strings::Strings;
+use tiltrl_policies::models::Strings;
 use tiltrl_tilt::host::{host64, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::SequentialModel;

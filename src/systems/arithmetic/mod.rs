@@ -11,7 +11,7 @@ mod questions;
 mod rows;
 
 use burn::tensor::Tensor;
-use tiltrl_policies::models::strings::Strings;
+use tiltrl_policies::models::Strings;
 use tiltrl_tilt::finetune::ReplayOptions;
 use tiltrl_tilt::host::host;
 use tiltrl_tilt::noise::Noise;

@@ -9,10 +9,10 @@ use burn::module::Module;
 use burn::tensor::{Tensor, activation};
 use tiltrl_policies::Compute;
 use tiltrl_policies::fast::{Activation, MlpSpec};
-use tiltrl_policies::models::autoregressive::Autoregressive;
-use tiltrl_policies::models::strings::Strings;
-use tiltrl_policies::nets::mlp::Mlp;
-use tiltrl_policies::nets::tokens::CausalNet;
+use tiltrl_policies::models::Autoregressive;
+use tiltrl_policies::models::Strings;
+use tiltrl_policies::nets::CausalNet;
+use tiltrl_policies::nets::Mlp;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 

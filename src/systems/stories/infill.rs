@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData, activation};
-use tiltrl_policies::models::strings::Strings;
+use tiltrl_policies::models::Strings;
 use tiltrl_policies::nets::llama::{Llama, Tree};
 use tiltrl_tilt::host::host64;
 use tiltrl_tilt::noise::Noise;

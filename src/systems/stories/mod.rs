@@ -9,7 +9,7 @@ mod infill;
 mod tokenizer;
 
 use burn::tensor::Tensor;
-use tiltrl_policies::models::strings::Strings;
+use tiltrl_policies::models::Strings;
 use tiltrl_policies::nets::llama::Llama;
 use tiltrl_policies::nets::llama::host::HostLlama;
 use tiltrl_tilt::finetune::{Exploration, Mixture, ReplayOptions};

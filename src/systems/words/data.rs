@@ -1,6 +1,6 @@
 //! The words, their letters as tokens, and patterns of known letters.
 
-use tiltrl_policies::models::strings::Strings;
+use tiltrl_policies::models::Strings;
 
 /// Letters of the alphabet.
 pub const LETTERS: usize = 26;

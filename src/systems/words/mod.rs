@@ -6,7 +6,7 @@
 mod data;
 mod models;
 
-use tiltrl_policies::models::strings::Strings;
+use tiltrl_policies::models::Strings;
 use tiltrl_tilt::finetune::Mixture;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::SequentialModel;

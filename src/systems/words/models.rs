@@ -1,10 +1,10 @@
 //! The models of the words: the masked diffusion, and the autoregressive one that scores suffixes.
 
 use burn::tensor::Tensor;
-use tiltrl_policies::models::autoregressive::Autoregressive;
-use tiltrl_policies::models::masked::MaskedDiffusion;
-use tiltrl_policies::models::strings::Strings;
-use tiltrl_policies::nets::string_perceptron::{CausalPerceptron, MaskedPerceptron, StringShape};
+use tiltrl_policies::models::Autoregressive;
+use tiltrl_policies::models::MaskedDiffusion;
+use tiltrl_policies::models::Strings;
+use tiltrl_policies::nets::{CausalPerceptron, MaskedPerceptron, StringShape};
 use tiltrl_tilt::host::host64;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::{Rows, SequentialModel};

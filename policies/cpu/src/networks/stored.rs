@@ -132,7 +132,7 @@ pub(super) fn run<'a, R>(
 }
 
 /// Optimizer steps, and the moves of the slow copies.
-fn descend(
+pub(super) fn descend(
     members: &mut [Member],
     stored: &mut [Stored],
     trained: Vec<(NetworkPass<'_>, &mut Pass)>,

@@ -6,7 +6,7 @@
 use burn::tensor::Tensor;
 
 use super::tilt::Tilt;
-use crate::models::gaussian::{GaussianDiffusion, GaussianPath, Moments};
+use crate::models::{GaussianDiffusion, GaussianPath, Moments};
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::SequentialModel;

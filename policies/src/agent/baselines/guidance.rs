@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::tilt::Tilt;
-use crate::models::gaussian::{GaussianDiffusion, Moments};
+use crate::models::{GaussianDiffusion, Moments};
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::SequentialModel;

@@ -12,7 +12,7 @@ use tiltrl_tilt::weights;
 use super::tilt::Tilt;
 use super::{adjoint, reinforce, weighted};
 use crate::fast::HostAdam;
-use crate::models::gaussian::GaussianDiffusion;
+use crate::models::GaussianDiffusion;
 
 /// How a trained baseline learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 use burn::tensor::Tensor;
 
 use super::tilt::Tilt;
-use crate::models::gaussian::GaussianDiffusion;
+use crate::models::GaussianDiffusion;
 use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;

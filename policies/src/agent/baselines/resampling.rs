@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::guidance::predicted;
 use super::tilt::Tilt;
-use crate::models::gaussian::Moments;
+use crate::models::Moments;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::rtb::{effective_share, log_mean_exp};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use crate::models::gaussian::GaussianDiffusion;
+use crate::models::GaussianDiffusion;
 use tiltrl_tilt::host::host;
 
 /// log r of samples [rows, dim] under conditions [rows, width].

@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 
 use super::tilt::Tilt;
-use crate::models::gaussian::GaussianDiffusion;
+use crate::models::GaussianDiffusion;
 use tiltrl_tilt::host::vector;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::rtb::log_mean_exp;

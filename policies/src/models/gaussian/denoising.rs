@@ -7,7 +7,7 @@ use tiltrl_tilt::sequential::SequentialModel;
 
 use super::GaussianDiffusion;
 use crate::models::schedule::Prediction;
-use crate::nets::denoiser::Denoiser;
+use crate::nets::Denoiser;
 
 /// Noised samples and what a network is to answer, [rows · dim] each.
 struct Noised {

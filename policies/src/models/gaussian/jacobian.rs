@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use tiltrl_tilt::host::{host, matrix};
 
 use super::{GaussianDiffusion, HostField};
-use crate::nets::denoiser::Denoiser;
+use crate::nets::Denoiser;
 
 impl<N: Denoiser> GaussianDiffusion<N> {
     /// Returns Jᵀ · `along` [rows · dim] with J the Jacobian of the step's mean at `x` [rows, dim].
@@ -74,7 +74,8 @@ mod tests {
     use crate::fast::Activation;
     use crate::models::gaussian::{StepShape, Units};
     use crate::models::schedule::{Prediction, Schedule, ScheduleKind};
-    use crate::nets::perceptron::{Perceptron, PerceptronShape};
+    use crate::nets::Network;
+    use crate::nets::{Perceptron, PerceptronShape};
 
     fn model(units: Units, waves: usize, noise: &mut Noise) -> GaussianDiffusion {
         let step = StepShape {
@@ -93,7 +94,7 @@ mod tests {
         let net = Perceptron::new(&shape, 1.0, noise, &Compute::cpu());
         let schedule = Schedule::new(ScheduleKind::Cosine, 6, Prediction::Velocity);
         let schedule = schedule.expect("memoryless");
-        GaussianDiffusion::with_parts(net, schedule, [2, 3], step).expect("fits")
+        GaussianDiffusion::with_parts(Network::of(net), schedule, [2, 3], step).expect("fits")
     }
 
     /// ⟨along, mean(x)⟩ moves by Jᵀ · along, with and without an exact part and for both units.

@@ -1,6 +1,7 @@
 //! Paths of a model, drawn and scored: compiled on the CPU where the denoiser allows it, else step by step by tensors.
 
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
 use tiltrl_tilt::host::{host, matrix};
@@ -9,7 +10,7 @@ use tiltrl_tilt::sequential::SequentialModel;
 
 use super::{GaussianDiffusion, GaussianPath, LOG_SIGMA_LIMIT, Units};
 use crate::fast::{Diffusion, DiffusionStep, Keep};
-use crate::nets::denoiser::{Compiled, Denoiser};
+use crate::nets::{Compiled, Denoiser};
 
 impl<N: Denoiser> GaussianDiffusion<N> {
     /// Returns samples [rows, dim] without scoring them.
@@ -26,8 +27,16 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         }
     }
 
-    /// As [`SequentialModel::sample_path`], whatever the denoiser: the reference.
-    pub fn path_by_tensors(
+    /// Returns the same model without its compiled form: tensors draw and score its paths. The reference of the fast form.
+    pub fn by_tensors(&self) -> Self {
+        Self {
+            compiled: Arc::new(OnceLock::from(None)),
+            ..self.clone()
+        }
+    }
+
+    /// As [`SequentialModel::sample_path`], whatever the denoiser.
+    pub(super) fn path_by_tensors(
         &self,
         condition: &Tensor<2>,
         noise: &mut Noise,
@@ -37,8 +46,8 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         (path, Tensor::cat(scores, 1))
     }
 
-    /// As [`tiltrl_tilt::sequential::Explore::explore`], whatever the denoiser: the reference.
-    pub fn exploration_by_tensors(
+    /// As [`tiltrl_tilt::sequential::Explore::explore`], whatever the denoiser.
+    pub(super) fn exploration_by_tensors(
         &self,
         condition: &Tensor<2>,
         scale: f64,
@@ -71,8 +80,8 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         GaussianPath { states, condition }
     }
 
-    /// As [`SequentialModel::step_log_probs`], whatever the denoiser: the reference.
-    pub fn scores_by_tensors(&self, path: &GaussianPath, steps: Range<usize>) -> Tensor<2> {
+    /// As [`SequentialModel::step_log_probs`], whatever the denoiser.
+    pub(super) fn scores_by_tensors(&self, path: &GaussianPath, steps: Range<usize>) -> Tensor<2> {
         let (count, paths, dim) = (steps.len(), path.states[0].dims()[0], self.dim);
         let x = Tensor::cat(path.states[steps.clone()].to_vec(), 0);
         let next = Tensor::cat(path.states[steps.start + 1..steps.end + 1].to_vec(), 0);

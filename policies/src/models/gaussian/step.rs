@@ -9,7 +9,7 @@ use tiltrl_tilt::noise::Noise;
 
 use super::GaussianDiffusion;
 use super::shape::{HostField, LOG_SIGMA_LIMIT, Units};
-use crate::nets::denoiser::{Denoiser, Query};
+use crate::nets::{Denoiser, Query};
 
 /// Mean and, where the variance is learned, log σ − log σ_k of steps, [steps, paths, dim] each.
 pub(super) struct Steps {

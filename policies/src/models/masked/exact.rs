@@ -5,7 +5,7 @@ use tiltrl_tilt::host::host;
 
 use super::MaskedDiffusion;
 use crate::models::strings::Strings;
-use crate::nets::tokens::MaskedNet;
+use crate::nets::MaskedNet;
 
 /// Strings that the network sees at once.
 const ROWS: usize = 8192;

@@ -12,7 +12,7 @@ use tiltrl_tilt::sequential::Rows;
 
 use super::MaskedDiffusion;
 use crate::models::strings::{StringPath, Strings, softmax};
-use crate::nets::tokens::MaskedNet;
+use crate::nets::MaskedNet;
 
 /// A loss whose gradient is that of [`Self::surrogate`].
 pub struct MaskedLoss {
@@ -139,8 +139,8 @@ mod tests {
     use super::*;
     use crate::Compute;
     use crate::models::strings::total_variation;
-    use crate::nets::string_perceptron::{MaskedPerceptron, StringShape};
-    use crate::nets::transformer::{MaskedTransformer, TransformerShape};
+    use crate::nets::{MaskedPerceptron, StringShape};
+    use crate::nets::{MaskedTransformer, TransformerShape};
 
     fn none(rows: usize) -> Tensor<2> {
         Tensor::zeros([rows, 1], &Compute::cpu().device)

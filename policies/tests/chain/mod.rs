@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use tiltrl_tilt::host::{host, matrix, vector};
-use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::sequential::{ConditionFeatures, Explore, SequentialModel, StateFeatures};
+use tiltrl_policies::tilt::host::{host, matrix, vector};
+use tiltrl_policies::tilt::noise::Noise;
+use tiltrl_policies::tilt::sequential::{
+    ConditionFeatures, Explore, SequentialModel, StateFeatures,
+};
 
-use crate::models::strings::{Strings, pick, softmax};
+use tiltrl_policies::models::Strings;
 
 /// Logits [steps, states, states], flat.
 #[derive(Module, Debug)]
@@ -205,4 +207,21 @@ impl StateFeatures for CategoricalChain {
         }
         matrix(hot, width, &self.logits().device().inner())
     }
+}
+
+fn pick(probabilities: &[f64], uniform: f64) -> usize {
+    let mut below = 0.0;
+    let ends = probabilities.iter().map(|p| {
+        below += p;
+        below
+    });
+    let passed = ends.take_while(|end| uniform >= *end).count();
+    passed.min(probabilities.len() - 1)
+}
+
+fn softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
+    let weights = logits.iter().map(|l| (f64::from(*l) / temperature).exp());
+    let weights: Vec<f64> = weights.collect();
+    let total: f64 = weights.iter().sum();
+    weights.iter().map(|w| w / total).collect()
 }
