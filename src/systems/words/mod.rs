@@ -62,7 +62,7 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "updates",
-            [3000.0, 1000.0],
+            [4000.0, 2000.0],
             [1.0, 1e7],
             "updates of the posterior",
         ),
@@ -80,7 +80,7 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "rate",
-            [2e-3, 2e-3],
+            [5e-3, 1e-2],
             [0.0, 1.0],
             "step size of the posterior",
         ),

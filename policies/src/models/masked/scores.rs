@@ -11,7 +11,7 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::Rows;
 
 use super::MaskedDiffusion;
-use crate::models::strings::{StringPath, Strings, softmax};
+use crate::models::strings::{StringPath, Strings};
 use crate::nets::MaskedNet;
 
 /// A loss whose gradient is that of [`Self::surrogate`].
@@ -22,23 +22,34 @@ pub struct MaskedLoss {
     pub value: f64,
 }
 
-/// Adds `scale` times the gradient of log softmax(logits)[chosen] at these columns, and returns log softmax(logits)[chosen].
-fn add_log_softmax(
-    row: &[f32],
-    columns: &[usize],
-    chosen: usize,
-    scale: f64,
-    gradient: &mut [f32],
-) -> f64 {
-    let logits: Vec<f32> = columns.iter().map(|&c| row[c]).collect();
-    let shares = softmax(&logits, 1.0);
-    for (i, (&column, share)) in columns.iter().zip(&shares).enumerate() {
-        let one = f64::from(u8::from(i == chosen));
-        gradient[column] += (scale * (one - share)) as f32;
+/// log softmax over some columns of a row of outputs, with its gradient.
+#[derive(Default)]
+struct LogSoftmax {
+    shares: Vec<f32>,
+}
+
+impl LogSoftmax {
+    /// Returns log softmax(outputs at these columns) of the chosen one of them, and adds `scale` times its gradient.
+    fn of(
+        &mut self,
+        row: &[f32],
+        (columns, chosen): (&[usize], usize),
+        gradient: Option<(&mut [f32], f32)>,
+    ) -> f64 {
+        let logits = columns.iter().map(|&c| row[c]);
+        let top = logits.clone().fold(f32::NEG_INFINITY, f32::max);
+        self.shares.clear();
+        self.shares.extend(logits.map(|l| (l - top).exp()));
+        let sum: f64 = self.shares.iter().map(|&s| f64::from(s)).sum();
+        if let Some((gradient, scale)) = gradient {
+            let factor = scale / sum as f32;
+            for (&column, share) in columns.iter().zip(&self.shares) {
+                gradient[column] -= factor * share;
+            }
+            gradient[columns[chosen]] += scale;
+        }
+        f64::from(row[columns[chosen]] - top) - sum.ln()
     }
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|&l| f64::from(l - top).exp()).sum();
-    f64::from(logits[chosen] - top) - sum.ln()
 }
 
 impl<N: MaskedNet> MaskedDiffusion<N> {
@@ -58,6 +69,7 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
         let width = outputs.dims()[1];
         let mut gradient = vec![0.0f32; values.len()];
         let mut scores = vec![0.0f64; paths * count];
+        let (tracked, mut softmax) = (outputs.device().is_autodiff(), LogSoftmax::default());
         let rows = values
             .chunks_exact(width)
             .zip(gradient.chunks_exact_mut(width));
@@ -71,12 +83,13 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
                 .map(|&i| self.net.column(i as usize, self.vocabulary()))
                 .collect();
             let columns = self.token_columns(position);
-            let score = add_log_softmax(row, &open, 0, 1.0, gradient)
-                + add_log_softmax(row, &columns, token, 1.0, gradient);
-            scores[at] = score;
+            let mut part = |columns: &[usize], chosen| {
+                let gradient = tracked.then_some((&mut *gradient, 1.0));
+                softmax.of(row, (columns, chosen), gradient)
+            };
+            scores[at] = part(&open, 0) + part(&columns, token);
         }
         let device = self.device();
-        let tracked = outputs.device().is_autodiff();
         let by_step = if tracked {
             let linear = values
                 .chunks_exact(width)
@@ -110,16 +123,16 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
         let outputs = self.net.outputs(&partial, condition);
         let (values, width) = (host(outputs.clone()), outputs.dims()[1]);
         let mut gradient = vec![0.0f32; values.len()];
-        let mut value = 0.0;
+        let (mut value, mut softmax) = (0.0, LogSoftmax::default());
         for (row, masked) in hidden.iter().enumerate() {
             let weight = -((length - known) as f64) / (masked.len() * rows) as f64;
             let cells = row * width..(row + 1) * width;
             for &i in masked {
                 let columns = self.token_columns(i);
                 let token = strings.tokens[row * length + i] as usize;
-                let gradient = &mut gradient[cells.clone()];
+                let gradient = Some((&mut gradient[cells.clone()], weight as f32));
                 let own = &values[cells.clone()];
-                value += weight * add_log_softmax(own, &columns, token, weight, gradient);
+                value += weight * softmax.of(own, (&columns, token), gradient);
             }
         }
         MaskedLoss {
