@@ -56,7 +56,10 @@ fn words_of_three_letters_reach_their_exact_posterior() {
     let other = tiltrl(inside, &[&words[..], &["--set", "updates=7"]].concat());
     let [_, errors] = said(&other);
     assert_eq!(other.status.code(), Some(1));
-    assert!(errors.contains("settings.updates: 2000 in the folder, 7 now"), "{errors}");
+    assert!(
+        errors.contains("settings.updates: 2000 in the folder, 7 now"),
+        "{errors}"
+    );
 }
 
 #[test]
