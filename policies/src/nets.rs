@@ -1,6 +1,7 @@
 //! Networks, and what the models ask of one.
 
 mod denoiser;
+pub mod llama;
 mod mlp;
 mod network;
 pub mod networks;

@@ -50,13 +50,13 @@ pub fn tilt(args: &TiltArgs, device: &str, console: Console) -> Result<(), Error
     };
     let system = find(name)?;
     let settings = Settings::resolve(system, args.quick, &args.set)?;
-    if let Some(word) = &args.only {
-        if !system.tasks.iter().any(|task| task.contains(word.as_str())) {
-            return Err(Error::Usage(format!(
-                "--only {word}: no task of `{name}` is so named\n  hint: it has {}",
-                system.tasks.join(", ")
-            )));
-        }
+    if let Some(word) = &args.only
+        && !system.tasks.iter().any(|t| t.contains(word.as_str()))
+    {
+        return Err(Error::Usage(format!(
+            "--only {word}: no task of `{name}` is so named\n  hint: it has {}",
+            system.tasks.join(", ")
+        )));
     }
     let default = || PathBuf::from("runs").join(format!("tilt-{name}"));
     let folder = args.out.clone().unwrap_or_else(default);

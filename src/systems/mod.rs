@@ -4,6 +4,7 @@
 //! [`train::descend`], tilts it with [`train::balance`], trains the baselines of [`baselines`], and returns rows, pictures and
 //! notes ([`outcome::Outcome`]). Folders, tables, resuming and exit codes are the command's.
 
+pub mod arithmetic;
 pub mod baselines;
 pub mod captions;
 pub mod digits;
@@ -12,6 +13,7 @@ pub mod figures;
 pub mod folder;
 pub mod outcome;
 pub mod request;
+pub mod stories;
 pub mod table;
 pub mod train;
 pub mod words;
@@ -19,4 +21,10 @@ pub mod words;
 use request::System;
 
 /// All systems.
-pub const SYSTEMS: &[&System] = &[&captions::SYSTEM, &digits::SYSTEM, &words::SYSTEM];
+pub const SYSTEMS: &[&System] = &[
+    &words::SYSTEM,
+    &arithmetic::SYSTEM,
+    &stories::SYSTEM,
+    &digits::SYSTEM,
+    &captions::SYSTEM,
+];

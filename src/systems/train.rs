@@ -280,6 +280,11 @@ pub struct Descent {
     pub loss: f64,
 }
 
+/// A loss of a model that records gradients.
+pub type Loss<'a, M> = dyn Fn(&M, &mut Noise) -> Descent + 'a;
+/// A distance of a model to the exact answer; NaN where it is not measured.
+pub type Distance<'a, M> = dyn Fn(&M) -> f64 + 'a;
+
 /// Any module that learns by a loss.
 struct Learner<'a, M: SequentialModel> {
     model: M,
@@ -287,8 +292,8 @@ struct Learner<'a, M: SequentialModel> {
     recipe: &'a Recipe,
     name: &'a str,
     seed: u64,
-    loss: &'a dyn Fn(&M, &mut Noise) -> Descent,
-    distance: &'a dyn Fn(&M) -> f64,
+    loss: &'a Loss<'a, M>,
+    distance: &'a Distance<'a, M>,
 }
 
 impl<M: SequentialModel> Trained for Learner<'_, M> {
@@ -342,7 +347,7 @@ pub fn descend<M: SequentialModel>(
     name: &str,
     start: M,
     recipe: &Recipe,
-    (loss, distance): (&dyn Fn(&M, &mut Noise) -> Descent, &dyn Fn(&M) -> f64),
+    (loss, distance): (&Loss<'_, M>, &Distance<'_, M>),
     request: &Request,
 ) -> Result<Tuned<M>, Error> {
     let model = start.with_weights(burn::module::Module::valid(start.weights()));
