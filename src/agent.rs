@@ -6,7 +6,6 @@ use std::sync::Arc;
 use ndarray::ArrayView2;
 use tiltrl_envs::{spec_of, spec_with};
 use tiltrl_policies::agent::baselines::{Method, Tilt};
-use tiltrl_policies::agent::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering};
 use tiltrl_policies::agent::{Coordinates, Critic, Normalizer};
 use tiltrl_policies::models::GaussianDiffusion;
 use tiltrl_tilt::checkpoint::Checkpoint;
@@ -40,7 +39,7 @@ pub struct Agent {
     /// The posterior of highest return in training, if there is one.
     pub best: Option<GaussianDiffusion>,
     /// The last posterior whose last step has no noise. It has no density: its paths cannot be scored.
-    mean: Option<GaussianDiffusion>,
+    pub(crate) mean: Option<GaussianDiffusion>,
     /// Prior and reward of the baselines, if there is a posterior.
     pub tilt: Option<Tilt>,
     /// Trained baselines that are finished.
@@ -48,11 +47,11 @@ pub struct Agent {
     /// The prior in the posterior's shape.
     wide: Option<GaussianDiffusion>,
     /// What the run acts by, unless another policy is named.
-    own: PolicyName,
+    pub(crate) own: PolicyName,
     /// The one policy of a baseline, if the run trains one.
-    learned: Option<Trained>,
+    pub(crate) learned: Option<Trained>,
     /// Samples per action of an algorithm that chooses among several.
-    samples: usize,
+    pub(crate) samples: usize,
     folder: PathBuf,
     seed: u64,
     /// What [`Self::act`] draws from.
@@ -280,7 +279,7 @@ impl Agent {
         Ok(())
     }
 
-    fn missing(&self, name: &PolicyName, stage: &str) -> Error {
+    pub(crate) fn missing(&self, name: &PolicyName, stage: &str) -> Error {
         let algorithm = matches!(self.own, PolicyName::Algorithm(_));
         if algorithm || matches!(name, PolicyName::Algorithm(_)) {
             let own = match (algorithm, self.learned.is_some()) {
@@ -289,8 +288,12 @@ impl Agent {
                 (true, false) => format!("has `prior`, `best-of-N` and `{}`", self.own),
             };
             return Error::Usage(format!(
-                "{}: no policy `{name}`: the run {own}\n  hint: `tiltrl run --algorithm {name}` trains another in a folder of its own",
-                self.folder.display()
+                "{}: no policy `{name}`: the run {own}\n  hint: `tiltrl run --algorithm {}` trains it in a folder of its own",
+                self.folder.display(),
+                match name {
+                    PolicyName::Algorithm(name) => name,
+                    _ => "rtb",
+                }
             ));
         }
         let hint = match name {
@@ -321,73 +324,6 @@ impl Agent {
         let wide = finetune::widened(prior, config, critic, coordinates, start);
         let model = prior::restore(&checkpoint, path, "posterior", &wide)?.model;
         Ok(Some((model, alpha)))
-    }
-
-    /// Returns the model that a policy samples and how it chooses; none for policies that are steered while they sample.
-    ///
-    /// # Errors
-    /// When a stage that it needs was not trained.
-    pub fn model(&self, name: PolicyName) -> Result<Option<(&GaussianDiffusion, Choice)>, Error> {
-        let missing = |stage: &str| self.missing(&name, stage);
-        let posterior = || self.posterior.as_ref().ok_or_else(|| missing("posterior"));
-        let prior = || self.prior.as_ref().ok_or_else(|| missing("prior"));
-        let (model, choice) = match name {
-            PolicyName::Prior => (prior()?, Choice::Sample),
-            PolicyName::Posterior => (&posterior()?.0, Choice::Sample),
-            PolicyName::Best => (
-                self.best.as_ref().ok_or_else(|| missing("posterior"))?,
-                Choice::Sample,
-            ),
-            PolicyName::Mean => (
-                self.mean.as_ref().ok_or_else(|| missing("posterior"))?,
-                Choice::Sample,
-            ),
-            PolicyName::PosteriorBestOf(n) => (&posterior()?.0, Choice::BestOf(n)),
-            PolicyName::BestOf(n) => (prior()?, Choice::BestOf(n)),
-            PolicyName::Resample(n) => (prior()?, Choice::Resample(n, posterior()?.1)),
-            PolicyName::Smc(_) | PolicyName::Guidance(_) => return Ok(None),
-            PolicyName::Algorithm(_) if name != self.own => return Err(missing("training")),
-            PolicyName::Algorithm(_) if self.learned.is_some() => return Ok(None),
-            PolicyName::Algorithm(_) => (prior()?, Choice::BestOf(self.samples)),
-            PolicyName::Trained(method) => {
-                let found = self.baselines.iter().find(|(m, _)| *m == method);
-                (&found.ok_or_else(|| missing("training"))?.1, Choice::Sample)
-            }
-        };
-        if choice != Choice::Sample && self.critic.is_none() {
-            return Err(missing("critic"));
-        }
-        Ok(Some((model, choice)))
-    }
-
-    /// Returns the policy of that name.
-    ///
-    /// # Errors
-    /// When a stage that it needs was not trained.
-    pub fn policy(&self, name: PolicyName) -> Result<Box<dyn Policy + '_>, Error> {
-        let model = self.model(name)?;
-        if let (PolicyName::Algorithm(_), Some(learned)) = (name, &self.learned) {
-            return Ok(Box::new(learned));
-        }
-        if let Some((model, choice)) = model {
-            return Ok(Box::new(DiffusionPolicy {
-                model,
-                coordinates: &self.coordinates,
-                critic: self.critic.as_deref(),
-                choice,
-            }));
-        }
-        let steering = match name {
-            PolicyName::Guidance(weight) => Steering::Guidance(weight),
-            PolicyName::Smc(n) => Steering::Smc(n),
-            _ => unreachable!("all others have a model"),
-        };
-        let tilt = self.tilt.as_ref();
-        Ok(Box::new(SteeredPolicy {
-            tilt: tilt.ok_or_else(|| self.missing(&name, "posterior"))?,
-            coordinates: &self.coordinates,
-            steering,
-        }))
     }
 }
 

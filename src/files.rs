@@ -18,6 +18,14 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     })
 }
 
+/// Returns text as a cell of CSV: quoted where it has to be.
+pub(crate) fn csv_cell(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        return format!("\"{}\"", text.replace('"', "\"\""));
+    }
+    text.to_string()
+}
+
 /// Removes what a process that is gone left half written in a folder and in the folders one below.
 pub fn remove_leftovers(folder: &Path, process: u32) {
     let mark = format!(".{process}-");

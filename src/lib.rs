@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod agent;
+mod agent_choices;
 pub mod agent_policy;
 pub mod commands;
 pub mod comparison;
@@ -12,9 +13,11 @@ pub mod device;
 pub mod error;
 pub mod export;
 pub mod files;
+pub mod jobs;
 pub mod page;
 pub mod pictures;
 pub mod policy_name;
+mod protobuf;
 pub mod quickstart;
 pub mod report;
 pub mod rollout;
@@ -22,7 +25,9 @@ pub mod run;
 pub mod scripted;
 pub mod stage;
 pub mod stats;
+pub mod sweep;
 pub mod systems;
+pub mod tensorboard;
 pub mod train;
 pub mod video;
 

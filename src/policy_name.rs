@@ -20,6 +20,8 @@ pub enum PolicyName {
     Mean,
     /// `posterior-best-of-N`: the last posterior's sample of highest Q out of N, as BDPO and DAC act (with N = 10).
     PosteriorBestOf(usize),
+    /// `tail-N`: the last posterior whose last three steps are drawn N times, one end kept with probability ∝ its weight.
+    Tail(usize),
     /// `best-of-N`: the prior's sample of highest Q out of N.
     BestOf(usize),
     /// `resample-N`: one of N samples of the prior, drawn with probability ∝ exp(Q/α).
@@ -41,7 +43,7 @@ fn algorithm(name: &str) -> Option<PolicyName> {
     own.then_some(PolicyName::Algorithm(kind.name))
 }
 
-const NAMES: &str = "prior, posterior, posterior-best, posterior-mean, posterior-best-of-N, best-of-N, resample-N, smc-N, guidance, guidance-W, reinforce, adjoint-matching, weighted-denoising; `all` stands for every kind; a run of a baseline has the policy of its name";
+const NAMES: &str = "prior, posterior, posterior-best, posterior-mean, posterior-best-of-N, tail-N, best-of-N, resample-N, smc-N, guidance, guidance-W, reinforce, adjoint-matching, weighted-denoising; `all` stands for every kind; a run of a baseline has the policy of its name";
 
 impl PolicyName {
     /// Returns what a run with this config acts by, unless another policy is named.
@@ -53,7 +55,7 @@ impl PolicyName {
     pub fn every_kind() -> Vec<Self> {
         let counts = [2, 4, 8, 16, 32, 64];
         let mut all = vec![Self::Prior, Self::Posterior, Self::Mean];
-        all.push(Self::PosteriorBestOf(10));
+        all.extend([Self::PosteriorBestOf(10), Self::Tail(8)]);
         all.extend(counts.map(Self::BestOf));
         all.extend(counts.map(Self::Resample));
         all.extend([Self::Smc(16), Self::Guidance(1.0)]);
@@ -117,6 +119,7 @@ impl std::str::FromStr for PolicyName {
         let trained = Method::ALL.into_iter().find(|m| m.name() == text);
         let counted = count("best-of-").map(Self::BestOf);
         counted
+            .or(count("tail-").map(Self::Tail))
             .or(count("posterior-best-of-").map(Self::PosteriorBestOf))
             .or(count("resample-").map(Self::Resample))
             .or(count("smc-").map(Self::Smc))
@@ -126,6 +129,7 @@ impl std::str::FromStr for PolicyName {
                 let counted = [
                     "best-of-16",
                     "posterior-best-of-10",
+                    "tail-8",
                     "resample-16",
                     "smc-16",
                 ];
@@ -147,6 +151,7 @@ impl std::fmt::Display for PolicyName {
             Self::Posterior => f.write_str("posterior"),
             Self::Best => f.write_str("posterior-best"),
             Self::Mean => f.write_str("posterior-mean"),
+            Self::Tail(n) => write!(f, "tail-{n}"),
             Self::PosteriorBestOf(n) => write!(f, "posterior-best-of-{n}"),
             Self::BestOf(n) => write!(f, "best-of-{n}"),
             Self::Resample(n) => write!(f, "resample-{n}"),
@@ -171,6 +176,7 @@ mod tests {
             "posterior-best",
             "posterior-mean",
             "posterior-best-of-10",
+            "tail-8",
             "best-of-4",
             "resample-8",
             "smc-16",

@@ -48,6 +48,9 @@ pub struct Summary {
     /// α as a price, reward per nat, averaged over seeds; none in files of earlier versions.
     #[serde(default)]
     pub price: Option<f64>,
+    /// N and the verdict of the policy tail-N, where the config asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<(usize, Verdict)>,
     /// The algorithm; not written for "rtb".
     #[serde(default = "rtb", skip_serializing_if = "is_rtb")]
     pub algorithm: String,
@@ -131,11 +134,14 @@ pub fn table(summary: &Summary) -> String {
         .map(|(stage, value)| format!("{stage} {value:.1}"))
         .collect();
     format!(
-        "{}{}{}engine {} {}, margin rule {}, arithmetic {}, data {}, seeds {:?}\nseconds per seed: {}\n",
+        "{}{}{}{}engine {} {}, margin rule {}, arithmetic {}, data {}, seeds {:?}\nseconds per seed: {}\n",
         lines_table(&summary.lines),
         summary
             .verdict
             .map_or(String::new(), |v| format!("certificate {v}\n")),
+        summary.tail.map_or(String::new(), |(ends, v)| format!(
+            "certificate of tail-{ends} {v}\n"
+        )),
         summary.price.map_or(String::new(), |price| format!(
             "temperature α: {price:.3} reward per nat\n"
         )),
@@ -273,6 +279,10 @@ pub fn summarize(
         seconds,
         certificate: certificate.as_ref().map(quantiles).unwrap_or_default(),
         price: certificate.as_ref().and_then(|c| c.price),
+        tail: certificate
+            .as_ref()
+            .and_then(|c| c.tail.as_ref())
+            .map(|tail| (tail.ends, tail.verdict)),
         verdict: certificate.map(|c| c.verdict),
         algorithm: config.algorithm.clone(),
     })

@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::console::Console;
 use crate::error::Error;
 use crate::run::{Log, RunDir};
+use crate::tensorboard;
 
 /// Rows of the log between two checkpoints.
 const ROWS: u64 = 5;
@@ -31,6 +32,8 @@ pub struct Stage<'a> {
     pub dir: &'a RunDir,
     /// Where its progress is shown.
     pub console: Console,
+    /// Whether its numbers are written for TensorBoard too, after each checkpoint.
+    pub tensorboard: bool,
 }
 
 impl Stage<'_> {
@@ -74,6 +77,9 @@ impl Stage<'_> {
                 clock = Instant::now();
                 log.save()?;
                 checkpoint(state, done)?;
+                if self.tensorboard {
+                    tensorboard::sync(self.dir)?;
+                }
                 progress.say(done, &self.text(&numbers));
             }
         }
@@ -144,6 +150,7 @@ mod tests {
             columns: vec!["loss", "square"],
             dir,
             console: Console::Quiet,
+            tensorboard: true,
         };
         let (mut state, evaluated) = (saved.get(), Cell::new(0));
         stage.train(
@@ -182,11 +189,17 @@ mod tests {
             train(&killed, &saved, 43, Some(dies_at)).expect_err("killed");
         }
         assert_eq!(saved.get(), 40);
+        // The checkpoints' numbers stand in the event file already, each once.
+        let of_forty = std::fs::read(tensorboard::path(&killed)).expect("written");
         assert_eq!(train(&killed, &saved, 43, None).expect("trains"), 43);
         for name in ["prior.csv", "log/prior.json"] {
             let read = |dir: &RunDir| std::fs::read(dir.path.join(name)).expect("written");
             assert!(read(&whole) == read(&killed), "{name}");
         }
+        let of_all = std::fs::read(tensorboard::path(&killed)).expect("written");
+        assert!(of_all.starts_with(&of_forty) && of_all.len() > of_forty.len());
+        let whole_length = std::fs::read(tensorboard::path(&whole)).map(|bytes| bytes.len());
+        assert_eq!(whole_length.expect("written"), of_all.len());
         // A finished stage grows.
         assert_eq!(train(&killed, &saved, 60, None).expect("trains"), 60);
         assert_eq!(saved.get(), 60);

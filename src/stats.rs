@@ -150,7 +150,7 @@ fn redraw(strata: &[Vec<f64>], random: &mut ChaCha8Rng, sample: &mut Vec<f64>) {
 
 /// A random index below `count`. Written out, because the intervals in results tables must not
 /// move with the version of a library; the bias is below count / 2⁶⁴.
-fn below(random: &mut ChaCha8Rng, count: usize) -> usize {
+pub(crate) fn below(random: &mut ChaCha8Rng, count: usize) -> usize {
     ((u128::from(random.next_u64()) * count as u128) >> 64) as usize
 }
 

@@ -11,6 +11,7 @@ mod guidance;
 mod iql;
 mod policy;
 mod setting;
+mod tail;
 mod transitions;
 
 pub use self::{
@@ -21,5 +22,6 @@ pub use self::{
     iql::{Iql, IqlConfig, cosine_decay},
     policy::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering},
     setting::{LARGEST, ROWS, Range, Setting, UPDATES},
+    tail::{Tail, TailPolicy, Tailed, tailed},
     transitions::{Return, Transitions, gather},
 };

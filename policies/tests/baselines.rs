@@ -1,11 +1,18 @@
 //! Baselines against worlds whose posterior is known.
 
-use tiltrl_policies::agent::baselines::{Method, best_of, guided, resample, twisted_smc};
+use std::sync::Arc;
+
+use tiltrl_policies::Compute;
+use tiltrl_policies::agent::baselines::{Method, Tilt, best_of, guided, resample, twisted_smc};
+use tiltrl_policies::agent::{Tail, tailed};
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
-use tiltrl_policies::tilt::sequential::Rows;
+use tiltrl_policies::tilt::sequential::{Rows, SequentialModel};
+use tiltrl_policies::tilt::weights;
 use tiltrl_policies::worlds::solve::{Recipe, distances, measure, train_baseline};
 use tiltrl_policies::worlds::{
-    Bandit, GaussianMixture, GaussianReward, Problem, Settings, bandit, line,
+    Bandit, GaussianMixture, GaussianReward, LinearGaussian, Problem, Settings, bandit, line,
 };
 
 /// F1: one Gaussian under a Gaussian reward.
@@ -104,4 +111,66 @@ fn choices_among_samples_stay_in_their_group() {
     assert!(rows.iter().enumerate().all(|(group, row)| row / 2 == group));
     let second = rows.iter().filter(|&row| row % 2 == 1).count() as f64 / 4000.0;
     assert!((second - 0.75).abs() < 0.03, "{second}");
+}
+
+/// Whatever the posterior, the weights' mean is Z and weighted samples have the posterior's mean; more ends, more even weights.
+#[test]
+fn ends_of_a_wrong_posterior_estimate_z_without_bias() {
+    let world = LinearGaussian {
+        mean: 0.0,
+        std: 1.0,
+        b: 2.0,
+        c: 2.0,
+        dim: 1,
+    };
+    let schedule =
+        Schedule::new(ScheduleKind::Cosine, 10, Prediction::Epsilon).expect("memoryless");
+    let compute = Compute::cpu();
+    let prior = world.learned_variance_prior(schedule.clone(), 16, 1, &compute);
+    // A posterior that is neither the prior nor right.
+    let moved = weights::tensors(prior.weights()).into_iter().map(|p| {
+        let values: Vec<f32> = host(p).iter().map(|v| v + 0.02).collect();
+        vector(values, &compute.device)
+    });
+    let moved = weights::with_tensors(prior.weights().clone(), moved.collect());
+    let posterior = prior.with_weights(moved);
+    let log_reward = move |x: &[f32], _: &[f32]| -> Vec<f64> {
+        x.iter().map(|x| world.log_reward(f64::from(*x))).collect()
+    };
+    let tilt = Tilt {
+        prior,
+        log_reward: Arc::new(log_reward),
+        gradient: Arc::new(|x: &[f32], _: &[f32]| x.to_vec()),
+    };
+    let rows = 20_000;
+    let condition = matrix(vec![0.0; rows], 1, &compute.device);
+    let [log_z, mean, _] = world.posterior(&schedule);
+    let mut spreads = Vec::new();
+    for (ends, steps) in [(1, 3), (8, 3), (8, 10)] {
+        let tail = Tail { ends, steps };
+        let mut noise = Noise::keyed(1, "tail", 0);
+        let found = tailed(&posterior, &tilt, &condition, tail, &mut noise);
+        let weights: Vec<f64> = found
+            .log_weights
+            .iter()
+            .map(|l| (l - log_z).exp())
+            .collect();
+        let total: f64 = weights.iter().sum();
+        let ratio = total / rows as f64;
+        assert!(
+            (ratio - 1.0).abs() < 0.03,
+            "{ends} ends of {steps}: {ratio}"
+        );
+        let samples = found.samples.iter().zip(&weights);
+        let weighted = samples.map(|(x, w)| f64::from(*x) * w).sum::<f64>() / total;
+        assert!(
+            (weighted - mean).abs() < 0.02,
+            "{ends} ends of {steps}: {weighted}, {mean}"
+        );
+        spreads.push(weights.iter().map(|w| (w - ratio).powi(2)).sum::<f64>() / rows as f64);
+    }
+    assert!(
+        spreads[1] < 0.9 * spreads[0] && spreads[2] < 0.5 * spreads[0],
+        "{spreads:?}"
+    );
 }

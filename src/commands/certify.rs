@@ -16,8 +16,9 @@ use crate::error::Error;
 use crate::pictures;
 use crate::report::{certificate_table, quantiles};
 use crate::run::{Lock, RunDir, Seeds, seeds_in};
-use crate::train::certificate::Certificate;
+use crate::train::certificate::{Certificate, SIZE};
 use crate::train::residual_report::{ResidualReport, residual_report};
+use crate::train::tail_certificate::{tail_certificate, tail_of};
 
 /// Arguments of `tiltrl certify`.
 #[derive(Args)]
@@ -27,11 +28,14 @@ pub struct CertifyArgs {
     /// Also take the residual apart: which states, steps and actions it comes from. Needs the run's data.
     #[arg(long, alias = "anatomy")]
     residuals: bool,
-    /// The run's data for --residuals, as the run named them; repeat to concatenate.
-    #[arg(long, requires = "residuals")]
+    /// Also certify the policy tail-N, whose last three steps are drawn N times. Needs the run's data.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    tail: Option<u16>,
+    /// The run's data for --residuals and --tail, as the run named them; repeat to concatenate.
+    #[arg(long)]
     data: Vec<PathBuf>,
     /// Folder of the run's data files, in place of --data.
-    #[arg(long, requires = "residuals", conflicts_with = "data")]
+    #[arg(long, conflicts_with = "data")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     reading: ReadingArgs,
@@ -51,6 +55,8 @@ struct Certified {
     quantiles: std::collections::BTreeMap<String, [f64; 3]>,
     /// Of each seed, with `--residuals`.
     residual_reports: Vec<ResidualReport>,
+    /// Of each seed, with `--tail`.
+    tail_verdicts: Vec<Verdict>,
 }
 
 /// Returns the certificates of a run's seeds put together, and the seeds; those that have none yet are named.
@@ -97,16 +103,17 @@ pub fn certify(args: &CertifyArgs, device: &str) -> Result<(), Error> {
     args.reading.check(&config.data)?;
     print(&certificate_table(&certificate));
     draw(args, &seeds, &certificate)?;
-    let residual_reports = if args.residuals {
+    let (residual_reports, tail_verdicts) = if args.residuals || args.tail.is_some() {
         take_apart(args, &seeds, &compute.handle)?
     } else {
-        Vec::new()
+        Default::default()
     };
     let certified = Certified {
         seeds,
         verdict: certificate.verdict,
         quantiles: quantiles(&certificate),
         residual_reports,
+        tail_verdicts,
     };
     write_json(args.json.as_deref(), &certified)
 }
@@ -136,12 +143,12 @@ fn draw(args: &CertifyArgs, seeds: &[u64], certificate: &Certificate) -> Result<
     Ok(())
 }
 
-/// Prints where the residual of each seed's posterior comes from.
+/// Prints what needs the run's data: where the residual of each seed's posterior comes from, and the certificate of its tails.
 fn take_apart(
     args: &CertifyArgs,
     seeds: &[u64],
     compute: &tiltrl_policies::Compute,
-) -> Result<Vec<ResidualReport>, Error> {
+) -> Result<(Vec<ResidualReport>, Vec<Verdict>), Error> {
     let folder = &args.folder;
     let config = RunDir::of_seed(folder, seeds[0]).config()?;
     let named = DataOf {
@@ -150,7 +157,9 @@ fn take_apart(
         folder: args.data_dir.as_deref(),
     };
     let data = data_of_run(folder, &config, named)?.ok_or_else(|| {
-        Error::Usage("--residuals: name the run's data with --data FILE or --data-dir DIR".into())
+        Error::Usage(
+            "--residuals and --tail: name the run's data with --data FILE or --data-dir DIR".into(),
+        )
     })?;
     let one = |&seed: &u64| {
         let dir = RunDir::of_seed(folder, seed);
@@ -161,11 +170,25 @@ fn take_apart(
                 dir.path.display()
             )));
         };
-        let found = residual_report(tilt, posterior, &data, seed, [64, 128]);
-        print(&format!("\nseed {seed}\n{}", text(&found)));
-        Ok(found)
+        let report = args.residuals.then(|| {
+            let found = residual_report(tilt, posterior, &data, seed, [64, 128]);
+            print(&format!("\nseed {seed}\n{}", text(&found)));
+            found
+        });
+        let verdict = args.tail.map(|ends| {
+            let tail = tail_of(usize::from(ends));
+            let found = tail_certificate((tilt, posterior), &data, seed, tail, SIZE).verdict;
+            print(&format!("\nseed {seed}, tail-{ends}\n{found}"));
+            found
+        });
+        Ok((report, verdict))
     };
-    seeds.iter().map(one).collect()
+    let all = seeds.iter().map(one).collect::<Result<Vec<_>, Error>>()?;
+    let (reports, verdicts): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+    Ok((
+        reports.into_iter().flatten().collect(),
+        verdicts.into_iter().flatten().collect(),
+    ))
 }
 
 fn text(a: &ResidualReport) -> String {

@@ -16,7 +16,7 @@ use super::reading::ReadingArgs;
 use super::request::{RunRequest, Stage};
 use super::{
     benchmark, certify, compare, convert, evaluate_args, evaluation, export, inspect, output, plot,
-    report, tilt, verify,
+    report, sweep, tilt, verify,
 };
 use crate::config::{Source, preset_names};
 use crate::console::{Console, note};
@@ -61,6 +61,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Several presets and seeds in one table. Example: tiltrl benchmark --presets hopper-medium,halfcheetah-medium --data-dir data --jobs 2
     Benchmark(benchmark::BenchmarkArgs),
+    /// A grid or a random search over keys, in one table, with the curve over pulls. Example: tiltrl sweep sweep.toml --jobs 2
+    Sweep(sweep::SweepArgs),
     /// Print and draw the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
     Certify(certify::CertifyArgs),
     /// Draw the pictures of a finished run again, or the curves of several. Example: tiltrl plot runs/a runs/b --out a-and-b
@@ -116,6 +118,9 @@ struct QuickstartArgs {
     /// finetune.options.chunk; a chunked gradient differs from the whole one by rounding.
     #[arg(long, value_name = "MIB")]
     memory: Option<usize>,
+    /// Also write the numbers of every stage as TensorBoard's event file, seed-N/events.out.tfevents.tiltrl.
+    #[arg(long)]
+    tensorboard: bool,
 }
 
 #[derive(Args)]
@@ -152,9 +157,15 @@ struct RunArgs {
     memory: Option<usize>,
     #[command(flatten)]
     env: EnvArgs,
+    /// Also write the numbers of every stage as TensorBoard's event file, seed-N/events.out.tfevents.tiltrl.
+    #[arg(long)]
+    tensorboard: bool,
     /// Folder of the run; default runs/PRESET, for a baseline runs/PRESET-NAME.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Other processes train other seeds of this folder: those finished with another config are left out of the table, not refused.
+    #[arg(long)]
+    shared: bool,
     /// Also write the table as JSON here.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -224,6 +235,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             memory: args.memory,
             device: Some(own.device.clone()),
             console,
+            tensorboard: args.tensorboard,
             ..RunRequest::default()
         }),
         Command::Run(args) => run(&request(args, Stage::All, own)),
@@ -233,6 +245,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
         Command::Evaluate(args) => evaluation::evaluate(&args, device, console),
         Command::Export(args) => export::export(&args, device),
         Command::Benchmark(args) => benchmark::benchmark(&args, own.threads, console, device),
+        Command::Sweep(args) => sweep::sweep(&args, own.threads, console, device),
         Command::Certify(args) => certify::certify(&args, device),
         Command::Plot(args) => plot::plot(&args),
         Command::Report(args) => report::report(&args),
@@ -244,7 +257,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             only: args.only,
         }),
         Command::Tilt(args) => tilt::tilt(&args, device, console),
-        Command::Collect(args) => inspect::collect(&args, device),
+        Command::Collect(args) => inspect::collect(&args, device, console),
         Command::Data(args) => inspect::data(&args),
         Command::Convert(args) => convert::convert(&args, console),
         Command::Envs(args) => environments::envs(&args),
@@ -301,9 +314,11 @@ fn request(args: RunArgs, stage: Stage, own: &Own) -> RunRequest {
         ]
         .concat(),
         json: args.json,
+        shared: args.shared,
         stage,
         memory: args.memory,
         device: Some(own.device.clone()),
         console: own.console,
+        tensorboard: args.tensorboard,
     }
 }

@@ -33,9 +33,12 @@ pub struct EvaluateArgs {
     /// Environment id, for a policy that is not a run's.
     #[arg(long, conflicts_with = "folder")]
     pub env: Option<String>,
-    /// Flat actor file (deterministic).
+    /// Actor of another library: .safetensors or .npz (docs/actors.md), or a flat file. It acts by its mean.
     #[arg(long, value_name = "FILE", conflicts_with = "folder")]
     pub actor: Option<PathBuf>,
+    /// Draw actions from the actor's distribution.
+    #[arg(long, requires = "actor")]
+    pub stochastic: bool,
     /// Act uniformly at random.
     #[arg(long, conflicts_with_all = ["folder", "actor"])]
     pub random: bool,

@@ -278,6 +278,7 @@ impl Playing<'_> {
                 PolicyName::Posterior
                 | PolicyName::Best
                 | PolicyName::Mean
+                | PolicyName::Tail(_)
                 | PolicyName::PosteriorBestOf(_) => {
                     dir.seconds()?.get("finetune").copied().unwrap_or(0.0)
                 }

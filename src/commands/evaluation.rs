@@ -71,7 +71,11 @@ pub fn evaluate(args: &EvaluateArgs, device: &str, console: Console) -> Result<(
     })?;
     let spec = spec_with(env, &args.engine.options())?;
     let (policy, name): (Box<dyn Policy>, String) = if let Some(file) = &args.actor {
-        let policy = inspect::actor_policy(file, env, &spec, true)?;
+        let acting = match args.stochastic {
+            true => inspect::Acting::Drawn,
+            false => inspect::Acting::Mean,
+        };
+        let policy = inspect::actor_policy(file, &spec, acting, console)?;
         (policy, file.display().to_string())
     } else if args.scripted {
         (scripted(env, 0.0)?, "scripted".into())

@@ -3,17 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use ndarray::{Array2, ArrayView2};
 use tiltrl_envs::{EnvBatch, EnvSpec, spec_of, spec_with};
 use tiltrl_plots::{Histogram, histogram};
 use tiltrl_policies::agent::Policy;
-use tiltrl_tilt::noise::Noise;
 
 use super::environments::EnvArgs;
 use super::output::{print, refuse_existing, write_json};
 use super::reading::ReadingArgs;
-use crate::actor::FlatActor;
+use crate::actor::{Actor, ActorPolicy};
 use crate::agent_policy::AgentPolicy;
+use crate::console::{Console, note};
 use crate::data::{self, Dataset, summarize};
 use crate::device::Compute;
 use crate::error::Error;
@@ -46,15 +45,19 @@ pub struct CollectArgs {
     /// Environment id.
     #[arg(long)]
     env: String,
-    /// "uniform", "swing-up" (Pendulum), "scripted" (small tasks), a flat actor file, or a seed's folder as RUN/seed-1 or RUN/seed-1:prior.
+    /// "uniform", "swing-up" (Pendulum), "scripted" (small tasks), an actor's file (.safetensors, .npz, flat; see docs/actors.md), or a
+    /// seed's folder as RUN/seed-1 or RUN/seed-1:prior.
     #[arg(long, default_value = "uniform")]
     policy: String,
     /// Probability of a random action at each timestep (scripted).
     #[arg(long, default_value_t = 0.0)]
     randomness: f64,
-    /// Act without noise (flat actors).
+    /// Act without noise (actors' files; .safetensors and .npz do so anyway).
     #[arg(long)]
     deterministic: bool,
+    /// Draw actions from the actor's distribution (actors' files; flat ones do so anyway).
+    #[arg(long, conflicts_with = "deterministic")]
+    stochastic: bool,
     /// Episodes.
     #[arg(long, default_value_t = 10)]
     episodes: usize,
@@ -110,60 +113,43 @@ pub fn data(args: &DataArgs) -> Result<(), Error> {
     Ok(())
 }
 
-struct ActorPolicy {
-    actor: FlatActor,
-    deterministic: bool,
+/// How an action is to be taken from an actor that has a distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acting {
+    /// By its mean.
+    Mean,
+    /// Drawn.
+    Drawn,
+    /// Drawn for a flat file, by its mean for another.
+    ByFile,
 }
 
-impl Policy for ActorPolicy {
-    fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32> {
-        let (rows, dim) = (observations.nrows(), self.actor.action_dim());
-        let mut draws = noise.normals(rows, dim).into_iter().map(f64::from);
-        let mut actions = Array2::zeros((rows, dim));
-        for (observation, mut action) in observations.rows().into_iter().zip(actions.rows_mut()) {
-            let observation: Vec<f32> = observation.to_vec();
-            let mut own = vec![0.0; dim];
-            let mut draw = || draws.next().unwrap_or(0.0);
-            self.actor.act(
-                &observation,
-                if self.deterministic {
-                    None
-                } else {
-                    Some(&mut draw)
-                },
-                &mut own,
-            );
-            action.iter_mut().zip(own).for_each(|(a, v)| *a = v);
-        }
-        actions
-    }
-}
-
-/// Returns the policy of a flat actor file.
+/// Returns the policy of an actor file, and says what was assumed in reading it.
 ///
 /// # Errors
-/// When the file cannot be read or does not fit the environment.
+/// When the file cannot be read, does not fit the environment, or has nothing to draw from.
 pub fn actor_policy(
     file: &Path,
-    env: &str,
     spec: &EnvSpec,
-    deterministic: bool,
+    acting: Acting,
+    console: Console,
 ) -> Result<Box<dyn Policy>, Error> {
-    let actor = FlatActor::read(file)?;
-    if [actor.observation_dim(), actor.action_dim()] != [spec.observation_dim, spec.action_dim] {
-        return Err(Error::Run(format!(
-            "{}: expected an actor for {env} ({} → {}), found {} → {}",
-            file.display(),
-            spec.observation_dim,
-            spec.action_dim,
-            actor.observation_dim(),
-            actor.action_dim()
+    let actor = Actor::read(file, spec)?;
+    if console != Console::Quiet {
+        actor.notes().iter().for_each(|said| note(said));
+    }
+    let drawn = match acting {
+        Acting::Mean => false,
+        Acting::Drawn => true,
+        Acting::ByFile => matches!(actor, Actor::Flat(_)),
+    };
+    if drawn && !actor.is_gaussian() {
+        return Err(Error::Usage(format!(
+            "--stochastic: {} holds a deterministic actor, which has nothing to draw from",
+            file.display()
         )));
     }
-    Ok(Box::new(ActorPolicy {
-        actor,
-        deterministic,
-    }))
+    Ok(Box::new(ActorPolicy { actor, drawn }))
 }
 
 /// Returns the policy that acts uniformly at random.
@@ -173,18 +159,25 @@ pub fn uniform(spec: &EnvSpec) -> Box<dyn Policy> {
     })
 }
 
-/// `tiltrl collect`.
-///
-/// # Errors
-/// When environment or policy are unknown or do not fit, or the file exists.
-pub fn collect(args: &CollectArgs, device: &str) -> Result<(), Error> {
-    let compute = Compute::named(device)?;
-    let options = args.engine.options();
-    let spec = spec_with(&args.env, &options)?;
-    let policy: Box<dyn Policy> = match args.policy.as_str() {
-        "uniform" => uniform(&spec),
-        "scripted" => scripted(&args.env, args.randomness)?,
-        "swing-up" if args.env == "pendulum-v1" => Box::new(SwingUp {
+/// The policy that `--policy` names.
+fn acting_policy(
+    args: &CollectArgs,
+    spec: &EnvSpec,
+    compute: &Compute,
+    console: Console,
+) -> Result<Box<dyn Policy>, Error> {
+    let (name, env) = (args.policy.as_str(), args.env.as_str());
+    let is_run = Path::new(name.rsplit_once(':').map_or(name, |(f, _)| f)).is_dir();
+    let is_file = !is_run && !["uniform", "scripted", "swing-up"].contains(&name);
+    if args.stochastic && !is_file {
+        return Err(Error::Usage(format!(
+            "--stochastic: expected an actor's file, found --policy {name}"
+        )));
+    }
+    Ok(match name {
+        "uniform" => uniform(spec),
+        "scripted" => scripted(env, args.randomness)?,
+        "swing-up" if env == "pendulum-v1" => Box::new(SwingUp {
             randomness: 0.3,
             strength: 1.0,
         }),
@@ -193,11 +186,27 @@ pub fn collect(args: &CollectArgs, device: &str) -> Result<(), Error> {
                 "--policy swing-up: only for --env pendulum-v1".into(),
             ));
         }
-        run if Path::new(run.rsplit_once(':').map_or(run, |(f, _)| f)).is_dir() => {
-            Box::new(AgentPolicy::read(run, &args.env, &compute.handle)?)
+        run if is_run => Box::new(AgentPolicy::read(run, env, &compute.handle)?),
+        file => {
+            let acting = match (args.deterministic, args.stochastic) {
+                (true, _) => Acting::Mean,
+                (false, true) => Acting::Drawn,
+                (false, false) => Acting::ByFile,
+            };
+            actor_policy(Path::new(file), spec, acting, console)?
         }
-        file => actor_policy(Path::new(file), &args.env, &spec, args.deterministic)?,
-    };
+    })
+}
+
+/// `tiltrl collect`.
+///
+/// # Errors
+/// When environment or policy are unknown or do not fit, or the file exists.
+pub fn collect(args: &CollectArgs, device: &str, console: Console) -> Result<(), Error> {
+    let compute = Compute::named(device)?;
+    let options = args.engine.options();
+    let spec = spec_with(&args.env, &options)?;
+    let policy = acting_policy(args, &spec, &compute, console)?;
     if args.episodes == 0 {
         return Err(Error::Usage("--episodes: expected at least 1".into()));
     }

@@ -12,12 +12,14 @@ mod evaluate_run;
 mod evaluation;
 mod export;
 mod inspect;
+mod many;
 mod output;
 mod pipeline;
 mod plot;
 mod reading;
 mod report;
 mod request;
+mod sweep;
 mod tilt;
 mod verify;
 

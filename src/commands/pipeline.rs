@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use tiltrl_envs::{EnvSpec, spec_with};
+use tiltrl_policies::agent::baselines::Tilt;
+use tiltrl_policies::agent::{Critic, TailPolicy};
 
 use super::output::{print, print_notes, refuse_existing, write_json};
 use super::reading::ReadingArgs;
@@ -20,9 +22,14 @@ use crate::run::{
     Lock, Provenance, RunDir, allowed_changes, is_finished, keep_notes, record_command, seeds_in,
     write_state,
 };
+use crate::tensorboard;
+use crate::train::certificate::{Certificate, SIZE, certificate};
+use crate::train::finetune::Posterior;
+use crate::train::prior::Prior;
+use crate::train::tail_certificate::{tail_certificate, tail_of};
 use crate::train::training_data::TrainingData;
 use crate::train::work::Work;
-use crate::train::{certificate, critic, final_evaluation, finetune, memory, policy, prior};
+use crate::train::{critic, final_evaluation, finetune, memory, policy, prior, reward};
 
 /// Does, or goes on with, a run for all its seeds, and prints its table.
 ///
@@ -43,7 +50,9 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         return Err(Error::Usage("--seeds: expected at least one".into()));
     }
     stage_exists(request.stage, &config)?;
-    others_agree(request, &config)?;
+    if !request.shared {
+        others_agree(request, &config)?;
+    }
     let dataset = dataset(request, &config)?;
     print_notes(&dataset, request.console);
     check_widths(&dataset, &spec, &config)?;
@@ -57,6 +66,8 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         let dir = RunDir::open(&path, &config, &origin)?;
         keep_notes(&dataset, &request.out)?;
         record_command(&request.out, &request.words())?;
+        // An event file that was begun is kept true: a stale one would show what the run no longer is.
+        let tensorboard = request.tensorboard || tensorboard::path(&dir).exists();
         let work = Work {
             config: &config,
             data: &data,
@@ -64,8 +75,12 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
             dir: &dir,
             compute: &compute.handle,
             console: request.console,
+            tensorboard,
         };
         run_seed(work, request.stage)?;
+        if tensorboard {
+            tensorboard::sync(&dir)?;
+        }
     }
     if request.stage != Stage::All {
         return Ok(());
@@ -281,22 +296,44 @@ fn run_seed(work: Work<'_>, stage: Stage) -> Result<(), Error> {
     if stage == Stage::Finetune {
         return Ok(());
     }
+    let tail = work.config.evaluation.tail;
+    let tilt = reward::tilt(&prior.model, &prior.coordinates, &critic, posterior.alpha);
+    certify(work, (&prior, &*critic), &posterior, &tilt)?;
+    let tail = (tail > 0).then(|| TailPolicy {
+        posterior: &posterior.model,
+        tilt: &tilt,
+        coordinates: &prior.coordinates,
+        tail: tail_of(tail),
+    });
+    final_evaluation::evaluate(work, (&prior, &*critic), &posterior, tail)
+}
+
+/// Writes the certificate of the posterior, and of its tails where the config asks for them, unless they are there.
+fn certify(
+    work: Work<'_>,
+    (prior, critic): (&Prior, &dyn Critic),
+    posterior: &Posterior,
+    tilt: &Tilt,
+) -> Result<(), Error> {
+    let (data, seed, ends) = (work.data, work.seed, work.config.evaluation.tail);
     let path = work.dir.path.join("certificate.json");
-    if !path.exists() {
-        let clock = Instant::now();
-        let found = certificate::certificate(
-            work.data,
-            &prior,
-            &*critic,
-            &posterior,
-            work.seed,
-            certificate::SIZE,
-        );
-        write_state(&path, &found)?;
-        let seconds = clock.elapsed().as_secs_f64();
-        work.dir.add_seconds("certificate", seconds)?;
+    let stored = path
+        .exists()
+        .then(|| Certificate::read(&path))
+        .transpose()?;
+    let has_tail = |c: &Certificate| ends == 0 || c.tail.as_ref().is_some_and(|t| t.ends == ends);
+    if stored.as_ref().is_some_and(has_tail) {
+        return Ok(());
     }
-    final_evaluation::evaluate(work, &prior, &*critic, &posterior)
+    let clock = Instant::now();
+    let mut found =
+        stored.unwrap_or_else(|| certificate(data, prior, critic, posterior, seed, SIZE));
+    let models = (tilt, &posterior.model);
+    found.tail = (ends > 0).then(|| tail_certificate(models, data, seed, tail_of(ends), SIZE));
+    write_state(&path, &found)?;
+    let seconds = clock.elapsed().as_secs_f64();
+    work.dir.add_seconds("certificate", seconds)?;
+    Ok(())
 }
 
 /// Where the data of a finished run may be found again.

@@ -36,6 +36,8 @@ pub struct RunRequest {
     pub out: PathBuf,
     /// Where to write the table as JSON.
     pub json: Option<PathBuf>,
+    /// Whether other processes see to the folder's other seeds: those that are finished with another config are no error.
+    pub shared: bool,
     /// Where to stop.
     pub stage: Stage,
     /// Limit of fine-tuning's activations in MiB.
@@ -44,6 +46,8 @@ pub struct RunRequest {
     pub device: Option<String>,
     /// Where progress is shown.
     pub console: Console,
+    /// Whether numbers are written for TensorBoard too.
+    pub tensorboard: bool,
 }
 
 impl Stage {
@@ -61,7 +65,7 @@ impl Stage {
 impl RunRequest {
     /// Returns the words of the command line that asks for the same run, the program's name first.
     ///
-    /// `--threads`, `--quiet` and `--json` are left out: no result depends on them. Options that are short for a key stand as `--set`.
+    /// `--threads`, `--quiet`, `--json` and `--tensorboard` are left out: no result depends on them. Options that are short for a key stand as `--set`.
     pub fn words(&self) -> Vec<String> {
         let mut words = vec!["tiltrl".to_string()];
         let mut option = |name: &str, value: String| words.extend([name.to_string(), value]);
@@ -89,6 +93,9 @@ impl RunRequest {
             option("--memory", limit.to_string());
         }
         option("--out", self.out.display().to_string());
+        if self.shared {
+            words.push("--shared".into());
+        }
         words
     }
 }

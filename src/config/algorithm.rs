@@ -104,6 +104,9 @@ impl Config {
             let best_of = self.evaluation.best_of.iter();
             names.extend(best_of.map(|n| format!("best-of-{n}")));
             names.push("posterior".into());
+            if self.evaluation.tail > 0 {
+                names.push(format!("tail-{}", self.evaluation.tail));
+            }
         } else {
             names.push(self.algorithm.clone());
         }
@@ -290,7 +293,7 @@ mod tests {
         assert_eq!(config.last_update(), config.finetune.updates);
         assert_eq!(
             config.final_policies(),
-            ["prior", "best-of-16", "best-of-64", "posterior"]
+            ["prior", "best-of-16", "best-of-64", "posterior", "tail-8"]
         );
         let own = with(
             "hopper-medium",

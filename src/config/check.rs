@@ -16,9 +16,27 @@ use crate::error::{Error, nearest};
 ///
 /// # Errors
 /// [`Error::Usage`] with one line per fault; `origin` says where the table came from.
-pub fn checked(mut table: Table, origin: &str) -> Result<Config, Error> {
-    let kind = kind_of(&table).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
-    let algorithm = algorithm_of(&table).map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
+pub fn checked(table: Table, origin: &str) -> Result<Config, Error> {
+    let faults = match with_faults(table) {
+        Ok(found) => return found.map_err(|e| Error::Usage(format!("{origin}: {e}"))),
+        Err(faults) => faults,
+    };
+    let count = match faults.len() {
+        1 => "1 fault".to_string(),
+        n => format!("{n} faults"),
+    };
+    Err(Error::Usage(format!(
+        "{origin}: {count} in the config\n  {}\n  hint: `tiltrl config quickstart` prints every key with its meaning and range",
+        faults.join("\n  ")
+    )))
+}
+
+/// Returns the config that a table spells, or what no key can say; all faults of keys otherwise.
+pub(super) fn with_faults(mut table: Table) -> Result<Result<Config, String>, Vec<String>> {
+    let (kind, algorithm) = match (kind_of(&table), algorithm_of(&table)) {
+        (Ok(kind), Ok(algorithm)) => (kind, algorithm),
+        (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
+    };
     let keys = keys(&kind, &algorithm);
     for key in &keys {
         take_integers_for_floats(&mut table, key);
@@ -30,23 +48,17 @@ pub fn checked(mut table: Table, origin: &str) -> Result<Config, Error> {
             Some(value) => faults.extend(fault(key, value)),
         }
     }
-    if faults.is_empty() {
-        let config: Config = Value::Table(table)
-            .try_into()
-            .map_err(|e| Error::Usage(format!("{origin}: {e}")))?;
-        faults = together(&config);
-        if faults.is_empty() {
-            return Ok(config);
-        }
+    if !faults.is_empty() {
+        return Err(faults);
     }
-    let count = match faults.len() {
-        1 => "1 fault".to_string(),
-        n => format!("{n} faults"),
+    let config: Config = match Value::Table(table).try_into() {
+        Ok(config) => config,
+        Err(error) => return Ok(Err(error.to_string())),
     };
-    Err(Error::Usage(format!(
-        "{origin}: {count} in the config\n  {}\n  hint: `tiltrl config quickstart` prints every key with its meaning and range",
-        faults.join("\n  ")
-    )))
+    match together(&config) {
+        faults if faults.is_empty() => Ok(Ok(config)),
+        faults => Err(faults),
+    }
 }
 
 fn unknown(

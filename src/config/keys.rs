@@ -143,6 +143,7 @@ const KEYS: &[Row] = &[
     row("evaluation.episodes_in_training", Range::Count(1, ROWS), "Episodes of each evaluation during fine-tuning"),
     row("evaluation.evaluations_in_training", Range::Count(1, ROWS), "Evaluations during fine-tuning, and its checkpoints"),
     row("evaluation.best_of", Range::Counts(0, 1, 65_536), "N of each best-of-N baseline"),
+    row("evaluation.tail", Range::Count(0, 1024), "N of tail-N, the posterior whose last steps are drawn N times, played and certified beside it; 0 = none"),
     row("evaluation.engine", Range::Text, "Physics: embedded, embedded-f32, mujoco[:PATH], gymnasium[:PYTHON]"),
     row("evaluation.margin", Range::Choice(&["default", "max", "sum"]), "Contact margin rule; default = the engine's"),
     row("evaluation.mjcf", Range::Text, "MJCF file of a robot of your own (ant, humanoid); empty = the environment's"),

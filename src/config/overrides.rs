@@ -35,6 +35,15 @@ impl Config {
 /// # Errors
 /// [`Error::Usage`] for an unknown key or a value of the wrong type; several are named at once.
 pub fn override_all(table: &mut Table, overrides: &[String]) -> Result<(), Error> {
+    let faults = override_faults(table, overrides);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Usage(faults.join("\n")))
+}
+
+/// Applies overrides to a complete table and returns what is wrong with them, one entry per fault.
+pub(super) fn override_faults(table: &mut Table, overrides: &[String]) -> Vec<String> {
     let mut faults = Vec::new();
     for entry in overrides {
         match entry.split_once('=') {
@@ -48,10 +57,7 @@ pub fn override_all(table: &mut Table, overrides: &[String]) -> Result<(), Error
             }
         }
     }
-    if faults.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Usage(faults.join("\n")))
+    faults
 }
 
 /// Says so where a key is another kind of critic's or another algorithm's.

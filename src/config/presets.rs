@@ -7,9 +7,9 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::algorithm::{self, adapt, complete_file};
-use super::check::checked;
+use super::check::{checked, with_faults};
 use super::critic::{make_way, settle};
-use super::overrides::override_all;
+use super::overrides::{override_all, override_faults};
 use super::print::commented;
 use super::settings::Config;
 use super::tables::overlay;
@@ -94,6 +94,23 @@ impl Source {
         checked(table, &origin)
     }
 
+    /// Returns the resolved config with overrides, or all that is wrong with it, one entry per fault.
+    ///
+    /// # Errors
+    /// The faults, each with its key; a file that cannot be read is one.
+    pub fn config_or_faults(&self, overrides: &[String]) -> Result<Config, Vec<String>> {
+        let (mut table, origin) = self.settled(overrides).map_err(|e| vec![e.to_string()])?;
+        // An override that cannot be is left out, so that the others are still looked at.
+        let mut faults = override_faults(&mut table, overrides);
+        match with_faults(table) {
+            Ok(Ok(config)) if faults.is_empty() => return Ok(config),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => faults.push(format!("{origin}: {error}")),
+            Err(others) => faults.extend(others),
+        }
+        Err(faults)
+    }
+
     /// Returns the resolved config as a commented file.
     ///
     /// # Errors
@@ -105,6 +122,13 @@ impl Source {
     }
 
     fn resolved(&self, overrides: &[String]) -> Result<(Table, String), Error> {
+        let (mut table, origin) = self.settled(overrides)?;
+        override_all(&mut table, overrides)?;
+        Ok((table, origin))
+    }
+
+    /// The table with what it extends and what the overrides choose, without the overrides' values; and where it came from.
+    fn settled(&self, overrides: &[String]) -> Result<(Table, String), Error> {
         let (text, origin) = match self {
             Self::Preset(name) => {
                 let known = text_of(name).filter(|_| name != "base");
@@ -134,7 +158,6 @@ impl Source {
         }
         settle(&mut table, overrides).map_err(usage)?;
         algorithm::settle(&mut table, overrides).map_err(usage)?;
-        override_all(&mut table, overrides)?;
         Ok((table, origin))
     }
 }

@@ -161,6 +161,9 @@ pub struct EvaluationConfig {
     pub evaluations_in_training: u64,
     /// N of each best-of-N baseline.
     pub best_of: Vec<usize>,
+    /// N of the policy tail-N, played and certified beside the posterior; 0 = none.
+    #[serde(default)]
+    pub tail: usize,
     /// Physics engine: embedded, embedded-f32, mujoco, mujoco:PATH, gymnasium:PYTHON.
     #[serde(default = "embedded")]
     pub engine: String,

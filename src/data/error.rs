@@ -339,6 +339,20 @@ pub enum DataError {
         /// What is there.
         found: String,
     },
+    /// A file of named arrays is no actor for this environment.
+    #[error("{}: {}expected {expected}, found {found}. Hint: {hint}", path.display(), key_prefix(key))]
+    ActorFile {
+        /// The file.
+        path: PathBuf,
+        /// The key, or an empty string where the file as a whole is meant.
+        key: String,
+        /// What the layout wants here.
+        expected: String,
+        /// What is there.
+        found: String,
+        /// What to do.
+        hint: String,
+    },
 }
 
 impl DataError {

@@ -7,7 +7,7 @@ use std::path::Path;
 const NEAR: f64 = 0.8;
 
 /// Returns the candidate most like `name`, if one is alike at all.
-pub(super) fn nearest(name: &str, candidates: &[String]) -> Option<String> {
+pub(crate) fn nearest(name: &str, candidates: &[String]) -> Option<String> {
     candidates
         .iter()
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))

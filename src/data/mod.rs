@@ -6,6 +6,7 @@
 //! and sometimes `next_observations` `[N, observation_dim]`. Reference: Fu et al., D4RL
 //! (arXiv 2004.07219) and its `qlearning_dataset`. Readers of other layouts give the same rows.
 
+mod arrays;
 mod attributes;
 mod collector;
 mod column;
@@ -51,11 +52,13 @@ mod write;
 mod write_minari;
 mod zip;
 
+pub(crate) use arrays::{Array, npz_arrays};
 pub use attributes::read_attributes;
 pub use collector::{Ending, NextObservations, Recorder, Row};
 pub use dataset::{Dataset, Interruptions, Source};
 pub use error::DataError;
 pub use formats::{Format, formats, register};
+pub(crate) use hints::nearest;
 pub use minari::{minari_name, minari_root};
 pub use notes::{Note, NoteKind};
 pub use options::{BothFlags, Environment, ReadOptions};

@@ -6,6 +6,8 @@ use super::zip::{Contents, Entry};
 
 /// Bytes that are decoded at a time.
 const PIECE: usize = 1 << 16;
+/// Letters of a text at most.
+const LONGEST_TEXT: usize = 1 << 12;
 
 /// An array whose header was read and whose values were not.
 #[derive(Debug, Clone)]
@@ -26,10 +28,7 @@ impl Npy {
     pub(super) fn of(entry: &Entry) -> Result<Self, String> {
         let mut contents = entry.open().map_err(|error| error.to_string())?;
         let header = header(&mut contents)?;
-        let text = |name: &str| {
-            let (_, rest) = header.split_once(&format!("'{name}':"))?;
-            Some(rest.trim_start())
-        };
+        let text = |name: &str| value_of(&header, name);
         let damaged = || format!("its header is not NumPy's: {header}");
         let descr = text("descr").and_then(|rest| rest.strip_prefix('\''));
         let descr = descr
@@ -68,6 +67,33 @@ impl Npy {
             size,
             big_endian: descr.starts_with('>'),
         })
+    }
+
+    /// Returns the text that an entry holds alone, as NumPy stores a Python string; none for anything else.
+    ///
+    /// # Errors
+    /// With the reason, where the bytes are damaged.
+    pub(super) fn text(entry: &Entry) -> Result<Option<String>, String> {
+        let mut contents = entry.open().map_err(|error| error.to_string())?;
+        let header = header(&mut contents)?;
+        let length = value_of(&header, "descr").and_then(|rest| {
+            let (length, _) = rest.strip_prefix("'<U")?.split_once('\'')?;
+            length.parse::<usize>().ok()
+        });
+        let alone = value_of(&header, "shape").is_some_and(|rest| rest.starts_with("()"));
+        let Some(length) = length.filter(|&length| alone && length <= LONGEST_TEXT) else {
+            return Ok(None);
+        };
+        let mut bytes = vec![0; 4 * length];
+        contents
+            .read_exact(&mut bytes)
+            .map_err(|error| error.to_string())?;
+        let letters = bytes.chunks_exact(4).map(|four| {
+            let number = u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+            char::from_u32(number).ok_or_else(|| "its text is damaged".to_string())
+        });
+        let text = letters.collect::<Result<String, _>>()?;
+        Ok(Some(text.trim_end_matches('\0').to_string()))
     }
 
     /// Returns whether the values are whole numbers.
@@ -152,6 +178,12 @@ fn kind_of(descr: &str) -> Option<(u8, usize)> {
         _ => false,
     };
     known.then_some((kind, size))
+}
+
+/// What a header says under a name, with all that follows.
+fn value_of<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = header.split_once(&format!("'{name}':"))?;
+    Some(rest.trim_start())
 }
 
 fn header(contents: &mut Contents) -> Result<String, String> {

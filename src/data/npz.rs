@@ -65,6 +65,17 @@ impl Npz {
         Ok(Some(Column::npy(&self.path, key, npy)))
     }
 
+    /// Returns the text under `key`, `None` where it is absent or no text.
+    ///
+    /// # Errors
+    /// [`DataError::Format`] where its header or its bytes are damaged.
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>, DataError> {
+        let Some((_, entry)) = self.entries.iter().find(|(name, _)| name == key) else {
+            return Ok(None);
+        };
+        Npy::text(entry).map_err(|reason| npz_fault(&self.path, key, &reason))
+    }
+
     /// Returns the array under `key`.
     ///
     /// # Errors

@@ -4,7 +4,6 @@ mod card;
 mod numbers;
 mod onnx;
 mod policy_graph;
-mod protobuf;
 mod safetensors;
 
 pub use card::{Card, facts};

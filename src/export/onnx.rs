@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::protobuf::Message;
+use crate::protobuf::Message;
 
 const OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;

@@ -36,6 +36,7 @@ const GROWING: &[(&str, &[&[&str]])] = &[
     ("finetune.updates", &[JUDGEMENT]),
     ("evaluation.episodes", &[]),
     ("evaluation.best_of", &[]),
+    ("evaluation.tail", &[]),
     // It only names the numbers of updates, which are compared themselves.
     ("budget", &[]),
 ];
@@ -230,7 +231,7 @@ mod tests {
         let text = error.to_string();
         for words in [
             "critic.discount: 0.97 in the folder, 0.9 asked for",
-            "prior.updates: 8000 in the folder, 10 asked for (it can only grow)",
+            "prior.updates: 4000 in the folder, 10 asked for (it can only grow)",
         ] {
             assert!(text.contains(words), "{text}");
         }

@@ -13,6 +13,8 @@ use crate::files::remove_leftovers;
 const NAME: &str = "lock";
 /// How long the folder of a run is waited for: writing tables and pictures takes seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long that of a seed is waited for: one that only asks whether it is held has it for less.
+const MOMENT: Duration = Duration::from_millis(300);
 
 /// A folder that this process alone writes to, until the value is dropped.
 #[derive(Debug)]
@@ -28,13 +30,7 @@ impl Lock {
     /// # Errors
     /// [`Error::Run`] that names the process which holds it; [`Error::Io`] when the folder cannot be written.
     pub fn take(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(NAME);
-        let file = open(folder, &path)?;
-        match file.try_lock() {
-            Ok(()) => Self::held(file, folder, &path),
-            Err(TryLockError::WouldBlock) => Err(busy(folder, file)),
-            Err(TryLockError::Error(source)) => without(file, folder, path, source),
-        }
+        Self::within(folder, MOMENT)
     }
 
     /// Takes the lock of a run's folder, which is held for seconds only: waits for it up to two minutes.
@@ -42,13 +38,27 @@ impl Lock {
     /// # Errors
     /// As for [`Self::take`].
     pub fn wait(folder: &Path) -> Result<Self, Error> {
+        Self::within(folder, PATIENCE)
+    }
+
+    /// Returns whether a process holds the lock of a folder, without holding it back. Where the file system has no locks nobody does.
+    pub fn is_held(folder: &Path) -> bool {
+        let Ok(mut file) = File::open(folder.join(NAME)) else {
+            return false;
+        };
+        // One that ended in order has emptied the file: no need to ask, and to be in the way.
+        let named = holder(&mut file).is_some();
+        named && matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    fn within(folder: &Path, patience: Duration) -> Result<Self, Error> {
         let start = Instant::now();
         let path = folder.join(NAME);
         loop {
             let file = open(folder, &path)?;
             match file.try_lock() {
                 Ok(()) => return Self::held(file, folder, &path),
-                Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
+                Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 Err(TryLockError::WouldBlock) => return Err(busy(folder, file)),
@@ -142,7 +152,11 @@ mod tests {
         // What a killed process leaves is taken over.
         std::fs::write(folder.path().join(NAME), "1").expect("writable");
         std::fs::write(folder.path().join(".a.csv.1-0.part"), "half").expect("writable");
-        drop(Lock::take(folder.path()).expect("stale"));
+        assert!(!Lock::is_held(folder.path()), "nobody holds it");
+        let own = Lock::take(folder.path()).expect("stale");
+        assert!(Lock::is_held(folder.path()));
+        drop(own);
+        assert!(!Lock::is_held(folder.path()));
         assert!(!folder.path().join(".a.csv.1-0.part").exists());
         let text = std::fs::read_to_string(folder.path().join(NAME)).expect("readable");
         assert_eq!(text, "");

@@ -113,6 +113,21 @@ impl Log {
         )
     }
 
+    /// Returns the update of the last row; none where there is no row.
+    pub fn last_update(&self) -> Option<u64> {
+        self.stored.rows.last().map(|row| row.0)
+    }
+
+    /// Returns the names of the numbers.
+    pub fn columns(&self) -> &[String] {
+        &self.stored.columns
+    }
+
+    /// Returns the updates with their numbers, in the order of the columns; none where one is missing.
+    pub fn rows(&self) -> impl Iterator<Item = (u64, &[Option<f64>])> {
+        self.stored.rows.iter().map(|row| (row.0, &row.1[..]))
+    }
+
     /// Writes JSON and CSV.
     ///
     /// # Errors

@@ -138,6 +138,7 @@ impl Baseline<'_> {
             columns: vec!["gradient_norm"],
             dir: &dir,
             console,
+            tensorboard: false,
         };
         stage.train(
             &mut learner,

@@ -15,6 +15,7 @@ use tiltrl_tilt::reward::Reward;
 use super::finetune::Posterior;
 use super::prior::Prior;
 use super::reward::values;
+use super::tail_certificate::TailCertificate;
 use super::training_data::TrainingData;
 use crate::error::Error;
 
@@ -30,6 +31,9 @@ pub struct Certificate {
     /// α as a price: reward per nat; none in files of earlier versions.
     #[serde(default)]
     pub price: Option<f64>,
+    /// That of the policy tail-N, where the config asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<TailCertificate>,
 }
 
 impl Certificate {
@@ -40,6 +44,7 @@ impl Certificate {
             states,
             residuals,
             price: None,
+            tail: None,
         }
     }
 
@@ -76,7 +81,9 @@ impl Certificate {
         });
         let prices: Option<Vec<f64>> = seeds.iter().map(|c| c.price).collect();
         let mean = |prices: Vec<f64>| prices.iter().sum::<f64>() / prices.len() as f64;
+        let tails: Option<Vec<_>> = seeds.iter().map(|c| c.tail.as_ref()).collect();
         Self {
+            tail: tails.and_then(|tails| TailCertificate::joined(&tails)),
             price: prices.filter(|p| !p.is_empty()).map(mean),
             ..Self::new(states.collect(), residuals)
         }

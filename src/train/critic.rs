@@ -85,6 +85,7 @@ pub fn train(work: Work<'_>, prior: &Prior) -> Result<Arc<dyn Critic>, Error> {
         columns: critic.figures(),
         dir: work.dir,
         console: work.console,
+        tensorboard: work.tensorboard,
     };
     stage.train(
         &mut critic,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use tiltrl_envs::EnvBatch;
-use tiltrl_policies::agent::{Choice, Critic, DiffusionPolicy, Policy};
+use tiltrl_policies::agent::{Choice, Critic, DiffusionPolicy, Policy, TailPolicy};
 use tiltrl_policies::models::GaussianDiffusion;
 
 use super::finetune::Posterior;
@@ -16,15 +16,15 @@ use crate::run::Results;
 /// A policy by the name that tables give it.
 type Named<'a> = (String, Box<dyn Policy + 'a>);
 
-/// Plays the episodes of prior, best-of-N and posterior that are not there yet.
+/// Plays the episodes of prior, best-of-N, posterior and its tails that are not there yet.
 ///
 /// # Errors
 /// When an environment cannot be made, a return is not finite, or a file cannot be read or written.
 pub fn evaluate(
     work: Work<'_>,
-    prior: &Prior,
-    critic: &dyn Critic,
+    (prior, critic): (&Prior, &dyn Critic),
     posterior: &Posterior,
+    tail: Option<TailPolicy<'_>>,
 ) -> Result<(), Error> {
     let own = |name: &str, model, choice| named(name, (model, choice), prior, critic);
     let mut policies = vec![own("prior", &prior.model, Choice::Sample)];
@@ -33,6 +33,9 @@ pub fn evaluate(
         policies.push(own(&name, &prior.model, Choice::BestOf(n)));
     }
     policies.push(own("posterior", &posterior.model, Choice::Sample));
+    if let Some(tail) = tail {
+        policies.push((format!("tail-{}", tail.tail.ends), Box::new(tail)));
+    }
     play(work, policies)
 }
 

@@ -101,6 +101,7 @@ pub fn train(work: Work<'_>, prior: &Prior, critic: &Arc<dyn Critic>) -> Result<
             columns: COLUMNS.to_vec(),
             dir: work.dir,
             console: work.console,
+            tensorboard: work.tensorboard,
         };
         stage.train(
             &mut tuner,

@@ -10,5 +10,6 @@ pub mod policy;
 pub mod prior;
 pub mod residual_report;
 pub mod reward;
+pub mod tail_certificate;
 pub mod training_data;
 pub mod work;

@@ -142,6 +142,7 @@ pub fn train(work: Work<'_>) -> Result<Trained, Error> {
         columns: trained.learner.figures(),
         dir: work.dir,
         console: work.console,
+        tensorboard: work.tensorboard,
     };
     if done >= stage.total {
         return Ok(trained);

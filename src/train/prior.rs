@@ -219,6 +219,7 @@ pub fn train(work: Work<'_>) -> Result<Prior, Error> {
         columns,
         dir: work.dir,
         console: work.console,
+        tensorboard: work.tensorboard,
     };
     stage.train(
         &mut state,

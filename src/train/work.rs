@@ -22,4 +22,6 @@ pub struct Work<'a> {
     pub compute: &'a Compute,
     /// Where progress is shown.
     pub console: Console,
+    /// Whether numbers are written for TensorBoard too.
+    pub tensorboard: bool,
 }

@@ -36,6 +36,7 @@ episodes = 2
 episodes_in_training = 2
 evaluations_in_training = 1
 best_of = [2]
+tail = 2
 "#;
 
 fn tiny(folder: &Path, prior: &str, variance: &str) -> PathBuf {
@@ -139,6 +140,7 @@ fn a_registered_network_goes_through_the_whole_pipeline() {
         .get::<Straight>();
     assert!(found.is_some(), "the prior is the network that was named");
     let certificate = Certificate::read(&dir.path.join("certificate.json")).expect("written");
+    assert_eq!(certificate.tail.as_ref().expect("asked for").ends, 2);
     let price = certificate.price.expect("said");
     assert!((price - 0.7).abs() < 1e-9, "reward per nat: {price}");
     let stored = tiltrl::tilt::checkpoint::Checkpoint::load(&dir.checkpoint("prior"), "prior");
@@ -153,6 +155,7 @@ fn a_registered_network_goes_through_the_whole_pipeline() {
         PolicyName::Posterior,
         PolicyName::Mean,
         PolicyName::PosteriorBestOf(4),
+        PolicyName::Tail(3),
     ];
     for name in names {
         let mut noise = tiltrl::tilt::Noise::keyed(1, "test", 0);

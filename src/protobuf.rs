@@ -1,4 +1,4 @@
-//! The few forms of the protobuf wire format that an ONNX file needs (protobuf.dev/programming-guides/encoding).
+//! The few forms of the protobuf wire format that ONNX and TensorBoard's files need (protobuf.dev/programming-guides/encoding).
 
 /// A message that is being written: fields in the order of the calls.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,13 @@ impl Message {
         self
     }
 
+    /// Adds a 64-bit float.
+    pub fn double(mut self, field: u64, value: f64) -> Self {
+        self.varint(field << 3 | 1);
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
     /// Adds bytes with their length.
     pub fn bytes(mut self, field: u64, value: &[u8]) -> Self {
         self.varint(field << 3 | 2);
@@ -61,6 +68,8 @@ mod tests {
         assert_eq!(written, [0x08, 0x96, 0x01]);
         let written = Message::default().text(2, "testing").into_bytes();
         assert_eq!(written, *b"\x12\x07testing");
+        let written = Message::default().double(1, 1.0).into_bytes();
+        assert_eq!(written, [0x09, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f]);
         assert_eq!(Message::default().integer(1, -2).into_bytes().len(), 11);
     }
 }

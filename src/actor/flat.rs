@@ -11,14 +11,13 @@
 
 use std::path::Path;
 
+use super::linear::Linear;
 use crate::data::DataError;
 
 /// Layers in the order of the file.
 const LAYERS: [&str; 4] = ["latent_pi.0", "latent_pi.2", "mu", "log_std"];
 /// Wider layers than this do not occur; a header that says so is damaged.
 const LARGEST_WIDTH: usize = 1 << 16;
-/// Partial sums of a dot product; a fixed number, so that the result is the same everywhere.
-const LANES: usize = 16;
 
 /// An actor read from a flat file.
 #[derive(Debug, Clone)]
@@ -27,15 +26,6 @@ pub struct FlatActor {
     second_hidden: Linear,
     mean: Linear,
     log_std: Linear,
-}
-
-#[derive(Debug, Clone)]
-struct Linear {
-    inputs: usize,
-    /// `[outputs, inputs]`, row-major.
-    weights: Vec<f32>,
-    /// `[outputs]`
-    bias: Vec<f32>,
 }
 
 impl FlatActor {
@@ -111,33 +101,6 @@ impl FlatActor {
             }
         }
     }
-}
-
-impl Linear {
-    fn outputs(&self) -> usize {
-        self.bias.len()
-    }
-
-    fn apply(&self, input: &[f32], activation: impl Fn(f32) -> f32) -> Vec<f32> {
-        let rows = self.weights.chunks_exact(self.inputs);
-        rows.zip(&self.bias)
-            .map(|(row, bias)| activation(dot(row, input) + bias))
-            .collect()
-    }
-}
-
-/// The dot product, summed in a fixed order that vectorises.
-fn dot(left: &[f32], right: &[f32]) -> f32 {
-    let mut lanes = [0.0_f32; LANES];
-    let (left_blocks, right_blocks) = (left.chunks_exact(LANES), right.chunks_exact(LANES));
-    let rest = left_blocks.remainder().iter().zip(right_blocks.remainder());
-    for (left, right) in left_blocks.zip(right_blocks) {
-        for lane in 0..LANES {
-            lanes[lane] += left[lane] * right[lane];
-        }
-    }
-    let rest: f32 = rest.map(|(left, right)| left * right).sum();
-    lanes.iter().sum::<f32>() + rest
 }
 
 /// The bytes of an actor file that are still to be read.

@@ -1,0 +1,90 @@
+//! The policies of a trained agent, by their names.
+
+use tiltrl_policies::agent::{
+    Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering, TailPolicy,
+};
+use tiltrl_policies::models::GaussianDiffusion;
+
+use crate::agent::Agent;
+use crate::error::Error;
+use crate::policy_name::PolicyName;
+use crate::train::tail_certificate::tail_of;
+
+impl Agent {
+    /// Returns the model that a policy samples and how it chooses; none for policies that are steered while they sample.
+    ///
+    /// # Errors
+    /// When a stage that it needs was not trained.
+    pub fn model(&self, name: PolicyName) -> Result<Option<(&GaussianDiffusion, Choice)>, Error> {
+        let missing = |stage: &str| self.missing(&name, stage);
+        let posterior = || self.posterior.as_ref().ok_or_else(|| missing("posterior"));
+        let prior = || self.prior.as_ref().ok_or_else(|| missing("prior"));
+        let (model, choice) = match name {
+            PolicyName::Prior => (prior()?, Choice::Sample),
+            PolicyName::Posterior => (&posterior()?.0, Choice::Sample),
+            PolicyName::Best => (
+                self.best.as_ref().ok_or_else(|| missing("posterior"))?,
+                Choice::Sample,
+            ),
+            PolicyName::Mean => (
+                self.mean.as_ref().ok_or_else(|| missing("posterior"))?,
+                Choice::Sample,
+            ),
+            PolicyName::PosteriorBestOf(n) => (&posterior()?.0, Choice::BestOf(n)),
+            PolicyName::BestOf(n) => (prior()?, Choice::BestOf(n)),
+            PolicyName::Resample(n) => (prior()?, Choice::Resample(n, posterior()?.1)),
+            PolicyName::Smc(_) | PolicyName::Guidance(_) | PolicyName::Tail(_) => return Ok(None),
+            PolicyName::Algorithm(_) if name != self.own => return Err(missing("training")),
+            PolicyName::Algorithm(_) if self.learned.is_some() => return Ok(None),
+            PolicyName::Algorithm(_) => (prior()?, Choice::BestOf(self.samples)),
+            PolicyName::Trained(method) => {
+                let found = self.baselines.iter().find(|(m, _)| *m == method);
+                (&found.ok_or_else(|| missing("training"))?.1, Choice::Sample)
+            }
+        };
+        if choice != Choice::Sample && self.critic.is_none() {
+            return Err(missing("critic"));
+        }
+        Ok(Some((model, choice)))
+    }
+
+    /// Returns the policy of that name.
+    ///
+    /// # Errors
+    /// When a stage that it needs was not trained.
+    pub fn policy(&self, name: PolicyName) -> Result<Box<dyn Policy + '_>, Error> {
+        let model = self.model(name)?;
+        if let (PolicyName::Algorithm(_), Some(learned)) = (name, &self.learned) {
+            return Ok(Box::new(learned));
+        }
+        if let Some((model, choice)) = model {
+            return Ok(Box::new(DiffusionPolicy {
+                model,
+                coordinates: &self.coordinates,
+                critic: self.critic.as_deref(),
+                choice,
+            }));
+        }
+        if let (PolicyName::Tail(ends), Some((posterior, _)), Some(tilt)) =
+            (name, &self.posterior, &self.tilt)
+        {
+            return Ok(Box::new(TailPolicy {
+                posterior,
+                tilt,
+                coordinates: &self.coordinates,
+                tail: tail_of(ends),
+            }));
+        }
+        let steering = match name {
+            PolicyName::Guidance(weight) => Steering::Guidance(weight),
+            PolicyName::Smc(n) => Steering::Smc(n),
+            _ => return Err(self.missing(&name, "posterior")),
+        };
+        let tilt = self.tilt.as_ref();
+        Ok(Box::new(SteeredPolicy {
+            tilt: tilt.ok_or_else(|| self.missing(&name, "posterior"))?,
+            coordinates: &self.coordinates,
+            steering,
+        }))
+    }
+}
