@@ -177,6 +177,7 @@ fn train<T: Trained>(
         columns: columns.to_vec(),
         dir,
         console: request.console,
+        tensorboard: false,
     };
     stage.train(
         &mut state,
