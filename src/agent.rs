@@ -288,8 +288,12 @@ impl Agent {
                 (true, false) => format!("has `prior`, `best-of-N` and `{}`", self.own),
             };
             return Error::Usage(format!(
-                "{}: no policy `{name}`: the run {own}\n  hint: `tiltrl run --algorithm {name}` trains another in a folder of its own",
-                self.folder.display()
+                "{}: no policy `{name}`: the run {own}\n  hint: `tiltrl run --algorithm {}` trains it in a folder of its own",
+                self.folder.display(),
+                match name {
+                    PolicyName::Algorithm(name) => name,
+                    _ => "rtb",
+                }
             ));
         }
         let hint = match name {

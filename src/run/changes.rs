@@ -231,7 +231,7 @@ mod tests {
         let text = error.to_string();
         for words in [
             "critic.discount: 0.97 in the folder, 0.9 asked for",
-            "prior.updates: 8000 in the folder, 10 asked for (it can only grow)",
+            "prior.updates: 4000 in the folder, 10 asked for (it can only grow)",
         ] {
             assert!(text.contains(words), "{text}");
         }

@@ -11,8 +11,6 @@ mod iql;
 mod keys;
 mod rebrac;
 mod td3bc;
-#[cfg(test)]
-mod tests;
 
 use serde_json::{Map, Value};
 

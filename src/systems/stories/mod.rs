@@ -57,7 +57,7 @@ pub const SYSTEM: System = System {
     settings: &[
         Setting::new(
             "updates",
-            [1200.0, 50.0],
+            [2500.0, 50.0],
             [1.0, 1e7],
             "updates of the posterior",
         ),

@@ -1,14 +1,11 @@
 //! Every algorithm on a bandit whose optimum is known: one state, data a ~ N(m, s²), reward c − ½ k (a − b)², the episode ends.
 
 use serde_json::Value;
+use tiltrl_policies::Compute;
+use tiltrl_policies::agent::algorithms::{kind, kinds};
+use tiltrl_policies::agent::{AlgorithmShape, Normalizer, PolicyLearner, Trains, Transitions};
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::noise::Noise;
-
-use super::{kind, kinds};
-use crate::agent::algorithm::{AlgorithmShape, PolicyLearner, Trains};
-use crate::agent::coordinates::Normalizer;
-use crate::agent::transitions::Transitions;
-use crate::compute::Compute;
 
 /// Mean and deviation of the data's actions.
 const DATA: [f64; 2] = [-0.2, 0.25];
