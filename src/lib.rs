@@ -26,6 +26,7 @@ pub mod scripted;
 pub mod stage;
 pub mod stats;
 pub mod sweep;
+pub mod systems;
 pub mod tensorboard;
 pub mod train;
 pub mod video;

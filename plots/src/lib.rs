@@ -10,6 +10,7 @@
 //! | [`Panels`] | [`panels`] | small multiples: loss, log Z, ESS, KL |
 //! | [`Histogram`] | [`histogram`] | counts between edges |
 //! | [`Clouds`] | [`clouds`] | two-dimensional samples side by side on shared axes |
+//! | [`Tiles`] | [`tiles`] | small grey images in labelled blocks |
 //!
 //! ```
 //! # fn main() -> Result<(), tiltrl_plots::PlotError> {
@@ -67,6 +68,7 @@ mod svg;
 mod table;
 mod text;
 mod ticks;
+mod tiles;
 mod vector;
 
 pub use clouds::{Cloud, Clouds, clouds};
@@ -77,3 +79,4 @@ pub use intervals::{IntervalRow, Intervals, intervals};
 pub use panels::{Panels, panels};
 pub use series::{Curve, Series};
 pub use svg::{curve_svg, intervals_svg, panels_svg};
+pub use tiles::{Block, Tiles, tiles};

@@ -11,7 +11,7 @@ pub use self::{
     gaussian::{
         GaussianDiffusion, GaussianPath, HostField, LOG_SIGMA_LIMIT, Moments, StepShape, Units,
     },
-    masked::MaskedDiffusion,
+    masked::{MaskedDiffusion, MaskedLoss},
     schedule::{Prediction, Schedule, ScheduleKind},
     strings::{Enumerated, StringPath, Strings, enumerated_posterior, total_variation},
 };

@@ -1,10 +1,12 @@
 //! Networks, and what the models ask of one.
 
 mod denoiser;
+pub mod llama;
 mod mlp;
 mod network;
 pub mod networks;
 mod perceptron;
+pub mod pretrained;
 mod residual;
 mod seeded;
 mod string_perceptron;

@@ -16,7 +16,7 @@ use super::reading::ReadingArgs;
 use super::request::{RunRequest, Stage};
 use super::{
     benchmark, certify, compare, convert, evaluate_args, evaluation, export, inspect, output, plot,
-    report, sweep, verify,
+    report, sweep, tilt, verify,
 };
 use crate::config::{Source, preset_names};
 use crate::console::{Console, note};
@@ -73,6 +73,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Train RTB on closed-form worlds and compare with the exact posterior. Example: tiltrl verify --out runs/verify
     Verify(VerifyArgs),
+    /// Tilt a prior on real data and compare with its exact posterior. Example: tiltrl tilt words --seeds 1,2,3
+    Tilt(tilt::TiltArgs),
     /// Record episodes in D4RL's layout. Example: tiltrl collect --env hopper-v4 --policy uniform --episodes 10 --out random.hdf5
     Collect(inspect::CollectArgs),
     /// Show what is in a data set. Example: tiltrl data hopper-medium.hdf5
@@ -254,6 +256,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             out: args.out,
             only: args.only,
         }),
+        Command::Tilt(args) => tilt::tilt(&args, device, console),
         Command::Collect(args) => inspect::collect(&args, device, console),
         Command::Data(args) => inspect::data(&args),
         Command::Convert(args) => convert::convert(&args, console),

@@ -20,6 +20,7 @@ mod reading;
 mod report;
 mod request;
 mod sweep;
+mod tilt;
 mod verify;
 
 pub use cli::main;

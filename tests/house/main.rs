@@ -100,6 +100,23 @@ fn products_do_not_use_the_closed_form_worlds() {
 }
 
 #[test]
+fn systems_are_asked_by_commands_alone() {
+    let all = all();
+    let product = all.iter().find(|c| c.name == "tiltrl").expect("it");
+    let within = |file: &&File| {
+        ["systems", "commands"]
+            .iter()
+            .any(|m| file.module.first().is_some_and(|f| f == m))
+    };
+    let others = product.files.iter().filter(|file| !within(file));
+    let broken: Vec<String> = others
+        .filter(|file| file.code.contains("systems::"))
+        .map(|file| file.place.clone())
+        .collect();
+    none("files that use the systems of `tilt`", &broken);
+}
+
+#[test]
 fn no_circle_between_files() {
     let mut broken = Vec::new();
     for of in &all() {

@@ -5,8 +5,14 @@
 //! Zheng et al. 2024, arXiv:2409.02908): no two tokens are filled independently. The position is uniform under a new
 //! model and learned afterwards: a network's conditionals need not agree across orders, then Z depends on the
 //! order, and a posterior that kept the order uniform would have a floor.
+//!
+//! Hard evidence is clamped: known positions are filled before the first step, and the other steps are as they were.
+
+mod exact;
+mod scores;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use tiltrl_tilt::host::{host, matrix};
@@ -27,12 +33,56 @@ const FILLED: f32 = -1e4;
 pub struct MaskedDiffusion<N> {
     net: N,
     condition_dim: usize,
+    /// The known token of each position; empty: none is known.
+    evidence: Arc<Vec<Option<u32>>>,
+    linear: bool,
 }
+
+pub use scores::MaskedLoss;
 
 impl<N: MaskedNet> MaskedDiffusion<N> {
     /// Returns the model over a network, given `condition_dim` values (0: none).
     pub fn new(net: N, condition_dim: usize) -> Self {
-        Self { net, condition_dim }
+        Self {
+            net,
+            condition_dim,
+            evidence: Arc::default(),
+            linear: false,
+        }
+    }
+
+    /// Returns the model of strings whose known positions have these tokens; the others are filled as before.
+    ///
+    /// # Panics
+    /// When there are not as many entries as positions, a token is none of the vocabulary, or nothing is left to fill.
+    pub fn clamped(&self, evidence: &[Option<u32>]) -> Self {
+        assert_eq!(evidence.len(), self.length(), "one entry per position");
+        let tokens = evidence.iter().flatten();
+        assert!(tokens.clone().all(|&t| t < self.mask()), "known tokens");
+        assert!(tokens.count() < self.length(), "nothing is left to fill");
+        Self {
+            evidence: Arc::new(evidence.to_vec()),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the same model whose scores are computed on the host and enter the graph by their gradient alone: fewer tensor
+    /// operations per update, the same numbers but for rounding.
+    pub fn scored_on_host(mut self) -> Self {
+        self.linear = true;
+        self
+    }
+
+    /// How many positions are known.
+    fn known(&self) -> usize {
+        self.evidence.iter().flatten().count()
+    }
+
+    /// Positions in a row's first order: known ones before the others.
+    fn first_order(&self) -> Vec<u32> {
+        let is_known = |i: &u32| self.evidence.get(*i as usize).is_some_and(Option::is_some);
+        let (known, left): (Vec<u32>, Vec<u32>) = (0..self.length() as u32).partition(is_known);
+        [known, left].concat()
     }
 
     fn vocabulary(&self) -> usize {
@@ -53,7 +103,11 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
 
     /// Returns a random order of filling for each row [rows, length].
     fn orders(&self, rows: usize, noise: &mut Noise) -> Vec<u32> {
-        let keys = noise.uniform_rows(rows, self.length());
+        let mut keys = noise.uniform_rows(rows, self.length());
+        for row in keys.chunks_exact_mut(self.length()) {
+            let pairs = row.iter_mut().zip(self.evidence.iter());
+            pairs.for_each(|(key, known)| *key -= if known.is_some() { 2.0 } else { 0.0 });
+        }
         let order = |keys: &[f64]| -> Vec<u32> {
             let mut order: Vec<u32> = (0..self.length() as u32).collect();
             order.sort_by(|&a, &b| keys[a as usize].total_cmp(&keys[b as usize]));
@@ -62,50 +116,17 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
         keys.chunks_exact(self.length()).flat_map(order).collect()
     }
 
-    /// The probability of each masked position, from all logits of one string.
+    /// The probability of each masked position, from all outputs of one string.
     fn positions(&self, row: &[f32], masked: &[usize], temperature: f64) -> Vec<f64> {
-        let symbols = self.vocabulary() + 1;
-        let logit = |i: &usize| row[i * symbols + self.vocabulary()];
+        let logit = |&i: &usize| row[self.net.column(i, self.vocabulary())];
         let logits: Vec<f32> = masked.iter().map(logit).collect();
         softmax(&logits, temperature)
     }
 
-    /// The probability of each token at a position, from all logits of one string.
+    /// The probability of each token at a position, from all outputs of one string.
     fn tokens(&self, row: &[f32], position: usize, temperature: f64) -> Vec<f64> {
-        let at = position * (self.vocabulary() + 1);
+        let at = self.net.column(position, 0);
         softmax(&row[at..at + self.vocabulary()], temperature)
-    }
-
-    /// Returns the exact probability of every string, in the order of [`Strings::all`], for one condition row.
-    ///
-    /// A recursion over all partly masked strings: each is reached by filling any of its positions last.
-    pub fn enumerate(&self, condition: &Tensor<2>) -> Vec<f64> {
-        let (symbols, length, mask) = (self.vocabulary() + 1, self.length(), self.mask());
-        let states = Strings::all(symbols, length);
-        let count = states.count();
-        let rows = condition.clone().expand([count, condition.dims()[1]]);
-        let logits = host(self.net.logits(&states, &rows));
-        let mut mass = vec![0.0; count];
-        mass[count - 1] = 1.0;
-        let place = |i: usize| symbols.pow((length - 1 - i) as u32);
-        // From most masks to none: filling a position makes the index smaller.
-        for state in (0..count).rev() {
-            let tokens = &states.tokens[state * length..(state + 1) * length];
-            let masked: Vec<usize> = (0..length).filter(|&i| tokens[i] == mask).collect();
-            let row = &logits[state * length * symbols..(state + 1) * length * symbols];
-            let positions = self.positions(row, &masked, 1.0);
-            for (&i, position) in masked.iter().zip(positions) {
-                for (token, p) in self.tokens(row, i, 1.0).iter().enumerate() {
-                    let next = state - (self.vocabulary() - token) * place(i);
-                    mass[next] += mass[state] * position * p;
-                }
-            }
-        }
-        let done = |state: &usize| {
-            let tokens = &states.tokens[state * length..(state + 1) * length];
-            tokens.iter().all(|&t| t < mask)
-        };
-        (0..count).filter(done).map(|state| mass[state]).collect()
     }
 }
 
@@ -122,17 +143,17 @@ impl<N: MaskedNet> SequentialModel for MaskedDiffusion<N> {
     fn with_weights(&self, net: N) -> Self {
         Self {
             net,
-            condition_dim: self.condition_dim,
+            ..self.clone()
         }
     }
 
     fn num_steps(&self) -> usize {
-        self.length()
+        self.length() - self.known()
     }
 
     fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> (StringPath, Tensor<2>) {
         let path = self.explore(condition, 1.0, noise);
-        let scores = self.step_log_probs(&path, 0..self.length());
+        let scores = self.step_log_probs(&path, 0..self.num_steps());
         (path, scores)
     }
 
@@ -149,6 +170,11 @@ impl<N: MaskedNet> SequentialModel for MaskedDiffusion<N> {
     }
 
     fn step_log_probs(&self, path: &StringPath, steps: Range<usize>) -> Tensor<2> {
+        let known = self.known();
+        let steps = steps.start + known..steps.end + known;
+        if self.linear {
+            return self.linear_scores(path, steps);
+        }
         let (count, paths) = (steps.len(), path.condition.dims()[0]);
         let (length, symbols) = (self.length(), self.vocabulary() + 1);
         let (mut states, mut of_token, mut of_position) = (Vec::new(), Vec::new(), Vec::new());
@@ -199,12 +225,16 @@ impl<N: MaskedNet> Explore for MaskedDiffusion<N> {
         let net = self.net.valid();
         let mut path = StringPath {
             strings: Strings::filled(0, rows, length),
-            order: (0..length as u32).collect::<Vec<u32>>().repeat(rows),
+            order: self.first_order().repeat(rows),
             condition: condition.clone(),
         };
-        let width = length * (self.vocabulary() + 1);
-        for step in 0..length {
-            let logits = host(net.logits(&path.state(step, self.mask()), condition));
+        for row in path.strings.tokens.chunks_exact_mut(length) {
+            let pairs = row.iter_mut().zip(self.evidence.iter());
+            pairs.for_each(|(token, known)| *token = known.unwrap_or(*token));
+        }
+        for step in self.known()..length {
+            let logits = host(net.outputs(&path.state(step, self.mask()), condition));
+            let width = logits.len() / rows;
             for (row, draws) in noise.uniform_rows(rows, 2).chunks_exact(2).enumerate() {
                 let logits = &logits[row * width..(row + 1) * width];
                 let order = &mut path.order[row * length..(row + 1) * length];
@@ -235,6 +265,7 @@ impl<N: MaskedNet> StateFeatures for MaskedDiffusion<N> {
     }
 
     fn state_features(&self, path: &StringPath, step: usize) -> Tensor<2> {
+        let step = step + self.known();
         state_columns(path, step, self.vocabulary(), self.condition_dim)
     }
 }

@@ -93,8 +93,7 @@ impl MaskedNet for MaskedPerceptron {
 
     fn logits(&self, partial: &Strings, condition: &Tensor<2>) -> Tensor<3> {
         let (vocabulary, length) = (self.vocabulary, self.length);
-        let input = input(partial, vocabulary, condition, self.condition_dim);
-        let outputs = self.net.forward(input);
+        let outputs = self.outputs(partial, condition);
         let rows = outputs.dims()[0];
         let tokens = vocabulary * length;
         let of_tokens = outputs.clone().slice([0..rows, 0..tokens]);
@@ -106,6 +105,19 @@ impl MaskedNet for MaskedPerceptron {
             ],
             2,
         )
+    }
+
+    fn outputs(&self, partial: &Strings, condition: &Tensor<2>) -> Tensor<2> {
+        let input = input(partial, self.vocabulary, condition, self.condition_dim);
+        self.net.forward(input)
+    }
+
+    fn column(&self, position: usize, token: usize) -> usize {
+        if token < self.vocabulary {
+            position * self.vocabulary + token
+        } else {
+            self.vocabulary * self.length + position
+        }
     }
 }
 

@@ -20,6 +20,17 @@ pub trait MaskedNet: Module {
     /// # Shapes
     /// `condition` [rows, condition_dim], unused where its width is 0.
     fn logits(&self, partial: &Strings, condition: &Tensor<2>) -> Tensor<3>;
+    /// Returns the same logits as [rows, columns], in whatever order is cheapest; [`Self::column`] finds them.
+    fn outputs(&self, partial: &Strings, condition: &Tensor<2>) -> Tensor<2> {
+        let logits = self.logits(partial, condition);
+        let [rows, length, symbols] = logits.dims();
+        logits.reshape([rows, length * symbols])
+    }
+    /// Returns the column of [`Self::outputs`] that holds the logit of a token at a position, or for the token `vocabulary`
+    /// that of the position being filled next. The tokens of a position lie side by side.
+    fn column(&self, position: usize, token: usize) -> usize {
+        position * (self.vocabulary() + 1) + token
+    }
 }
 
 /// A network whose logits of a token depend on the tokens before it alone.

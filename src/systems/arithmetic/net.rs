@@ -1,0 +1,156 @@
+//! The network of the rationales: it sees the running value and the operations that are left, and writes the next value.
+//!
+//! What it sees is counted from the step on, so that a step of a longer question looks like one of a shorter. With nothing left it
+//! writes the answer.
+
+use std::ops::Range;
+
+use burn::module::Module;
+use burn::tensor::{Tensor, activation};
+use tiltrl_policies::Compute;
+use tiltrl_policies::fast::{Activation, MlpSpec};
+use tiltrl_policies::models::Autoregressive;
+use tiltrl_policies::models::Strings;
+use tiltrl_policies::nets::CausalNet;
+use tiltrl_policies::nets::Mlp;
+use tiltrl_tilt::host::{host, matrix};
+use tiltrl_tilt::noise::Noise;
+
+use super::questions::{OPERANDS, Question, VALUES, WIDTH, token};
+
+/// Columns of an operation that is left: its digit in one-hot, and plus or minus.
+const OPERATION: usize = 12;
+/// Columns of the input.
+const INPUTS: usize = VALUES + OPERATION * (OPERANDS - 1);
+/// Added to the logit of a value that a step cannot have.
+const CLOSED: f32 = -1e4;
+
+/// A model of rationales given questions.
+pub type Rationales = Autoregressive<StepNet>;
+
+/// The network.
+#[derive(Module, Debug)]
+pub struct StepNet {
+    net: Mlp,
+    outputs: usize,
+}
+
+impl StepNet {
+    /// Returns a network with random weights.
+    pub fn new(hidden: usize, noise: &mut Noise, compute: &Compute) -> Self {
+        let spec = MlpSpec {
+            sizes: vec![INPUTS, hidden, hidden, VALUES + 1],
+            activation: Activation::Silu,
+            layer_norm: false,
+        };
+        Self {
+            net: Mlp::new(spec, 1.0, noise, compute),
+            outputs: VALUES + 1,
+        }
+    }
+
+    /// Logits [rows, VALUES + 1] of rows of the input.
+    fn forward(&self, rows: Vec<f32>) -> Tensor<2> {
+        let device = self.net.parameters().device().inner();
+        self.net.forward(matrix(rows, INPUTS, &device))
+    }
+
+    /// Returns log p(answer | last value), [rows, VALUES + 1]; tracked where the network is.
+    pub fn answers(&self, last: &[usize]) -> Tensor<2> {
+        let mut rows = vec![0.0; last.len() * INPUTS];
+        for (row, &value) in rows.chunks_exact_mut(INPUTS).zip(last) {
+            row[value] = 1.0;
+        }
+        activation::log_softmax(self.forward(rows), 1)
+    }
+
+    /// Returns the probabilities of the next value after each of these running values at a step, a row each.
+    pub fn next_values(&self, question: &Question, step: usize, before: &[usize]) -> Vec<Vec<f64>> {
+        let mut rows = vec![0.0; before.len() * INPUTS];
+        for (row, &value) in rows.chunks_exact_mut(INPUTS).zip(before) {
+            fill(row, question, step, value);
+        }
+        let logits = host(self.forward(rows));
+        let closed = closed(question, step);
+        logits
+            .chunks_exact(VALUES + 1)
+            .map(|row| {
+                let open = row.iter().zip(&closed).map(|(l, c)| f64::from(l + c));
+                let open: Vec<f64> = open.collect();
+                let top = open.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let weights: Vec<f64> = open.iter().map(|l| (l - top).exp()).collect();
+                let sum: f64 = weights.iter().sum();
+                weights[..VALUES].iter().map(|w| w / sum).collect()
+            })
+            .collect()
+    }
+}
+
+/// Fills the input of a step from a running value.
+fn fill(row: &mut [f32], question: &Question, step: usize, value: usize) {
+    row[value] = 1.0;
+    for (ahead, at) in (step..question.steps()).enumerate() {
+        let columns = VALUES + ahead * OPERATION;
+        row[columns + question.operands[at + 1] as usize] = 1.0;
+        row[columns + 10 + usize::from(question.minus[at])] = 1.0;
+    }
+}
+
+/// What a step cannot write: values out of its range, and the end before the last.
+fn closed(question: &Question, step: usize) -> Vec<f32> {
+    let mut out = vec![CLOSED; VALUES + 1];
+    if step >= question.steps() {
+        out[VALUES] = 0.0;
+    } else {
+        let [low, high] = Question::range(step);
+        out[token(low)..=token(high)].fill(0.0);
+    }
+    out
+}
+
+impl CausalNet for StepNet {
+    fn vocabulary(&self) -> usize {
+        self.outputs
+    }
+
+    fn length(&self) -> usize {
+        OPERANDS - 1
+    }
+
+    fn logits(
+        &self,
+        strings: &Strings,
+        positions: Range<usize>,
+        condition: &Tensor<2>,
+    ) -> Tensor<3> {
+        let conditions = host(condition.clone());
+        let questions: Vec<Question> = conditions
+            .chunks_exact(WIDTH)
+            .map(Question::decoded)
+            .collect();
+        let rows = questions.len();
+        let mut inputs = vec![0.0; positions.len() * rows * INPUTS];
+        let mut added = Vec::with_capacity(positions.len() * rows * (VALUES + 1));
+        let mut slots = inputs.chunks_exact_mut(INPUTS);
+        for step in positions.clone() {
+            for (row, question) in questions.iter().enumerate() {
+                let before = if step == 0 {
+                    token(question.operands[0])
+                } else {
+                    strings.tokens[row * strings.length + step - 1] as usize
+                };
+                let slot = slots.next().expect("a row per step and question");
+                if before < VALUES && step < question.steps() {
+                    fill(slot, question, step, before);
+                }
+                added.extend(closed(question, step));
+            }
+        }
+        let outputs = self.forward(inputs);
+        let device = outputs.device().inner();
+        let outputs = outputs + matrix(added, VALUES + 1, &device);
+        outputs
+            .reshape([positions.len(), rows, VALUES + 1])
+            .swap_dims(0, 1)
+    }
+}
