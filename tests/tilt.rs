@@ -22,7 +22,7 @@ fn words_of_three_letters_reach_their_exact_posterior() {
     let words = ["--quiet", "tilt", "words", "--quick", "--out", "w"];
     let output = tiltrl(inside, &words);
     let [table, errors] = said(&output);
-    println!("{table}");
+    eprintln!("{table}");
     assert!(output.status.success(), "{table}{errors}");
     assert!(
         table.contains("PASS: TV < 0.02, |Δ log Z| < 0.02"),
@@ -173,7 +173,7 @@ fn language() -> Option<PathBuf> {
     if folder.join("stories260K.bin").exists() {
         return Some(folder);
     }
-    println!("SKIPPED: no {}", folder.join("stories260K.bin").display());
+    eprintln!("SKIPPED: no {}", folder.join("stories260K.bin").display());
     None
 }
 
