@@ -112,11 +112,9 @@ fn arithmetic_goes_on_from_its_checkpoints() {
             "hidden=16",
         ]
     };
-    // Too short to pass; what is asked here is that a run in two halves is the run in one.
-    assert_eq!(
-        tiltrl(folder.path(), &command("whole")).status.code(),
-        Some(1)
-    );
+    // Whether so short a run passes says nothing; what is asked here is that a run in two halves is the run in one.
+    let code = tiltrl(folder.path(), &command("whole")).status.code();
+    assert!(matches!(code, Some(0 | 1)), "{code:?}");
     let mut child = Command::new(env!("CARGO_BIN_EXE_tiltrl"))
         .current_dir(folder.path())
         .args(command("halves"))

@@ -68,7 +68,7 @@ fn runs_become_one_page_and_are_compared() {
         .lines()
         .find(|l| l.starts_with("finetune.temperature"));
     assert!(
-        key.is_some_and(|l| l.contains("0.1") && l.contains("0.5")),
+        key.is_some_and(|l| l.contains("0.2") && l.contains("0.5")),
         "{table}"
     );
     let prior = table.lines().find(|l| l.starts_with("prior"));
