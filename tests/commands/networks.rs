@@ -11,9 +11,9 @@ use tiltrl::commands::{RunRequest, run};
 use tiltrl::config::Source;
 use tiltrl::console::Console;
 use tiltrl::policies::Compute;
+use tiltrl::policies::nets::Denoiser;
 use tiltrl::policies::nets::Network;
 use tiltrl::policies::nets::networks::{NetworkKind, register};
-use tiltrl::policies::nets::{Denoiser, Query};
 use tiltrl::run::RunDir;
 use tiltrl::tilt::TiltError;
 use tiltrl::train::certificate::Certificate;
@@ -66,10 +66,6 @@ struct Straight {
 }
 
 impl Denoiser for Straight {
-    fn outputs(&self, query: &Query<'_>) -> Tensor<2> {
-        self.outputs_at(query.states, &[], query.num_steps, query.condition)
-    }
-
     fn outputs_at(
         &self,
         states: &Tensor<2>,

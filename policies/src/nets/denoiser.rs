@@ -23,24 +23,17 @@ pub struct Query<'a> {
     pub condition: &'a Tensor<2>,
 }
 
-impl Query<'_> {
-    /// Returns the diffusion time of each row, (T − k)/T in (0, 1].
-    pub fn times(&self) -> Vec<f32> {
-        let paths = self.states.dims()[0] / self.steps.len().max(1);
-        let time = |k| (self.num_steps - k) as f32 / self.num_steps as f32;
-        let steps = self.steps.clone();
-        steps
-            .flat_map(|k| std::iter::repeat_n(time(k), paths))
-            .collect()
-    }
-}
-
 /// A network that denoises.
 pub trait Denoiser: Module {
     /// Returns the outputs [steps · paths, num_outputs].
     ///
     /// The first `dim` are the mean's; what follows is the model's affair.
-    fn outputs(&self, query: &Query<'_>) -> Tensor<2>;
+    fn outputs(&self, query: &Query<'_>) -> Tensor<2> {
+        let paths = query.states.dims()[0] / query.steps.len().max(1);
+        let of_row = query.steps.clone();
+        let rows: Vec<usize> = of_row.flat_map(|k| std::iter::repeat_n(k, paths)).collect();
+        self.outputs_at(query.states, &rows, query.num_steps, query.condition)
+    }
 
     /// Returns the outputs for states whose steps differ from row to row, as denoising losses ask.
     fn outputs_at(

@@ -9,7 +9,7 @@ use tiltrl_tilt::TiltError;
 use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::noise::Noise;
 
-use super::denoiser::{Denoiser, Query};
+use super::denoiser::Denoiser;
 use super::network::NetworkShape;
 use super::perceptron::{EMBEDDING, embedding};
 use super::seeded::{resized, scaled, seeded};
@@ -97,13 +97,6 @@ impl Residual {
 }
 
 impl Denoiser for Residual {
-    fn outputs(&self, query: &Query<'_>) -> Tensor<2> {
-        let paths = query.states.dims()[0] / query.steps.len().max(1);
-        let of_row = query.steps.clone();
-        let rows: Vec<usize> = of_row.flat_map(|k| std::iter::repeat_n(k, paths)).collect();
-        self.outputs_at(query.states, &rows, query.num_steps, query.condition)
-    }
-
     fn outputs_at(
         &self,
         states: &Tensor<2>,

@@ -11,7 +11,7 @@ use tiltrl_tilt::TiltError;
 use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::noise::Noise;
 
-use super::denoiser::{Denoiser, Query};
+use super::denoiser::Denoiser;
 use super::perceptron::{EMBEDDING, embedding};
 use super::seeded::{resized, seeded};
 use crate::compute::Compute;
@@ -159,13 +159,6 @@ impl UNet {
 }
 
 impl Denoiser for UNet {
-    fn outputs(&self, query: &Query<'_>) -> Tensor<2> {
-        let paths = query.states.dims()[0] / query.steps.len().max(1);
-        let of_row = query.steps.clone();
-        let rows: Vec<usize> = of_row.flat_map(|k| std::iter::repeat_n(k, paths)).collect();
-        self.outputs_at(query.states, &rows, query.num_steps, query.condition)
-    }
-
     fn outputs_at(
         &self,
         states: &Tensor<2>,

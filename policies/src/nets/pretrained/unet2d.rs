@@ -15,7 +15,7 @@ use tiltrl_tilt::host::matrix;
 use self::config::{Config, check};
 use self::level::{Attention, Level, read_down, read_up};
 use super::{Pretrained, config as read_config};
-use crate::nets::{Denoiser, Query};
+use crate::nets::Denoiser;
 
 /// A `UNet2DModel`. Images are [rows, channels · height · width].
 #[derive(Module, Debug)]
@@ -184,13 +184,6 @@ impl UNet2D {
 }
 
 impl Denoiser for UNet2D {
-    fn outputs(&self, query: &Query<'_>) -> Tensor<2> {
-        let paths = query.states.dims()[0] / query.steps.len().max(1);
-        let of_row = query.steps.clone();
-        let rows: Vec<usize> = of_row.flat_map(|k| std::iter::repeat_n(k, paths)).collect();
-        self.outputs_at(query.states, &rows, query.num_steps, query.condition)
-    }
-
     fn outputs_at(
         &self,
         states: &Tensor<2>,
