@@ -46,7 +46,10 @@ fn log_ratio(x: &[f32], p: &Moments, q: &Moments, dim: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Draws one sample per row of `condition`.
+/// Draws one sample per row of `condition`, [rows, condition_dim].
+///
+/// # Panics
+/// When `tail.ends` is 0.
 pub fn tailed(
     posterior: &GaussianDiffusion,
     tilt: &Tilt,

@@ -30,6 +30,9 @@ pub struct NetworkShape {
 }
 
 /// Any denoiser, as one type.
+///
+/// It holds the floating-point parameters. Whatever else a network keeps (tables of integers, running means) stays as it was
+/// when [`Network::of`] took it: on its device, and in no checkpoint.
 #[derive(Clone)]
 pub struct Network {
     parameters: Vec<Named>,
