@@ -2,11 +2,11 @@
 
 mod advantage;
 mod algorithm;
-pub mod algorithms;
+mod algorithms;
 pub mod baselines;
 mod coordinates;
 mod critic;
-pub mod critics;
+mod critics;
 mod guidance;
 mod iql;
 mod policy;
@@ -19,9 +19,8 @@ pub use self::{
     coordinates::{ACTION_CLIP, Coordinates, Normalizer, latent_actions},
     critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks},
     guidance::critic_gradient,
-    iql::{Iql, IqlConfig, cosine_decay},
     policy::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering},
-    setting::{LARGEST, ROWS, Range, Setting, UPDATES},
-    tail::{Tail, TailPolicy, Tailed, tailed},
-    transitions::{Return, Transitions, gather},
+    setting::{ROWS, Range, Setting, UPDATES},
+    tail::{Tail, tailed},
+    transitions::{Transitions, gather},
 };

@@ -13,12 +13,11 @@ use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::host::vector;
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::optimizer::AdamConfig;
+use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 
 use super::critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks, parse};
 use super::iql::{
-    Iql, IqlConfig, action_gradient, conservative_rows, cosine_decay, object, settings,
-    value_networks,
+    Iql, IqlConfig, action_gradient, conservative_rows, object, settings, value_networks,
 };
 use super::setting::{Range, Setting, UPDATES};
 use super::transitions::{Transitions, gather, joined};
@@ -136,7 +135,7 @@ impl Advantage {
     /// r + γ V(s') − V(s) of every row, over the configured number of timesteps.
     fn labels(&self, transitions: &Transitions) -> Vec<f32> {
         let config = &self.config.iql;
-        let rows: Vec<usize> = (0..transitions.len()).collect();
+        let rows: Vec<usize> = (0..transitions.count()).collect();
         let chunks = rows.chunks(CHUNK);
         let parts = chunks.map(|rows| {
             let batch = transitions.batch(rows, config.num_steps, config.discount);
@@ -159,7 +158,7 @@ impl Advantage {
         let unit = self.unit as f32;
         labels.iter_mut().for_each(|v| *v /= unit);
         let mut noise = Noise::keyed(lesson.seed, "advantage-pool", 0);
-        let rows = noise.indices(POOL, transitions.len());
+        let rows = noise.indices(POOL, transitions.count());
         let mut pool = Vec::new();
         for rows in rows.chunks(CHUNK) {
             let observations = gather(&transitions.observations, self.widths[0], rows);
@@ -173,7 +172,7 @@ impl Advantage {
     fn step(&mut self, lesson: &Lesson<'_>, update: u64) -> Option<f64> {
         let config = &self.config.iql;
         let mut noise = Noise::keyed(lesson.seed, "advantage-update", update);
-        let rows = noise.indices(config.batch_size, lesson.transitions.len());
+        let rows = noise.indices(config.batch_size, lesson.transitions.count());
         let actions = gather(&lesson.transitions.actions, self.widths[1], &rows);
         let mut inputs = self.inputs(lesson.transitions, &rows, &actions);
         let targets = self.targets.as_ref().expect("made before the first step");

@@ -79,6 +79,8 @@ pub struct AlgorithmKind {
     pub settings: fn() -> Vec<Setting>,
     /// Their defaults.
     pub defaults: fn() -> Map<String, Value>,
+    /// Settings of prior and critic in which it differs from the presets, as a TOML file; a user's own settings stand above them.
+    pub changes: &'static str,
     /// What it trains.
     pub trains: Trains,
 }

@@ -1,15 +1,16 @@
 //! Shared by all files of this suite.
 
 use burn::tensor::{Device, Tensor};
+use tiltrl_policies::Compute;
 use tiltrl_policies::fast::HostAdam;
-use tiltrl_policies::models::GaussianDiffusion;
-use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::models::{GaussianDiffusion, Prediction, Schedule, ScheduleKind, StepShape};
 use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_policies::tilt::host::host64;
 use tiltrl_policies::tilt::optimizer::AdamConfig;
 use tiltrl_policies::tilt::reward::Reward;
 use tiltrl_policies::tilt::score::{Known, Scores, score};
 use tiltrl_policies::tilt::sequential::SequentialModel;
+use tiltrl_policies::worlds::Settings;
 
 /// The fine-tuner of this suite.
 pub type Tuner<M> = Finetuner<M, HostAdam>;
@@ -37,6 +38,18 @@ pub fn group<M: SequentialModel<Condition = Tensor<2>>>() -> Batch<M> {
 /// A cosine schedule that predicts ε.
 pub fn cosine(steps: usize) -> Schedule {
     Schedule::new(ScheduleKind::Cosine, steps, Prediction::Epsilon).expect("memoryless")
+}
+
+/// A world's model of one hidden layer with fixed variances.
+pub fn fixed(schedule: Schedule, hidden: usize, seed: u64) -> Settings {
+    Settings {
+        schedule,
+        hidden: vec![hidden],
+        step: StepShape::default(),
+        waves: 0,
+        seed,
+        compute: Compute::cpu(),
+    }
 }
 
 /// Conditions of a world that has none.

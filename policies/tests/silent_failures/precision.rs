@@ -20,7 +20,7 @@ fn silent_failure_19_f32_scores_agree_with_f64_to_a_thousandth_of_a_nat() {
     let schedule = tuner.prior().schedule().clone();
     let net = tuner
         .posterior()
-        .denoiser()
+        .weights()
         .get::<Perceptron>()
         .expect("a perceptron");
     let net = net.net();

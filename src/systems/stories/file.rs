@@ -152,6 +152,8 @@ pub fn weights(path: &Path, bytes: &[u8]) -> Result<LlamaWeights, Error> {
         kv_heads: size(4),
         vocabulary: size(5),
         length: size(6),
+        epsilon: 1e-5,
+        theta: 10_000.0,
     };
     shape.check().map_err(|e| damaged(path, &e.to_string()))?;
     let mut reader = Reader { left: &bytes[28..] };
@@ -206,6 +208,7 @@ fn all(shape: &LlamaShape, reader: &mut Reader<'_>) -> Option<LlamaWeights> {
         shape: shape.clone(),
         tokens,
         norm,
+        head: None,
     })
 }
 

@@ -75,6 +75,7 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
         ]
     },
     defaults: || object(&Bc::default()),
+    changes: "",
     trains: Trains::Policy(|settings, shape| {
         let plan = parse::<Bc>(settings)?.plan(shape.action_dim);
         Ok(Box::new(Deterministic::new(plan, shape)))

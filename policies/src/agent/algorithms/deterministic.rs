@@ -273,7 +273,7 @@ impl PolicyLearner for Deterministic {
 
     fn update(&mut self, transitions: &Transitions, update: u64) -> Result<Vec<f64>, TiltError> {
         let mut noise = Noise::keyed(self.seed, "policy-update", update);
-        let rows = noise.indices(self.plan.batch_size, transitions.len());
+        let rows = noise.indices(self.plan.batch_size, transitions.count());
         let raw = (!self.plan.normalize).then_some(&self.observation);
         self.batch.fill(transitions, &rows, self.plan.discount, raw);
         let moves = (update + 1).is_multiple_of(self.plan.policy_every);

@@ -24,7 +24,7 @@ use crate::agent::algorithm::{AlgorithmKind, AlgorithmShape, PolicyLearner, Trai
 use crate::agent::baselines::best_of;
 use crate::agent::coordinates::Normalizer;
 use crate::agent::critic::parse;
-use crate::agent::setting::{LARGEST, Range};
+use crate::agent::setting::Range;
 use crate::agent::transitions::Transitions;
 use crate::fast::{Activation, HostAdam, MlpSpec, NetworkPass, Networks};
 use crate::nets::initial;
@@ -87,7 +87,7 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
             key("eta", Range::Number(0.0, 1e6), eta),
             key(
                 "max_gradient_norm",
-                Range::Number(0.0, LARGEST),
+                Range::Number(0.0, f64::INFINITY),
                 "Limit of each network's gradient norm; 0 = none",
             ),
             key(
@@ -102,6 +102,7 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
         ]
     },
     defaults: || object(&DiffusionQl::default()),
+    changes: "",
     trains: Trains::Policy(|settings, shape| Ok(Box::new(Learner::new(parse(settings)?, shape)))),
 };
 
@@ -294,7 +295,7 @@ impl PolicyLearner for Learner {
 
     fn update(&mut self, transitions: &Transitions, update: u64) -> Result<Vec<f64>, TiltError> {
         let mut noise = Noise::keyed(self.seed, "policy-update", update);
-        let rows = noise.indices(self.config.batch_size, transitions.len());
+        let rows = noise.indices(self.config.batch_size, transitions.count());
         let raw = (!self.config.normalize).then_some(&self.observation);
         self.batch
             .fill(transitions, &rows, self.config.discount, raw);

@@ -91,6 +91,7 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
         ]
     },
     defaults: || object(&IqlSettings::default()),
+    changes: "",
     trains: Trains::Policy(|settings, shape| Ok(Box::new(IqlPolicy::new(parse(settings)?, shape)))),
 };
 
@@ -244,7 +245,7 @@ impl PolicyLearner for IqlPolicy {
 
     fn update(&mut self, transitions: &Transitions, update: u64) -> Result<Vec<f64>, TiltError> {
         let mut noise = Noise::keyed(self.seed, "policy-update", update);
-        let rows = noise.indices(self.config.batch_size, transitions.len());
+        let rows = noise.indices(self.config.batch_size, transitions.count());
         let raw = (!self.config.normalize).then_some(&self.observation);
         self.batch
             .fill(transitions, &rows, self.config.discount, raw);

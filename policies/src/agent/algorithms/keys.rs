@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::agent::setting::{LARGEST, ROWS, Range, Setting, UPDATES};
+use crate::agent::setting::{ROWS, Range, Setting, UPDATES};
 
 pub(super) const fn key(key: &'static str, range: Range, meaning: &'static str) -> Setting {
     Setting {
@@ -26,7 +26,7 @@ pub(super) const HIDDEN: Setting = key(
 );
 pub(super) const RATE: Setting = key(
     "learning_rate",
-    Range::Above(0.0, LARGEST),
+    Range::Above(0.0, f64::INFINITY),
     "Step size of Adam",
 );
 pub(super) const DISCOUNT: Setting = key("discount", Range::Between(0.0, 1.0), "Discount γ");

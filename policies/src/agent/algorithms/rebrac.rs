@@ -105,6 +105,7 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
         ]
     },
     defaults: || object(&Rebrac::default()),
+    changes: "",
     trains: Trains::Policy(|settings, shape| {
         let plan = parse::<Rebrac>(settings)?.plan();
         Ok(Box::new(Deterministic::new(plan, shape)))

@@ -95,6 +95,7 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
         ]
     },
     defaults: || object(&Td3Bc::default()),
+    changes: "",
     trains: Trains::Policy(|settings, shape| {
         let plan = parse::<Td3Bc>(settings)?.plan(shape.action_dim);
         Ok(Box::new(Deterministic::new(plan, shape)))

@@ -8,7 +8,8 @@ use tiltrl_tilt::host::{host, host64, matrix};
 use tiltrl_tilt::noise::Noise;
 
 use super::GaussianDiffusion;
-use super::shape::{HostField, LOG_SIGMA_LIMIT, Units};
+use super::shape::{LOG_SIGMA_LIMIT, Units};
+use crate::fast::HostField;
 use crate::nets::{Denoiser, Query};
 
 /// Mean and, where the variance is learned, log σ − log σ_k of steps, [steps, paths, dim] each.
