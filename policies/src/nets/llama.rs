@@ -3,6 +3,7 @@
 //!
 //! What is put in is a tree of tokens: continuations of one text share it, and each sees its own ancestors alone.
 
+mod file;
 mod host;
 mod tree;
 mod weights;
@@ -15,8 +16,9 @@ use tiltrl_tilt::noise::Noise;
 pub use self::{
     host::{HostLlama, Position},
     tree::Tree,
-    weights::{LayerWeights, LlamaShape, LlamaWeights},
+    weights::{LlamaShape, LlamaWeights},
 };
+pub(crate) use weights::LayerWeights;
 
 /// Added to the score of a token that is not seen.
 const HIDDEN: f32 = -1e9;

@@ -73,7 +73,7 @@ impl LinearGaussian {
     }
 
     /// Returns (gain, offset) of the prior's mean at step k: gain · x + offset.
-    pub fn kernel(&self, schedule: &Schedule, k: usize) -> [f64; 2] {
+    pub(crate) fn kernel(&self, schedule: &Schedule, k: usize) -> [f64; 2] {
         let level = schedule.alpha_bar[schedule.num_steps() - k];
         let schedule = Schedule {
             prediction: Prediction::Epsilon,

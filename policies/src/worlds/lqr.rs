@@ -48,9 +48,9 @@ pub(crate) struct LinearPolicy {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quadratic {
     /// P, symmetric.
-    pub matrix: [[f64; 2]; 2],
+    pub(super) matrix: [[f64; 2]; 2],
     /// The constant.
-    pub constant: f64,
+    pub(super) constant: f64,
 }
 
 impl Lqr {

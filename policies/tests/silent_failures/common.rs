@@ -10,7 +10,7 @@ use tiltrl_policies::tilt::optimizer::AdamConfig;
 use tiltrl_policies::tilt::reward::Reward;
 use tiltrl_policies::tilt::score::{Known, Scores, score};
 use tiltrl_policies::tilt::sequential::SequentialModel;
-use tiltrl_policies::worlds::Settings;
+use tiltrl_policies::worlds::{LinearGaussian, Settings};
 
 /// The fine-tuner of this suite.
 pub type Tuner<M> = Finetuner<M, HostAdam>;
@@ -62,6 +62,15 @@ pub fn first(sample: &Tensor<2>) -> Vec<f64> {
     let width = sample.dims()[1];
     let rows = host64(sample.clone());
     rows.chunks_exact(width).map(|row| row[0]).collect()
+}
+
+/// (gain, offset) of the mean of step k of a linear Gaussian world's prior: a x + b ε*(x) with
+/// ε*(x) = √(1 − ᾱ)(x − √ᾱ m)/(ᾱ s² + 1 − ᾱ).
+pub fn gain_and_offset(world: &LinearGaussian, schedule: &Schedule, k: usize) -> [f64; 2] {
+    let level = schedule.alpha_bar[schedule.sigma.len() - k];
+    let [a, b] = schedule.coefficients(k);
+    let slope = (1.0 - level).sqrt() / (level * world.std.powi(2) + 1.0 - level);
+    [a + b * slope, -b * slope * level.sqrt() * world.mean]
 }
 
 /// The mean.

@@ -18,7 +18,9 @@ use tiltrl_policies::worlds::{
     line, measure, solve, train_baseline,
 };
 
-use super::common::{cosine, first, group, mean, none, path_sums, scored, tuner, variances};
+use super::common::{
+    cosine, first, gain_and_offset, group, mean, none, path_sums, scored, tuner, variances,
+};
 
 /// Two far modes of weight 0.9 and 0.1; the reward lifts the small one.
 fn far(log_scale: f64, steps: usize) -> Problem {
@@ -140,7 +142,7 @@ fn posterior_variances(world: &LinearGaussian, schedule: &Schedule) -> Vec<f64> 
     let mut curvature = world.c;
     let mut variances = vec![0.0; schedule.sigma.len()];
     for (k, sigma) in schedule.sigma.iter().enumerate().rev() {
-        let [gain, _] = world.kernel(schedule, k);
+        let [gain, _] = gain_and_offset(world, schedule, k);
         let shrink = 1.0 + curvature * sigma.powi(2);
         variances[k] = sigma.powi(2) / shrink;
         curvature = gain * gain * curvature / shrink;

@@ -19,7 +19,9 @@ use tiltrl_policies::tilt::optimizer::Optimizer;
 use tiltrl_policies::tilt::sequential::{Explore, SequentialModel};
 use tiltrl_policies::worlds::LinearGaussian;
 
-use super::common::{Tuner, adam, cosine, first, fixed, group, mean, none, scored, tuner};
+use super::common::{
+    Tuner, adam, cosine, first, fixed, gain_and_offset, group, mean, none, scored, tuner,
+};
 
 pub(super) const WORLD: LinearGaussian = LinearGaussian {
     mean: 0.3,
@@ -180,7 +182,7 @@ fn exact_posterior(steps: usize) -> (GaussianDiffusion, GaussianDiffusion, f64) 
     let mut shifts = vec![0.0; steps];
     for k in (0..steps).rev() {
         shifts[k] = schedule.sigma[k].powi(2) * slope / schedule.coefficients(k)[1];
-        slope *= WORLD.kernel(&schedule, k)[0];
+        slope *= gain_and_offset(&WORLD, &schedule, k)[0];
     }
     // ε* of the data, shifted.
     let levels = schedule.alpha_bar.clone();

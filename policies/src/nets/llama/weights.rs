@@ -28,12 +28,12 @@ pub struct LlamaShape {
 
 impl LlamaShape {
     /// Width of a head.
-    pub fn head(&self) -> usize {
+    pub(crate) fn head(&self) -> usize {
         self.dim / self.heads
     }
 
     /// Width of keys and of values.
-    pub fn kv_dim(&self) -> usize {
+    pub(crate) fn kv_dim(&self) -> usize {
         self.head() * self.kv_heads
     }
 
@@ -41,7 +41,7 @@ impl LlamaShape {
     ///
     /// # Errors
     /// [`TiltError::Model`] that names the sizes which do not.
-    pub fn check(&self) -> Result<(), TiltError> {
+    pub(crate) fn check(&self) -> Result<(), TiltError> {
         let sizes = [
             self.dim,
             self.hidden,
@@ -68,7 +68,7 @@ impl LlamaShape {
 
 /// Weights of a layer; matrices are [inputs, outputs], row-major.
 #[derive(Clone, Debug, Default)]
-pub struct LayerWeights {
+pub(crate) struct LayerWeights {
     /// Gains of the norm before attention.
     pub attention_norm: Vec<f32>,
     /// Queries, keys, values, and the way back.
@@ -87,7 +87,7 @@ pub struct LlamaWeights {
     /// Table of tokens [vocabulary, dim].
     pub tokens: Vec<f32>,
     /// Layers.
-    pub layers: Vec<LayerWeights>,
+    pub(crate) layers: Vec<LayerWeights>,
     /// Gains of the last norm.
     pub norm: Vec<f32>,
     /// Output layer [dim, vocabulary], where it is not the table of tokens.
