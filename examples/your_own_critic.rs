@@ -16,7 +16,7 @@ use tiltrl::config::Source;
 use tiltrl::console::Console;
 use tiltrl::error::Error;
 use tiltrl::policies::Compute;
-use tiltrl::policies::agent::{Critic, CriticKind, CriticShape, Lesson};
+use tiltrl::policies::agent::{Critic, CriticKind, LearnerShape, Lesson};
 use tiltrl::policies::agent::{Range, Setting};
 use tiltrl::run::RunDir;
 use tiltrl::tilt::checkpoint::Checkpoint;
@@ -89,7 +89,7 @@ fn defaults() -> Map<String, Value> {
     ])
 }
 
-fn make(settings: &Map<String, Value>, _: &CriticShape) -> Result<Box<dyn Critic>, TiltError> {
+fn make(settings: &Map<String, Value>, _: &LearnerShape) -> Result<Box<dyn Critic>, TiltError> {
     let gain = settings.get("gain").and_then(Value::as_f64);
     let gain = gain.ok_or_else(|| TiltError::Model("critic: no gain".into()))?;
     Ok(Box::new(Known { gain }))

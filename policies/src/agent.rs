@@ -15,9 +15,9 @@ mod tail;
 mod transitions;
 
 pub use self::{
-    algorithm::{AlgorithmKind, AlgorithmShape, PolicyLearner, Trains},
+    algorithm::{AlgorithmKind, PolicyLearner, Trains},
     coordinates::{ACTION_CLIP, Coordinates, Normalizer, latent_actions},
-    critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks},
+    critic::{Critic, CriticKind, LearnerShape, Lesson, ValueNetworks},
     guidance::critic_gradient,
     policy::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering},
     setting::{ROWS, Range, Setting, UPDATES},

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tiltrl_policies::Compute;
 use tiltrl_policies::agent::{
-    AlgorithmKind, AlgorithmShape, Normalizer, PolicyLearner, Trains, Transitions,
+    AlgorithmKind, LearnerShape, Normalizer, PolicyLearner, Trains, Transitions,
 };
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::noise::Noise;
@@ -39,20 +39,20 @@ fn learner(name: &str, set: &[(&str, Value)], seed: u64) -> Box<dyn PolicyLearne
         let old = settings.insert((*key).into(), value.clone());
         assert!(old.is_some(), "{key}");
     }
-    let shape = AlgorithmShape {
+    let shape = LearnerShape {
         observation_dim: 1,
         action_dim: 1,
-        observation: Normalizer {
-            mean: vec![0.0],
-            std: vec![1.0],
-        },
         seed,
         compute: Compute::cpu(),
+    };
+    let observation = Normalizer {
+        mean: vec![0.0],
+        std: vec![1.0],
     };
     let Trains::Policy(make) = kind.trains else {
         panic!("{name} trains no policy of its own");
     };
-    make(&settings, &shape).expect("valid")
+    make(&settings, &shape, &observation).expect("valid")
 }
 
 fn trained(name: &str, set: &[(&str, Value)]) -> Box<dyn PolicyLearner> {

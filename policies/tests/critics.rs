@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tiltrl_policies::Compute;
 use tiltrl_policies::agent::{
-    Coordinates, Critic, CriticKind, CriticShape, Lesson, Normalizer, Transitions, critic_gradient,
+    Coordinates, Critic, CriticKind, LearnerShape, Lesson, Normalizer, Transitions, critic_gradient,
 };
 use tiltrl_policies::fast::{Arithmetic, Engine};
 use tiltrl_policies::tilt::checkpoint::Checkpoint;
 use tiltrl_policies::tilt::noise::Noise;
 
 /// Implicit Q-learning with small settings, some of them changed.
-fn critic(changes: &[(&str, Value)], shape: &CriticShape) -> Box<dyn Critic> {
+fn critic(changes: &[(&str, Value)], shape: &LearnerShape) -> Box<dyn Critic> {
     let settings = json!({
         "updates": 1, "batch_size": 64, "hidden": [32], "layer_norm": false, "learning_rate": 3e-3, "expectile": 0.5,
         "discount": 0.9, "num_steps": 1, "target_rate": 0.02, "ensemble": 2, "lcb": 0.0,
@@ -26,8 +26,8 @@ fn critic(changes: &[(&str, Value)], shape: &CriticShape) -> Box<dyn Critic> {
     (iql.expect("in the table").make)(&settings, shape).expect("checked settings")
 }
 
-fn shape([observation_dim, action_dim]: [usize; 2], seed: u64) -> CriticShape {
-    CriticShape {
+fn shape([observation_dim, action_dim]: [usize; 2], seed: u64) -> LearnerShape {
+    LearnerShape {
         observation_dim,
         action_dim,
         seed,

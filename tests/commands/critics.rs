@@ -10,7 +10,7 @@ use tiltrl::config::{Source, preset_names};
 use tiltrl::console::Console;
 use tiltrl::data::ActionBounds;
 use tiltrl::policies::Compute;
-use tiltrl::policies::agent::{Critic, CriticKind, CriticShape, Lesson};
+use tiltrl::policies::agent::{Critic, CriticKind, LearnerShape, Lesson};
 use tiltrl::policies::agent::{Range, Setting};
 use tiltrl::run::RunDir;
 use tiltrl::tilt::TiltError;
@@ -167,7 +167,7 @@ fn lazy() -> CriticKind {
         },
         growing: &[],
         defaults: || Map::from_iter([("discount".to_string(), json!(0.9))]),
-        make: |_: &Map<String, Value>, _: &CriticShape| Ok(Box::new(Lazy)),
+        make: |_: &Map<String, Value>, _: &LearnerShape| Ok(Box::new(Lazy)),
     }
 }
 

@@ -3,7 +3,7 @@
 //! `cargo bench -p tiltrl-policies --bench loops -- [--threads N] [--only NAME]` prints medians.
 
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::{CriticKind, CriticShape, Lesson, Transitions};
+use tiltrl_policies::agent::{CriticKind, LearnerShape, Lesson, Transitions};
 use tiltrl_policies::fast::{Activation, Engine, MlpSpec, NetworkPass, Networks};
 use tiltrl_policies::nets::Mlp;
 use tiltrl_policies::tilt::host::matrix;
@@ -78,7 +78,7 @@ fn critic() -> Box<dyn FnMut()> {
     settings.insert("updates".into(), 1.into());
     settings.insert("layer_norm".into(), false.into());
     settings.insert("num_steps".into(), 1.into());
-    let shape = CriticShape {
+    let shape = LearnerShape {
         observation_dim: 11,
         action_dim: 3,
         seed: 1,

@@ -15,10 +15,8 @@ use tiltrl_tilt::host::vector;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 
-use super::critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks, parse};
-use super::iql::{
-    Iql, IqlConfig, action_gradient, conservative_rows, object, settings, value_networks,
-};
+use super::critic::{Critic, CriticKind, LearnerShape, Lesson, ValueNetworks, object, parse};
+use super::iql::{Iql, IqlConfig, action_gradient, conservative_rows, settings, value_networks};
 use super::setting::{Range, Setting, UPDATES};
 use super::transitions::{Transitions, gather, joined};
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
@@ -97,7 +95,7 @@ pub(crate) struct Advantage {
 
 impl Advantage {
     /// Returns an untrained critic.
-    pub(crate) fn new(config: AdvantageConfig, shape: &CriticShape) -> Self {
+    pub(crate) fn new(config: AdvantageConfig, shape: &LearnerShape) -> Self {
         let mut noise = Noise::keyed(shape.seed, "advantage-init", 0);
         let widths = [shape.observation_dim, shape.action_dim];
         let mut networks = Networks::new(&shape.compute.engine);

@@ -6,14 +6,13 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::host::vector;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 
-use super::critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks, parse};
+use super::critic::{Critic, CriticKind, LearnerShape, Lesson, ValueNetworks, object, parse};
 use super::setting::{ROWS, Range, Setting, UPDATES};
 use super::transitions::{TransitionBatch, joined};
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
@@ -75,13 +74,6 @@ pub(super) const KIND: CriticKind = CriticKind {
     make: |settings, shape| Ok(Box::new(Iql::new(parse(settings)?, shape))),
 };
 
-pub(super) fn object<T: Serialize>(settings: &T) -> Map<String, Value> {
-    match serde_json::to_value(settings) {
-        Ok(Value::Object(map)) => map,
-        _ => Map::new(),
-    }
-}
-
 #[rustfmt::skip]
 pub(super) fn settings() -> Vec<Setting> {
     let setting = |key, range, meaning| Setting { key, meaning, range };
@@ -118,7 +110,7 @@ pub(super) struct Losses {
 
 impl Iql {
     /// Returns an untrained critic.
-    pub(super) fn new(config: IqlConfig, shape: &CriticShape) -> Self {
+    pub(super) fn new(config: IqlConfig, shape: &LearnerShape) -> Self {
         let mut noise = Noise::keyed(shape.seed, "critic-init", 0);
         let mut networks = Networks::new(&shape.compute.engine);
         let mut push = |inputs: usize, followed: bool| {

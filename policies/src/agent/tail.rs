@@ -13,7 +13,7 @@ use tiltrl_tilt::rtb::log_mean_exp;
 use tiltrl_tilt::sequential::{Rows, SequentialModel};
 
 use super::baselines::{Particles, Tilt, resample};
-use crate::models::{GaussianDiffusion, Moments};
+use crate::models::GaussianDiffusion;
 
 /// How many ends are drawn, and over how many steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,17 +22,6 @@ pub struct Tail {
     pub ends: usize,
     /// K, steps of an end; at most all of them.
     pub steps: usize,
-}
-
-/// log N(x; p) − log N(x; q), summed over the values of each row.
-fn log_ratio(x: &[f32], p: &Moments, q: &Moments, dim: usize) -> Vec<f64> {
-    let one = |i: usize| {
-        let z = |m: &Moments| (f64::from(x[i]) - m.mean[i]) / m.std[i];
-        0.5 * (z(q).powi(2) - z(p).powi(2)) + (q.std[i] / p.std[i]).ln()
-    };
-    let rows = 0..x.len() / dim;
-    rows.map(|row| (row * dim..(row + 1) * dim).map(one).sum())
-        .collect()
 }
 
 /// Draws one sample per row of `condition`, [rows, condition_dim]: groups of one particle, resampled, with the log of each row's
@@ -70,7 +59,7 @@ pub fn tailed(
         let z = noise.normals(weights.len(), dim);
         let drawn = |i: usize| (q.mean[i] + q.std[i] * f64::from(z[i])) as f32;
         x = (0..x.len()).map(drawn).collect();
-        let ratios = log_ratio(&x, &p, &q, dim);
+        let ratios = p.log_ratio(&q, &x, dim);
         weights.iter_mut().zip(ratios).for_each(|(w, r)| *w += r);
     }
     let rewards = (tilt.log_reward)(&x, &host(conditions));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, activation};
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::{Critic, CriticKind, CriticShape, Lesson, Transitions};
+use tiltrl_policies::agent::{Critic, CriticKind, LearnerShape, Lesson, Transitions};
 use tiltrl_policies::tilt::checkpoint::Checkpoint;
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
@@ -23,7 +23,7 @@ fn critic(device: &Device) -> Box<dyn Critic> {
         "updates": 2, "batch_size": ROWS, "hidden": [24, 17], "layer_norm": true, "learning_rate": 1e-3, "expectile": EXPECTILE,
         "discount": DISCOUNT, "num_steps": 1, "target_rate": TARGET_RATE, "ensemble": 2, "lcb": 0.0,
     });
-    let shape = CriticShape {
+    let shape = LearnerShape {
         observation_dim: 4,
         action_dim: 2,
         seed: 3,

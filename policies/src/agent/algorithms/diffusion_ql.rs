@@ -18,12 +18,12 @@ use super::batch::{Batch, join};
 use super::diffusion_steps::{Chain, inputs};
 use super::keys::{
     BATCH, DISCOUNT, HIDDEN, LAYER_NORM, NORMALIZE, RATE, REWARD_SCALE, TARGET_RATE, UPDATE_COUNT,
-    key, object,
+    key,
 };
-use crate::agent::algorithm::{AlgorithmKind, AlgorithmShape, PolicyLearner, Trains, not_finite};
+use crate::agent::algorithm::{AlgorithmKind, PolicyLearner, Trains, not_finite};
 use crate::agent::baselines::best_of;
 use crate::agent::coordinates::Normalizer;
-use crate::agent::critic::parse;
+use crate::agent::critic::{LearnerShape, object, parse};
 use crate::agent::setting::Range;
 use crate::agent::transitions::Transitions;
 use crate::fast::{Activation, HostAdam, MlpSpec, NetworkPass, Networks};
@@ -103,7 +103,9 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
     },
     defaults: || object(&DiffusionQl::default()),
     changes: "",
-    trains: Trains::Policy(|settings, shape| Ok(Box::new(Learner::new(parse(settings)?, shape)))),
+    trains: Trains::Policy(|settings, shape, observation| {
+        Ok(Box::new(Learner::new(parse(settings)?, shape, observation)))
+    }),
 };
 
 const CRITICS: [usize; 2] = [0, 1];
@@ -126,7 +128,7 @@ struct Learner {
 }
 
 impl Learner {
-    fn new(config: DiffusionQl, shape: &AlgorithmShape) -> Self {
+    fn new(config: DiffusionQl, shape: &LearnerShape, observation: &Normalizer) -> Self {
         let mut noise = Noise::keyed(shape.seed, "policy-init", 0);
         let widths = [shape.observation_dim, shape.action_dim];
         let spec = |inputs: usize, outputs: usize, layer_norm: bool| MlpSpec {
@@ -155,7 +157,7 @@ impl Learner {
             config,
             widths,
             seed: shape.seed,
-            observation: shape.observation.clone(),
+            observation: observation.clone(),
             device: shape.compute.device.clone(),
             batch: Batch::default(),
             joined: Default::default(),

@@ -1,8 +1,5 @@
 //! Settings that several algorithms share.
 
-use serde::Serialize;
-use serde_json::{Map, Value};
-
 use crate::agent::setting::{ROWS, Range, Setting, UPDATES};
 
 pub(super) const fn key(key: &'static str, range: Range, meaning: &'static str) -> Setting {
@@ -65,11 +62,3 @@ pub(super) const REWARD_SCALE: Setting = key(
     Range::Choice(&["raw", "range"]),
     "Rewards as recorded, or times 1000 / (highest − lowest return of an episode)",
 );
-
-/// Returns settings as a map.
-pub(super) fn object<T: Serialize>(settings: &T) -> Map<String, Value> {
-    match serde_json::to_value(settings) {
-        Ok(Value::Object(map)) => map,
-        _ => Map::new(),
-    }
-}
