@@ -23,5 +23,5 @@ pub use self::{
     policy::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering},
     setting::{LARGEST, ROWS, Range, Setting, UPDATES},
     tail::{Tail, TailPolicy, Tailed, tailed},
-    transitions::{Return, Transitions, gather},
+    transitions::{Numbers, Return, Transitions, gather},
 };

@@ -110,7 +110,7 @@ pub fn summarize(dataset: &Dataset, score: Option<(f64, f64)>) -> Summary {
         .collect();
     let complete = lengths.iter().sum::<f64>() as usize;
     let count = |flags: &[bool]| flags.iter().filter(|&&flag| flag).count();
-    let columns = || dataset.actions.columns().into_iter();
+    let columns = || (0..dataset.actions.ncols()).map(|entry| dataset.actions.column(entry));
     let entry = |pick: fn(f32, f32) -> f32| -> Vec<f32> {
         columns()
             .map(|column| column.iter().copied().fold(f32::NAN, pick))

@@ -170,7 +170,7 @@ fn silent_failure_27_the_clip_is_counted_and_prior_and_critic_see_the_same_actio
     );
     let mut latents = data.latents.clone();
     data.coordinates.action.invert(&mut latents);
-    for (latent, action) in latents.iter().zip(&data.transitions.actions) {
+    for (latent, action) in latents.iter().zip(&*data.transitions.actions) {
         assert!((latent.tanh() - action).abs() < 1e-5, "{latent} {action}");
     }
 }
@@ -266,8 +266,8 @@ fn another_versions_widths_are_refused_and_the_version_is_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("reacher.hdf5");
     let mut dataset = file.read();
-    dataset.observations = ndarray::Array2::from_elem((ROWS, old.observation_dim), 0.5);
-    dataset.actions = ndarray::Array2::from_elem((ROWS, old.action_dim), 0.5);
+    dataset.observations = ndarray::Array2::from_elem((ROWS, old.observation_dim), 0.5).into();
+    dataset.actions = ndarray::Array2::from_elem((ROWS, old.action_dim), 0.5).into();
     write(&path, &dataset, &[]).expect("written");
     let error = Dataset::read_with(&[path], &options).expect_err("v4");
     assert!(
