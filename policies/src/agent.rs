@@ -22,5 +22,5 @@ pub use self::{
     policy::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering},
     setting::{ROWS, Range, Setting, UPDATES},
     tail::{Tail, tailed},
-    transitions::{Transitions, gather},
+    transitions::{Numbers, Transitions, gather},
 };

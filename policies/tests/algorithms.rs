@@ -22,10 +22,10 @@ fn bandit(rows: usize) -> Transitions {
     Transitions {
         observation_dim: 1,
         action_dim: 1,
-        observations: vec![0.3; rows],
-        next_observations: vec![0.3; rows],
+        observations: vec![0.3_f32; rows].into(),
+        next_observations: vec![0.3_f32; rows].into(),
         rewards: actions.iter().map(reward).collect(),
-        actions,
+        actions: actions.into(),
         terminals: vec![true; rows],
         continues: vec![false; rows],
     }
@@ -213,13 +213,14 @@ fn episodes() -> Transitions {
     Transitions {
         observation_dim: 1,
         action_dim: 1,
-        observations: noise.normals(rows, 1),
-        next_observations: noise.normals(rows, 1),
+        observations: noise.normals(rows, 1).into(),
+        next_observations: noise.normals(rows, 1).into(),
         actions: noise
             .normals(rows, 1)
             .iter()
             .map(|a| (0.5 * a).tanh())
-            .collect(),
+            .collect::<Vec<f32>>()
+            .into(),
         rewards: noise.normals(rows, 1),
         terminals: continues
             .iter()

@@ -35,6 +35,7 @@ impl ReadingArgs {
             horizon: self.horizon.map(|horizon| horizon as usize),
             environment: spec.map(Environment::of),
             both_flags: self.both_flags.unwrap_or_default(),
+            ..ReadOptions::default()
         }
     }
 

@@ -81,6 +81,7 @@ impl DataConfig {
             horizon: (self.horizon > 0).then_some(self.horizon),
             environment: Some(environment),
             both_flags: self.both_flags,
+            ..ReadOptions::default()
         }
     }
 }

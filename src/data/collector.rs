@@ -1,6 +1,7 @@
 //! Experience gathered in memory, one row at a time, as a [`Dataset`].
 
-use super::dataset::{Dataset, Interruptions, matrix};
+use super::dataset::{Dataset, Interruptions};
+use super::matrix::Matrix;
 use super::units::ActionBounds;
 
 /// What follows a recorded step.
@@ -168,12 +169,12 @@ impl Recorder {
             action_bounds: bounded.then(|| ActionBounds::symmetric(1.0, action_dim)),
             interruptions: Interruptions::default(),
             notes: Vec::new(),
-            observations: matrix(self.observations, observation_dim),
-            actions: matrix(self.actions, action_dim),
+            observations: Matrix::new(self.observations, observation_dim),
+            actions: Matrix::new(self.actions, action_dim),
             rewards: self.rewards,
             next_observations: self
                 .next_observations
-                .map(|values| matrix(values, observation_dim)),
+                .map(|values| Matrix::new(values, observation_dim)),
             terminals: self.terminals,
             timeouts: self.timeouts,
             sources: Vec::new(),

@@ -9,6 +9,7 @@ use super::error::DataError;
 use super::explain::explain;
 use super::faults::Faults;
 use super::npy::Npy;
+use super::scratch::Floats;
 
 /// Deflate cannot expand by more than 1032; a header that claims more than this is damaged.
 const LARGEST_EXPANSION: u64 = 1100;
@@ -105,6 +106,14 @@ impl Column {
     pub(super) fn values(&self) -> Result<Vec<f32>, DataError> {
         let (rows, width) = self.dim();
         let mut values = zeros(&self.path, &self.key, rows, width)?;
+        self.read_into(&mut values)?;
+        Ok(values)
+    }
+
+    /// Returns all values as [`Self::values`] does, where arrays as large as this one lie: see [`Floats::zeros`].
+    pub(super) fn floats(&self, in_memory: usize) -> Result<Floats, DataError> {
+        let (rows, width) = self.dim();
+        let mut values = floats((&self.path, &self.key), rows, width, in_memory)?;
         self.read_into(&mut values)?;
         Ok(values)
     }
@@ -215,6 +224,25 @@ pub(super) fn zeros(
     zeros.try_reserve_exact(values).map_err(|_| too_large())?;
     zeros.resize(values, 0.0);
     Ok(zeros)
+}
+
+/// Returns `rows` rows of zeros for a key of a file, in a scratch file from `in_memory` bytes on, or why there is no room for them.
+pub(super) fn floats(
+    (path, key): (&Path, &str),
+    rows: usize,
+    width: usize,
+    in_memory: usize,
+) -> Result<Floats, DataError> {
+    let out_of_memory = || DataError::OutOfMemory {
+        path: path.to_path_buf(),
+        key: key.to_string(),
+        wanted: (rows as u64).saturating_mul(width as u64).saturating_mul(4),
+    };
+    let values = rows.checked_mul(width).ok_or_else(out_of_memory)?;
+    Floats::zeros(values, in_memory).map_err(|error| match error.kind() {
+        std::io::ErrorKind::OutOfMemory => out_of_memory(),
+        _ => DataError::io(path, "read into a scratch file", error),
+    })
 }
 
 /// An array of HDF5 that is looked at before anything of it is decoded.

@@ -49,7 +49,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
         .map(|at| records.field(at).trim().to_string())
         .collect();
     let widths = vec![1; names.len()];
-    let mut table = Table::new(faults, names.clone(), &widths, lines)?;
+    let mut table = Table::new(faults, names.clone(), &widths, lines, options.in_memory)?;
     let (mut rows, mut episode) = (0, String::new());
     while records.next(&faults)? {
         if records.fields.len() == 1 && records.field(0).trim().is_empty() {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use hdf5_pure::Dataset as Stored;
 
-use super::column::{Column, spread, zeros};
+use super::column::{Column, floats, spread, zeros};
 use super::dataset::Dataset;
 use super::ends::Ends;
 use super::error::DataError;
@@ -84,7 +84,7 @@ struct Episode {
 /// # Errors
 /// [`DataError::Format`] for discrete actions and arrays that do not fit each other, else as for D4RL's layout.
 pub(super) fn read_2(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
-    let (sha256, found) = rayon::join(|| hash_file(path), || recording(path));
+    let (sha256, found) = rayon::join(|| hash_file(path), || recording(path, options.in_memory));
     let mut recording = found?;
     recording.sha256 = sha256?;
     recording.into_dataset(options)
@@ -112,7 +112,7 @@ fn episodes(file: &DataFile, faults: &Faults<'_>) -> Result<Vec<Episode>, DataEr
     Ok(episodes)
 }
 
-fn recording(path: &Path) -> Result<Recording, DataError> {
+fn recording(path: &Path, in_memory: usize) -> Result<Recording, DataError> {
     let (file, format) = (DataFile::open(path)?, VERSION_2);
     let faults = Faults { path, format };
     let episodes = episodes(&file, &faults)?;
@@ -136,8 +136,8 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
         path: path.to_path_buf(),
         sha256: String::new(),
         widths,
-        observations: zeros(path, "observations", rows, widths.0)?,
-        actions: zeros(path, "actions", rows, widths.1)?,
+        observations: floats((path, "observations"), rows, widths.0, in_memory)?,
+        actions: floats((path, "actions"), rows, widths.1, in_memory)?,
         rewards: zeros(path, "rewards", rows, 1)?,
         next_observations: None,
         ends: Ends {

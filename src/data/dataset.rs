@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
 use super::ends::mark_every;
+use super::matrix::Matrix;
 use super::notes::Note;
 use super::units::ActionBounds;
 
@@ -29,13 +29,13 @@ pub struct Source {
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// `[N, observation_dim]`: what was seen before acting, in the environment's units.
-    pub observations: Array2<f32>,
+    pub observations: Matrix,
     /// `[N, action_dim]`: what was done, as shares −1 … 1 of the bounds (see `action_bounds`).
-    pub actions: Array2<f32>,
+    pub actions: Matrix,
     /// `[N]`: reward of the step, unscaled.
     pub rewards: Vec<f32>,
     /// `[N, observation_dim]`: what was seen after acting, where the files say it.
-    pub next_observations: Option<Array2<f32>>,
+    pub next_observations: Option<Matrix>,
     /// `[N]`: the task ended here; there is no future to bootstrap from.
     pub terminals: Vec<bool>,
     /// `[N]`: the recording ended here though the task did not.
@@ -185,12 +185,4 @@ impl Dataset {
 /// Returns `bytes` in lower-case hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Returns the row-major `values` as `[values.len() / width, width]`.
-pub(super) fn matrix(values: Vec<f32>, width: usize) -> Array2<f32> {
-    match Array2::from_shape_vec((values.len() / width, width), values) {
-        Ok(matrix) => matrix,
-        Err(_) => unreachable!("the buffer is made of whole rows"),
-    }
 }

@@ -176,6 +176,6 @@ impl Dataset {
             .zip(&formats)
             .map(read)
             .collect::<Result<_, _>>()?;
-        join(all)
+        join(all, options.in_memory)
     }
 }

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, Axis};
-
 use super::dataset::{Dataset, Source};
 use super::error::DataError;
+use super::matrix::Matrix;
 use super::notes::{Note, NoteKind};
 use super::options::ReadOptions;
 use super::read::hash_file;
@@ -33,7 +32,7 @@ pub(super) fn whole(
     let counts = [
         ("observations", found.observations.nrows()),
         ("actions", found.actions.nrows()),
-        ("next_observations", next.map_or(rows, Array2::nrows)),
+        ("next_observations", next.map_or(rows, Matrix::nrows)),
         ("terminals", found.terminals.len()),
         ("timeouts", found.timeouts.len()),
     ];
@@ -71,7 +70,7 @@ pub(super) fn whole(
 ///
 /// # Errors
 /// When widths differ, or some have `next_observations` and others have not.
-pub(super) fn join(all: Vec<Dataset>) -> Result<Dataset, DataError> {
+pub(super) fn join(all: Vec<Dataset>, in_memory: usize) -> Result<Dataset, DataError> {
     let mut all = all.into_iter();
     let Some(mut joined) = all.next() else {
         return Err(DataError::Empty {
@@ -79,21 +78,24 @@ pub(super) fn join(all: Vec<Dataset>) -> Result<Dataset, DataError> {
         });
     };
     for other in all {
-        append(&mut joined, other)?;
+        append(&mut joined, other, in_memory)?;
     }
     duplicates(&joined.sources, &mut joined.notes);
     Ok(joined)
 }
 
-fn append(joined: &mut Dataset, other: Dataset) -> Result<(), DataError> {
+fn append(joined: &mut Dataset, other: Dataset, in_memory: usize) -> Result<(), DataError> {
     let (first, path) = (path_of(joined), path_of(&other));
-    let stack = |key: &str, above: &mut Array2<f32>, below: &Array2<f32>| {
-        let expected = format!("[N, {}], as in {}", above.ncols(), first.display());
-        (above.append(Axis(0), below.view())).map_err(|_| DataError::WrongShape {
+    let stack = |key: &str, above: &mut Matrix, below: &Matrix| {
+        if above.ncols() == below.ncols() {
+            return (above.append(below, in_memory))
+                .map_err(|error| DataError::io(&path, "put into a scratch file", error));
+        }
+        Err(DataError::WrongShape {
             path: path.clone(),
             key: key.to_string(),
-            expected,
-            found: format!("{:?}", below.shape()),
+            expected: format!("[N, {}], as in {}", above.ncols(), first.display()),
+            found: format!("{:?}", below.dim()),
             hint: " Hint: files of different environments do not concatenate.",
         })
     };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use hdf5_pure::Group;
 use serde_json::Value;
 
-use super::column::{Column, spread, zeros};
+use super::column::{Column, floats, spread, zeros};
 use super::dataset::Dataset;
 use super::ends::Ends;
 use super::error::DataError;
@@ -95,7 +95,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
     let metadata = Metadata::read(&metadata, &faults)?;
     let (sha256, found) = rayon::join(
         || hash_files(&main, &[folder.join(METADATA)]),
-        || Episodes::find(&main, &metadata, &faults)?.read(path, &metadata),
+        || Episodes::find(&main, &metadata, &faults)?.read(path, &metadata, options.in_memory),
     );
     let mut recording = found?;
     recording.sha256 = sha256?;
@@ -196,7 +196,12 @@ impl Episodes {
         Ok(Self { all })
     }
 
-    fn read(&self, path: &Path, metadata: &Metadata) -> Result<Recording, DataError> {
+    fn read(
+        &self,
+        path: &Path,
+        metadata: &Metadata,
+        in_memory: usize,
+    ) -> Result<Recording, DataError> {
         let width = |leaves: &[Leaf]| leaves.iter().map(|leaf| leaf.width).sum::<usize>();
         let widths = (width(&metadata.observations), width(&metadata.actions));
         let rows = metadata.steps;
@@ -204,10 +209,15 @@ impl Episodes {
             path: path.to_path_buf(),
             sha256: String::new(),
             widths,
-            observations: zeros(path, "observations", rows, widths.0)?,
-            actions: zeros(path, "actions", rows, widths.1)?,
+            observations: floats((path, "observations"), rows, widths.0, in_memory)?,
+            actions: floats((path, "actions"), rows, widths.1, in_memory)?,
             rewards: zeros(path, "rewards", rows, 1)?,
-            next_observations: Some(zeros(path, "next_observations", rows, widths.0)?),
+            next_observations: Some(floats(
+                (path, "next_observations"),
+                rows,
+                widths.0,
+                in_memory,
+            )?),
             ends: Ends {
                 terminals: Vec::with_capacity(rows),
                 timeouts: Vec::with_capacity(rows),

@@ -45,13 +45,13 @@ pub(super) fn recognises(path: &Path, head: &[u8]) -> bool {
 /// # Errors
 /// [`DataError::Format`] without rewards and where rows do not fit each other, else as for D4RL's layout.
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
-    let (sha256, found) = rayon::join(|| hash_file(path), || recording(path));
+    let (sha256, found) = rayon::join(|| hash_file(path), || recording(path, options.in_memory));
     let mut recording = found?;
     recording.sha256 = sha256?;
     recording.into_dataset(options)
 }
 
-fn recording(path: &Path) -> Result<Recording, DataError> {
+fn recording(path: &Path, in_memory: usize) -> Result<Recording, DataError> {
     let (npz, format) = (Npz::open(path)?, NAME);
     let faults = Faults { path, format };
     if !npz.holds("rewards") {
@@ -88,10 +88,10 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
         path: path.to_path_buf(),
         sha256: String::new(),
         widths,
-        observations: observations.values()?,
-        actions: actions.values()?,
+        observations: observations.floats(in_memory)?,
+        actions: actions.floats(in_memory)?,
         rewards: required("rewards")?.values()?,
-        next_observations: next.as_ref().map(Column::values).transpose()?,
+        next_observations: next.map(|next| next.floats(in_memory)).transpose()?,
         ends: Ends {
             terminals: masks.iter().flatten().map(|mask| !mask).collect(),
             timeouts: ended.clone(),
@@ -103,7 +103,7 @@ fn recording(path: &Path) -> Result<Recording, DataError> {
         notes: Vec::new(),
     };
     recording.ends.terminals.resize(rows, false);
-    if next.is_none() {
+    if recording.next_observations.is_none() {
         let extra = valids.map_or(ended, |valids| valids.iter().map(|valid| !valid).collect());
         leave_out(&mut recording, &extra, &faults)?;
     }
@@ -146,10 +146,10 @@ fn leave_out(
     let kept: Vec<usize> = (0..extra.len()).filter(|&row| !extra[row]).collect();
     let after: Vec<usize> = kept.iter().map(|row| row + 1).collect();
     let width = recording.widths.0;
-    recording.next_observations = Some(pick(&recording.observations, &after, width));
-    compact(&mut recording.observations, &kept, width);
-    compact(&mut recording.actions, &kept, recording.widths.1);
-    compact(&mut recording.rewards, &kept, 1);
+    recording.next_observations = Some(recording.observations.gather(&after, width));
+    recording.observations.compact(&kept, width);
+    recording.actions.compact(&kept, recording.widths.1);
+    recording.rewards = kept.iter().map(|&row| recording.rewards[row]).collect();
     recording.ends.timeouts = after.iter().map(|&row| extra[row]).collect();
     recording.ends.terminals = kept
         .iter()
@@ -188,21 +188,4 @@ fn settle_masks(recording: &mut Recording, masked: bool) {
             .notes
             .push(Note::new(NoteKind::Understood, path, text, &within));
     }
-}
-
-/// Returns a copy of some rows.
-fn pick(values: &[f32], rows: &[usize], width: usize) -> Vec<f32> {
-    rows.iter()
-        .flat_map(|&row| &values[row * width..(row + 1) * width])
-        .copied()
-        .collect()
-}
-
-/// Moves some rows (ascending) to the front and gives back the rest.
-fn compact(values: &mut Vec<f32>, rows: &[usize], width: usize) {
-    for (to, &row) in rows.iter().enumerate() {
-        values.copy_within(row * width..(row + 1) * width, to * width);
-    }
-    values.truncate(rows.len() * width);
-    values.shrink_to_fit();
 }

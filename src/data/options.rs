@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tiltrl_envs::EnvSpec;
 
+use super::scratch::IN_MEMORY;
+
 /// What is known about the data beyond what the files say.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ReadOptions {
     /// Timesteps after which the clock ended an episode (`--horizon`): a timeout is set there
     /// wherever the files have no end.
@@ -13,6 +15,20 @@ pub struct ReadOptions {
     pub environment: Option<Environment>,
     /// What a row with both flags means.
     pub both_flags: BothFlags,
+    /// Bytes from which an array of observations or actions lies in a scratch file instead of memory: 128 MiB by default, so
+    /// that files larger than memory can be read. The numbers are the same.
+    pub in_memory: usize,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            horizon: None,
+            environment: None,
+            both_flags: BothFlags::default(),
+            in_memory: IN_MEMORY,
+        }
+    }
 }
 
 /// What a row means whose terminal and timeout flags are both set.

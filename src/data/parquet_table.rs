@@ -72,7 +72,7 @@ mod reader {
         let (leaves, rows) = leaves(&file);
         let names: Vec<String> = leaves.iter().map(|leaf| leaf.name.clone()).collect();
         let widths: Vec<usize> = leaves.iter().map(|leaf| leaf.width).collect();
-        let mut table = Table::new(*faults, names, &widths, rows)?;
+        let mut table = Table::new(*faults, names, &widths, rows, options.in_memory)?;
         for (at, leaf) in leaves.iter().enumerate() {
             let place = table.places[at];
             let wrong = match place {

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::column::{Column, zeros};
+use super::column::{Column, floats, zeros};
 use super::container::Container;
 use super::ends::{self, Meaning, Name};
 use super::error::DataError;
 use super::notes::{Note, NoteKind};
 use super::options::ReadOptions;
+use super::scratch::Floats;
 use super::suspicions;
 use super::units::ActionBounds;
 
@@ -30,10 +31,10 @@ pub(super) struct Plan {
 /// The values of all files, row-major.
 pub(super) struct Arrays {
     pub(super) widths: (usize, usize),
-    pub(super) observations: Vec<f32>,
-    pub(super) actions: Vec<f32>,
+    pub(super) observations: Floats,
+    pub(super) actions: Floats,
     pub(super) rewards: Vec<f32>,
-    pub(super) next_observations: Option<Vec<f32>>,
+    pub(super) next_observations: Option<Floats>,
 }
 
 impl Arrays {
@@ -42,12 +43,13 @@ impl Arrays {
         rows: usize,
         widths: (usize, usize),
         with_next_observations: bool,
+        in_memory: usize,
     ) -> Result<Self, DataError> {
-        let observations = zeros(path, "observations", rows, widths.0)?;
-        let actions = zeros(path, "actions", rows, widths.1)?;
+        let observations = floats((path, "observations"), rows, widths.0, in_memory)?;
+        let actions = floats((path, "actions"), rows, widths.1, in_memory)?;
         let rewards = zeros(path, "rewards", rows, 1)?;
         let next_observations = with_next_observations
-            .then(|| zeros(path, "next_observations", rows, widths.0))
+            .then(|| floats((path, "next_observations"), rows, widths.0, in_memory))
             .transpose()?;
         Ok(Self {
             widths,

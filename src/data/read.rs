@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::dataset::{Dataset, Interruptions, Source, hex, matrix};
+use super::dataset::{Dataset, Interruptions, Source, hex};
 use super::error::DataError;
+use super::matrix::Matrix;
 use super::notes::{Note, NoteKind};
 use super::options::ReadOptions;
 use super::plan::{Arrays, Plan, width};
@@ -29,7 +30,7 @@ use super::units::{ActionBounds, clip_note};
 /// - The last row of a file has no successor in the next file, whatever its flags.
 ///
 /// All threads of the current rayon pool decode; the result does not depend on their number.
-/// Memory: the result, and a few MiB a thread.
+/// Memory: the result, and a few MiB a thread; arrays from `options.in_memory` bytes on lie in scratch files.
 pub(super) fn read_arrays(paths: &[PathBuf], options: &ReadOptions) -> Result<Dataset, DataError> {
     let plans = paths
         .iter()
@@ -45,7 +46,8 @@ pub(super) fn read_arrays(paths: &[PathBuf], options: &ReadOptions) -> Result<Da
         .try_for_each(|plan| plan.check_concatenates(first))?;
     let rows: usize = plans.iter().map(|plan| plan.rows).sum();
     let widths = (width(&first.observations), width(&first.actions));
-    let mut arrays = Arrays::new(&first.path, rows, widths, first.next_observations.is_some())?;
+    let next = first.next_observations.is_some();
+    let mut arrays = Arrays::new(&first.path, rows, widths, next, options.in_memory)?;
     let mut joined = Joined::default();
     for plan in &plans {
         let start = joined.terminals.len();
@@ -99,16 +101,16 @@ impl Joined {
                     .push(Note::new(NoteKind::Warning, &source.path, text, &[]));
             }
         }
-        let actions = matrix(arrays.actions, arrays.widths.1);
+        let actions = Matrix::new(arrays.actions, arrays.widths.1);
         let known = self.bounds.iter().all(Option::is_some);
         self.notes.extend(clip_note(&actions).filter(|_| known));
         Dataset {
-            observations: matrix(arrays.observations, arrays.widths.0),
+            observations: Matrix::new(arrays.observations, arrays.widths.0),
             actions,
             rewards: arrays.rewards,
             next_observations: arrays
                 .next_observations
-                .map(|values| matrix(values, arrays.widths.0)),
+                .map(|values| Matrix::new(values, arrays.widths.0)),
             terminals: self.terminals,
             timeouts: self.timeouts,
             sources: self.sources,

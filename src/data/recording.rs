@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::dataset::{Dataset, Interruptions, Source, matrix};
+use super::dataset::{Dataset, Interruptions, Source};
 use super::ends::Ends;
 use super::error::DataError;
+use super::matrix::Matrix;
 use super::notes::Note;
 use super::options::ReadOptions;
+use super::scratch::Floats;
 use super::settle::{Values, check_numbers, settle};
 use super::suspicions;
 use super::units::{ActionBounds, clip_note};
@@ -18,10 +20,10 @@ pub(super) struct Recording {
     pub(super) sha256: String,
     /// Widths of observations and actions.
     pub(super) widths: (usize, usize),
-    pub(super) observations: Vec<f32>,
-    pub(super) actions: Vec<f32>,
+    pub(super) observations: Floats,
+    pub(super) actions: Floats,
     pub(super) rewards: Vec<f32>,
-    pub(super) next_observations: Option<Vec<f32>>,
+    pub(super) next_observations: Option<Floats>,
     pub(super) ends: Ends,
     /// Bounds of the actions that the file states.
     pub(super) stated_bounds: Option<ActionBounds>,
@@ -59,9 +61,9 @@ impl Recording {
         };
         let rows = settle(values, self.ends, options, self.notes)?;
         let used = rows.terminals.len();
-        let cut = |mut values: Vec<f32>, width: usize| {
+        let cut = |mut values: Floats, width: usize| {
             values.truncate(used * width);
-            matrix(values, width)
+            Matrix::new(values, width)
         };
         let actions = cut(self.actions, action_dim);
         let mut notes = rows.notes;
@@ -90,11 +92,10 @@ impl Recording {
 
     /// Refuses values that are no finite numbers or cannot be meant.
     fn check(&mut self) -> Result<(), DataError> {
-        let empty = Vec::new();
-        let next = self.next_observations.as_ref().unwrap_or(&empty);
+        let next = self.next_observations.as_deref().unwrap_or_default();
         for (key, values, width) in [
-            ("observations", &self.observations, self.widths.0),
-            ("actions", &self.actions, self.widths.1),
+            ("observations", &*self.observations, self.widths.0),
+            ("actions", &*self.actions, self.widths.1),
             ("rewards", &self.rewards, 1),
             ("next_observations", next, self.widths.0),
         ] {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::dataset::Dataset;
+use super::matrix::Matrix;
 use super::notes::Note;
 use crate::stats;
 
@@ -110,13 +111,7 @@ pub fn summarize(dataset: &Dataset, score: Option<(f64, f64)>) -> Summary {
         .collect();
     let complete = lengths.iter().sum::<f64>() as usize;
     let count = |flags: &[bool]| flags.iter().filter(|&&flag| flag).count();
-    let columns = || dataset.actions.columns().into_iter();
-    let entry = |pick: fn(f32, f32) -> f32| -> Vec<f32> {
-        columns()
-            .map(|column| column.iter().copied().fold(f32::NAN, pick))
-            .collect()
-    };
-    let saturated = |value: &&f32| value.abs() > SATURATION;
+    let actions = ActionRange::of(&dataset.actions);
     let statistics = Statistics::of(&returns);
     Summary {
         sources: dataset
@@ -137,14 +132,42 @@ pub fn summarize(dataset: &Dataset, score: Option<(f64, f64)>) -> Summary {
         lengths: Statistics::of(&lengths),
         rewards: Statistics::of(&rewards),
         normalized_score: score.map(|reference| NormalizedScore::of(statistics, reference)),
-        action_minimum: entry(f32::min),
-        action_maximum: entry(f32::max),
-        action_saturation: columns()
-            .map(|column| column.iter().filter(saturated).count() as f64 / column.len() as f64)
-            .collect(),
+        action_minimum: actions.minimum,
+        action_maximum: actions.maximum,
+        action_saturation: actions.saturation,
         not_finite: not_finite(dataset),
         notes: dataset.notes.clone(),
         histogram: Histogram::of(&returns, BINS),
+    }
+}
+
+/// What the entries of actions reach, one of each per entry.
+struct ActionRange {
+    minimum: Vec<f32>,
+    maximum: Vec<f32>,
+    /// Shares of the rows beyond [`SATURATION`].
+    saturation: Vec<f64>,
+}
+
+impl ActionRange {
+    /// Looks at every row once, in order: they may lie on a disk.
+    fn of(actions: &Matrix) -> Self {
+        let (rows, width) = actions.dim();
+        let (mut minimum, mut maximum) = (vec![f32::NAN; width], vec![f32::NAN; width]);
+        let mut saturated = vec![0_usize; width];
+        for row in actions.values().chunks_exact(width) {
+            for (entry, &value) in row.iter().enumerate() {
+                minimum[entry] = minimum[entry].min(value);
+                maximum[entry] = maximum[entry].max(value);
+                saturated[entry] += usize::from(value.abs() > SATURATION);
+            }
+        }
+        let share = |&count: &usize| count as f64 / rows as f64;
+        Self {
+            minimum,
+            maximum,
+            saturation: saturated.iter().map(share).collect(),
+        }
     }
 }
 

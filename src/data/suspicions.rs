@@ -77,8 +77,8 @@ pub(super) fn extremes(
             value: values[position],
         });
     }
-    let limits: Vec<f32> = (0..width)
-        .map(|column| usual(values, width, column) * OUTLIER)
+    let limits: Vec<f32> = (usual(values, width).iter())
+        .map(|usual| usual * OUTLIER)
         .collect();
     let rows: Vec<usize> = (values.par_chunks_exact(width).enumerate())
         .filter(|(_, row)| {
@@ -101,17 +101,20 @@ pub(super) fn extremes(
     Ok(())
 }
 
-/// Returns the size below which 99 % of a column's values lie, at least 1e-3.
-fn usual(values: &[f32], width: usize, column: usize) -> f32 {
-    let rows = values.len() / width;
-    let stride = (rows / SAMPLED).max(1);
-    let mut sizes: Vec<f32> = (0..rows)
-        .step_by(stride)
-        .map(|row| values[row * width + column].abs())
-        .collect();
-    sizes.sort_by(f32::total_cmp);
-    let place = (sizes.len() * 99 / 100).min(sizes.len().saturating_sub(2));
-    sizes.get(place).map_or(1e-3, |size| size.max(1e-3))
+/// Returns for each column the size below which 99 % of its values lie, at least 1e-3.
+fn usual(values: &[f32], width: usize) -> Vec<f32> {
+    let stride = (values.len() / width / SAMPLED).max(1);
+    // The rows are visited once: they may lie on a disk.
+    let sampled: Vec<&[f32]> = values.chunks_exact(width).step_by(stride).collect();
+    let sampled = sampled.concat();
+    let column = |column: usize| {
+        let sizes = sampled.iter().skip(column).step_by(width);
+        let mut sizes: Vec<f32> = sizes.map(|value| value.abs()).collect();
+        sizes.sort_by(f32::total_cmp);
+        let place = (sizes.len() * 99 / 100).min(sizes.len().saturating_sub(2));
+        sizes.get(place).map_or(1e-3, |size| size.max(1e-3))
+    };
+    (0..width).map(column).collect()
 }
 
 /// Warns where an episode is longer than the environment's clock allows: an end is missing.

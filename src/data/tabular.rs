@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::column::zeros;
+use super::column::floats;
 use super::columns::{Columns, beside, find};
 use super::dataset::Dataset;
 use super::ends::{EPISODE, Found, Meaning, combine, flags_of_starts};
@@ -12,6 +12,7 @@ use super::notes::{Note, NoteKind};
 use super::options::ReadOptions;
 use super::read::hash_files;
 use super::recording::Recording;
+use super::scratch::Floats;
 use super::settle::horizon;
 
 /// Where a column's numbers belong.
@@ -31,7 +32,7 @@ pub(super) struct Table<'a> {
     names: Vec<String>,
     /// One per column of the table.
     pub(super) places: Vec<Place>,
-    arrays: Vec<(usize, Vec<f32>)>,
+    arrays: Vec<(usize, Floats)>,
     /// Whether an episode begins in the row.
     pub(super) starts: Vec<bool>,
 }
@@ -46,6 +47,7 @@ impl<'a> Table<'a> {
         names: Vec<String>,
         widths: &[usize],
         rows: usize,
+        in_memory: usize,
     ) -> Result<Self, DataError> {
         let columns = find(&faults, &names)?;
         let mut places = vec![Place::Unused; names.len()];
@@ -66,7 +68,7 @@ impl<'a> Table<'a> {
             if !["observations", "actions", "next_observations"].contains(&key) && width != 1 {
                 return Err(faults.of(format!("`{key}` has {width} numbers a row; expected one")));
             }
-            arrays.push((width, zeros(faults.path, key, rows, width)?));
+            arrays.push((width, floats((faults.path, key), rows, width, in_memory)?));
         }
         if let Some(at) = columns.episode {
             places[at] = Place::Episode;
@@ -116,7 +118,7 @@ impl<'a> Table<'a> {
             self.columns.words(&self.names),
             &[],
         )];
-        let flags: Vec<Vec<f32>> = arrays.map(|(_, values)| values).collect();
+        let flags: Vec<Floats> = arrays.map(|(_, values)| values).collect();
         let found = found_ends(&self.faults, &self.columns, &flags, &self.starts)?;
         let ends = combine(path, &found, horizon(options), &mut notes)?;
         let mapping = beside(path);
@@ -131,7 +133,7 @@ impl<'a> Table<'a> {
             widths,
             observations: observations.1,
             actions: actions.1,
-            rewards: rewards.1,
+            rewards: rewards.1.to_vec(),
             next_observations: (next.0 > 0).then_some(next.1),
             ends,
             stated_bounds: self.columns.bounds(path, widths.1)?,
@@ -147,7 +149,7 @@ impl<'a> Table<'a> {
 fn found_ends(
     faults: &Faults<'_>,
     columns: &Columns,
-    values: &[Vec<f32>],
+    values: &[Floats],
     starts: &[bool],
 ) -> Result<Vec<Found>, DataError> {
     let mut found = Vec::new();

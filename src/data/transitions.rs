@@ -1,8 +1,7 @@
 //! Rows turned into the (s, a, r, s', terminal) that a critic learns from.
 
-use ndarray::Array2;
-
-use super::dataset::{Dataset, matrix};
+use super::dataset::Dataset;
+use super::matrix::Matrix;
 
 /// What a critic learns from; every row has a successor that really followed, or none that counts.
 ///
@@ -18,13 +17,13 @@ use super::dataset::{Dataset, matrix};
 #[derive(Debug, Clone)]
 pub struct Transitions {
     /// `[M, observation_dim]`
-    pub observations: Array2<f32>,
+    pub observations: Matrix,
     /// `[M, action_dim]`
-    pub actions: Array2<f32>,
+    pub actions: Matrix,
     /// `[M]`
     pub rewards: Vec<f32>,
     /// `[M, observation_dim]`; arbitrary where `terminals` is set.
-    pub next_observations: Array2<f32>,
+    pub next_observations: Matrix,
     /// `[M]`: no bootstrap from `next_observations` where set.
     pub terminals: Vec<bool>,
     /// `[M]`: the clock ended the episode here, and the task did not.
@@ -71,18 +70,18 @@ impl Dataset {
             .collect();
         let rewards = kept.iter().map(|&row| self.rewards[row]).collect();
         let next_observations = match self.next_observations {
-            Some(next_observations) => compact(next_observations, &kept),
+            Some(next_observations) => next_observations.compact(&kept),
             None => {
                 // A terminal in the last row has no following row; its successor is never used.
                 let last = self.rewards.len() - 1;
                 let following: Vec<usize> = kept.iter().map(|row| (row + 1).min(last)).collect();
-                gather(&self.observations, &following)
+                self.observations.gather(&following)
             }
         };
         Transitions {
             next_observations,
-            observations: compact(self.observations, &kept),
-            actions: compact(self.actions, &kept),
+            observations: self.observations.compact(&kept),
+            actions: self.actions.compact(&kept),
             rewards,
             terminals,
             timeouts,
@@ -132,33 +131,4 @@ impl Dataset {
             .map(|(&row, next)| !ends[row] && next == Some(&(row + 1)))
             .collect()
     }
-}
-
-/// Returns the rows of `array` at `rows`, in that order.
-fn gather(array: &Array2<f32>, rows: &[usize]) -> Array2<f32> {
-    let mut gathered = Array2::zeros((rows.len(), array.ncols()));
-    for (mut target, &row) in gathered.outer_iter_mut().zip(rows) {
-        target.assign(&array.row(row));
-    }
-    gathered
-}
-
-/// Moves the rows at `rows` (ascending) to the front and gives back the rest of the memory.
-fn compact(array: Array2<f32>, rows: &[usize]) -> Array2<f32> {
-    if rows.len() == array.nrows() {
-        return array;
-    }
-    if !array.is_standard_layout() {
-        return gather(&array, rows);
-    }
-    let width = array.ncols();
-    let (mut values, offset) = array.into_raw_vec_and_offset();
-    let offset = offset.unwrap_or(0);
-    for (target, &row) in rows.iter().enumerate() {
-        let start = offset + row * width;
-        values.copy_within(start..start + width, target * width);
-    }
-    values.truncate(rows.len() * width);
-    values.shrink_to_fit();
-    matrix(values, width)
 }

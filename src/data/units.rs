@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tiltrl_policies::agent::ACTION_CLIP;
 
 use super::error::DataError;
+use super::matrix::Matrix;
 use super::notes::{Note, NoteKind};
 use super::options::Environment;
 
@@ -231,7 +231,7 @@ pub fn clip_actions(actions: &mut [f32]) -> usize {
 }
 
 /// Returns the note about what [`clip_actions`] will do to these actions; `None` where that is nothing.
-pub(super) fn clip_note(actions: &Array2<f32>) -> Option<Note> {
+pub(super) fn clip_note(actions: &Matrix) -> Option<Note> {
     let count = actions
         .iter()
         .filter(|action| action.abs() > ACTION_CLIP)
@@ -241,8 +241,8 @@ pub(super) fn clip_note(actions: &Array2<f32>) -> Option<Note> {
         path: None,
         text: format!(
             "{count} of {} action entries ({:.2} %) lie beyond ±{ACTION_CLIP}: prior and critic both see them there",
-            actions.len(),
-            100.0 * count as f64 / actions.len() as f64
+            actions.values().len(),
+            100.0 * count as f64 / actions.values().len() as f64
         ),
         count: 0,
         rows: Vec::new(),

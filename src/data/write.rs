@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use hdf5_pure::{
     AttrValue, DatasetBuilder, Datatype, EnumTypeBuilder, Error, FileBuilder, make_i8_type,
 };
-use ndarray::{Array2, ArrayView2};
 use tiltrl_tilt::checkpoint::temporary_beside;
 
 use super::dataset::Dataset;
 use super::error::DataError;
+use super::matrix::Matrix;
 use super::units::ActionBounds;
 
 /// Deflate level; h5py's default.
@@ -103,7 +103,7 @@ pub(super) fn check(path: &Path, dataset: &Dataset) -> Result<(), DataError> {
         ),
         (
             "next_observations",
-            next.map_or((rows, width), Array2::dim),
+            next.map_or((rows, width), Matrix::dim),
             (rows, width),
         ),
         ("terminals", (dataset.terminals.len(), 1), (rows, 1)),
@@ -164,31 +164,32 @@ fn build(
     for (name, value) in attributes {
         builder.set_attr(name, AttrValue::VarLenString(value.clone()));
     }
-    let mut actions = dataset.actions.as_standard_layout();
     if let Some(bounds) = units {
         let wide =
             |values: &[f32]| AttrValue::F64Array(values.iter().copied().map(f64::from).collect());
         builder.set_attr("action_low", wide(&bounds.low));
         builder.set_attr("action_high", wide(&bounds.high));
-        if let (false, Some(actions)) = (bounds.is_unit(), actions.as_slice_mut()) {
-            bounds.from_unit(actions);
-        }
     } else if dataset.action_bounds.is_some() {
         builder.set_attr("action_bound", AttrValue::F64(1.0));
     }
-    let mut matrix = |key: &str, array: ArrayView2<'_, f32>| {
-        let rows = array.as_standard_layout();
-        let values = rows.as_slice().unwrap_or_default();
-        add_numbers(
-            builder.create_dataset(key),
-            values,
-            &[array.nrows(), array.ncols()],
-        );
+    let mut matrix = |key: &str, values: &[f32], (rows, columns): (usize, usize)| {
+        add_numbers(builder.create_dataset(key), values, &[rows, columns]);
     };
-    matrix("observations", dataset.observations.view());
-    matrix("actions", actions.view());
-    if let Some(next_observations) = &dataset.next_observations {
-        matrix("next_observations", next_observations.view());
+    matrix(
+        "observations",
+        dataset.observations.values(),
+        dataset.observations.dim(),
+    );
+    match units.filter(|bounds| !bounds.is_unit()) {
+        Some(bounds) => {
+            let mut actions = dataset.actions.values().to_vec();
+            bounds.from_unit(&mut actions);
+            matrix("actions", &actions, dataset.actions.dim());
+        }
+        None => matrix("actions", dataset.actions.values(), dataset.actions.dim()),
+    }
+    if let Some(next) = &dataset.next_observations {
+        matrix("next_observations", next.values(), next.dim());
     }
     add_numbers(
         builder.create_dataset("rewards"),

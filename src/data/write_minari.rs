@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::dataset::Dataset;
 use super::error::DataError;
+use super::matrix::Matrix;
 use super::minari::{MAIN, METADATA};
 use super::notes::Note;
 use super::segments::{Last, Segment, segments};
@@ -135,12 +136,9 @@ fn fill(group: &mut GroupBuilder, dataset: &Dataset, segment: &Segment, flags: &
         terminal,
     } = segment.clone();
     let steps = rows.len();
-    let of = |array: &ndarray::Array2<f32>| -> Vec<f32> {
-        array
-            .slice(ndarray::s![rows.clone(), ..])
-            .iter()
-            .copied()
-            .collect()
+    let of = |array: &Matrix| -> Vec<f32> {
+        let width = array.ncols();
+        array.values()[rows.start * width..rows.end * width].to_vec()
     };
     let mut observations = of(&dataset.observations);
     observations.extend(match (last, &dataset.next_observations) {

@@ -4,7 +4,7 @@ use tiltrl_policies::agent::{Coordinates, Normalizer, latent_actions};
 use tiltrl_policies::agent::{Transitions, gather};
 
 use crate::config::Config;
-use crate::data::{ActionBounds, Dataset, clip_actions};
+use crate::data::{ActionBounds, Dataset, Floats, clip_actions};
 use crate::error::Error;
 
 /// Transitions in the coordinates that networks see, row-major.
@@ -14,7 +14,7 @@ pub struct TrainingData {
     /// Entries of the actions that the clip changed.
     pub clipped: usize,
     /// Standardised atanh of the actions.
-    pub latents: Vec<f32>,
+    pub latents: Floats,
     /// Fitted normalisation.
     pub coordinates: Coordinates,
     /// What −1 … 1 of the actions stood for in the files, where that is known.
@@ -80,13 +80,13 @@ impl TrainingData {
             transitions.observations.ncols(),
             transitions.actions.ncols(),
         );
-        let mut observations: Vec<f32> = transitions.observations.into_iter().collect();
-        let mut next_observations: Vec<f32> = transitions.next_observations.into_iter().collect();
-        let mut actions: Vec<f32> = transitions.actions.into_iter().collect();
+        let mut observations = transitions.observations.into_values();
+        let mut next_observations = transitions.next_observations.into_values();
+        let mut actions = transitions.actions.into_values();
         check_actions(&actions, action_dim)?;
         let clipped = clip_actions(&mut actions);
         let continues = transitions.continues;
-        let mut latents = latent_actions(&actions);
+        let mut latents = latents_of(&actions);
         let coordinates = Coordinates {
             observation: Normalizer::fit(&observations, observation_dim),
             action: Normalizer::fit(&latents, action_dim),
@@ -106,9 +106,9 @@ impl TrainingData {
             transitions: Transitions {
                 observation_dim,
                 action_dim,
-                observations,
-                next_observations,
-                actions,
+                observations: observations.into(),
+                next_observations: next_observations.into(),
+                actions: actions.into(),
                 rewards: rewards.iter().map(|&r| r as f32).collect(),
                 terminals,
                 continues,
@@ -139,12 +139,12 @@ impl TrainingData {
 
     /// Returns the number of transitions.
     pub fn len(&self) -> usize {
-        self.transitions.count()
+        self.transitions.rewards.len()
     }
 
     /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.transitions.count() == 0
+        self.transitions.rewards.is_empty()
     }
 }
 
@@ -171,6 +171,15 @@ impl ValueUnits {
             std: variance.sqrt().max(1e-6),
         }
     }
+}
+
+/// Returns the latents of actions, where the actions lie.
+fn latents_of(actions: &Floats) -> Floats {
+    let mut latents = actions.clone();
+    for block in latents.chunks_mut(1 << 16) {
+        block.copy_from_slice(&latent_actions(block));
+    }
+    latents
 }
 
 /// Refuses actions that are no shares of their bounds: clipped, they would be other actions.

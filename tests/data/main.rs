@@ -11,6 +11,7 @@ mod npz;
 mod reading;
 mod recordings;
 mod sample;
+mod scratch;
 mod shared;
 mod tables;
 mod units;

@@ -206,8 +206,9 @@ fn read_csv(path: &Path, _options: &ReadOptions) -> Result<Dataset, DataError> {
     let column = |at: usize| rows.iter().map(|row| row[at]).collect::<Vec<f32>>();
     let flags = |at: usize| rows.iter().map(|row| row[at] == 1.0).collect();
     Ok(Dataset {
-        observations: Array2::from_shape_fn((rows.len(), 3), |(row, entry)| rows[row][entry]),
-        actions: Array2::from_shape_fn((rows.len(), 1), |(row, _)| rows[row][3]),
+        observations: Array2::from_shape_fn((rows.len(), 3), |(row, entry)| rows[row][entry])
+            .into(),
+        actions: Array2::from_shape_fn((rows.len(), 1), |(row, _)| rows[row][3]).into(),
         rewards: column(4),
         next_observations: None,
         terminals: flags(5),

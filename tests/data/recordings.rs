@@ -170,9 +170,12 @@ fn transitions_follow_each_other_and_medium_expert_is_the_two_files() {
             .count();
         let transitions = dataset.transitions();
         assert_eq!(transitions.len(), 400_000 - timeouts - last_rows);
-        let copied = transitions.next_observations.sum();
+        let copied = transitions.next_observations.view().sum();
         let moved = dataset.into_transitions();
-        assert_eq!(moved.next_observations.sum().to_bits(), copied.to_bits());
+        assert_eq!(
+            moved.next_observations.view().sum().to_bits(),
+            copied.to_bits()
+        );
         assert_eq!(moved.observations, transitions.observations);
     }
 }

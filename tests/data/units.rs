@@ -168,8 +168,8 @@ fn silent_failure_27_the_clip_is_counted_and_prior_and_critic_see_the_same_actio
         (data.transitions.actions[3], data.transitions.actions[8]),
         (ACTION_CLIP, -ACTION_CLIP)
     );
-    let actions = data.coordinates.actions(data.latents.clone());
-    for (found, action) in actions.iter().zip(&data.transitions.actions) {
+    let actions = data.coordinates.actions(data.latents.to_vec());
+    for (found, action) in actions.iter().zip(&*data.transitions.actions) {
         assert!((found - action).abs() < 1e-5, "{found} {action}");
     }
 }
@@ -265,8 +265,8 @@ fn another_versions_widths_are_refused_and_the_version_is_named() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("reacher.hdf5");
     let mut dataset = file.read();
-    dataset.observations = ndarray::Array2::from_elem((ROWS, old.observation_dim), 0.5);
-    dataset.actions = ndarray::Array2::from_elem((ROWS, old.action_dim), 0.5);
+    dataset.observations = ndarray::Array2::from_elem((ROWS, old.observation_dim), 0.5).into();
+    dataset.actions = ndarray::Array2::from_elem((ROWS, old.action_dim), 0.5).into();
     write(&path, &dataset, &[]).expect("written");
     let error = Dataset::read_with(&[path], &options).expect_err("v4");
     assert!(

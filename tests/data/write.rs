@@ -91,8 +91,8 @@ fn no_chunk_is_of_a_size_that_hdf5_2_refuses() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (rows, width) in [(1, 1), (65_535, 1), (65_536, 1), (140_000, 2), (2, 70_000)] {
         let dataset = Dataset {
-            observations: Array2::zeros((rows, width)),
-            actions: Array2::zeros((rows, 1)),
+            observations: Array2::zeros((rows, width)).into(),
+            actions: Array2::zeros((rows, 1)).into(),
             rewards: vec![0.0; rows],
             next_observations: None,
             terminals: vec![true; rows],
@@ -165,7 +165,7 @@ fn a_set_that_could_not_be_read_back_is_not_written() {
     assert!(message.contains("`actions`, row 2, column 0"), "{message}");
     let message = refused(|dataset| dataset.timeouts.truncate(3));
     assert!(message.contains("`timeouts`"), "{message}");
-    let message = refused(|dataset| dataset.next_observations = Some(Array2::zeros((4, 3))));
+    let message = refused(|dataset| dataset.next_observations = Some(Array2::zeros((4, 3)).into()));
     assert!(message.contains("`next_observations`"), "{message}");
     let message = refused(|dataset| dataset.rewards.clear());
     assert!(message.contains("at least one transition"), "{message}");
@@ -218,12 +218,13 @@ fn the_memory_layout_of_the_arrays_does_not_matter() {
     let expected = dataset.transitions();
     let columns_first = dataset
         .observations
+        .view()
         .t()
         .as_standard_layout()
         .into_owned()
         .reversed_axes();
     assert!(!columns_first.is_standard_layout());
-    dataset.observations = columns_first;
+    dataset.observations = columns_first.into();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path: PathBuf = folder.path().join("data.hdf5");
     write(&path, &dataset, &[]).expect("written");
@@ -239,9 +240,10 @@ fn a_summary_counts_what_is_there() {
     let mut dataset = record(&[2, 3, 4], (2, 2), NextObservations::Omitted);
     dataset.rewards = vec![1.0; 9];
     dataset.terminals[8] = false; // the last episode is now a fragment
-    dataset.actions.fill(0.5);
+    dataset.actions.view_mut().fill(0.5);
     dataset
         .actions
+        .view_mut()
         .column_mut(1)
         .iter_mut()
         .take(3)

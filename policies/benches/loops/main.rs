@@ -91,9 +91,9 @@ fn critic() -> Box<dyn FnMut()> {
     let transitions = Transitions {
         observation_dim: 11,
         action_dim: 3,
-        observations,
-        next_observations,
-        actions,
+        observations: observations.into(),
+        next_observations: next_observations.into(),
+        actions: actions.into(),
         rewards,
         terminals: vec![false; 256],
         continues: vec![false; 256],

@@ -1,5 +1,45 @@
 //! Recorded transitions in the coordinates that networks see: what a critic learns from.
 
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Numbers that are only read, wherever they lie: a vector, or a mapped file of a data set larger than memory.
+#[derive(Clone)]
+pub struct Numbers(Arc<dyn AsRef<[f32]> + Send + Sync>);
+
+impl<V: AsRef<[f32]> + Send + Sync + 'static> From<V> for Numbers {
+    fn from(values: V) -> Self {
+        Self(Arc::new(values))
+    }
+}
+
+impl Deref for Numbers {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        (*self.0).as_ref()
+    }
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Vec::new().into()
+    }
+}
+
+impl PartialEq for Numbers {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Numbers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(formatter)
+    }
+}
+
 /// Transitions in recorded order, row-major.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Transitions {
@@ -8,11 +48,11 @@ pub struct Transitions {
     /// Width of an action.
     pub action_dim: usize,
     /// Normalised observations [rows, observation_dim].
-    pub observations: Vec<f32>,
+    pub observations: Numbers,
     /// Normalised next observations [rows, observation_dim].
-    pub next_observations: Vec<f32>,
+    pub next_observations: Numbers,
     /// Actions in [-1, 1], [rows, action_dim].
-    pub actions: Vec<f32>,
+    pub actions: Numbers,
     /// Rewards in the critic's units, `[rows]`.
     pub rewards: Vec<f32>,
     /// Whether the episode ended for good, `[rows]`.
@@ -49,7 +89,7 @@ pub(crate) struct Return {
 
 impl Transitions {
     /// Returns the number of transitions.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.rewards.len()
     }
 

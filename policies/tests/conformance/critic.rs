@@ -43,9 +43,9 @@ fn transitions() -> Transitions {
     Transitions {
         observation_dim: 4,
         action_dim: 2,
-        observations,
-        next_observations,
-        actions,
+        observations: observations.into(),
+        next_observations: next_observations.into(),
+        actions: actions.into(),
         rewards,
         terminals: (0..ROWS).map(|i| i % 5 == 0).collect(),
         continues: vec![false; ROWS],
