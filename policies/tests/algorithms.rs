@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::algorithms::{kind, kinds};
-use tiltrl_policies::agent::{AlgorithmShape, Normalizer, PolicyLearner, Trains, Transitions};
+use tiltrl_policies::agent::{
+    AlgorithmKind, LearnerShape, Normalizer, PolicyLearner, Trains, Transitions,
+};
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::noise::Noise;
 
@@ -31,26 +32,27 @@ fn bandit(rows: usize) -> Transitions {
 }
 
 fn learner(name: &str, set: &[(&str, Value)], seed: u64) -> Box<dyn PolicyLearner> {
-    let kind = kind(name).expect("known");
+    let kind = AlgorithmKind::all().iter().find(|k| k.name == name);
+    let kind = kind.expect("known");
     let mut settings = (kind.defaults)();
     for (key, value) in set {
         let old = settings.insert((*key).into(), value.clone());
         assert!(old.is_some(), "{key}");
     }
-    let shape = AlgorithmShape {
+    let shape = LearnerShape {
         observation_dim: 1,
         action_dim: 1,
-        observation: Normalizer {
-            mean: vec![0.0],
-            std: vec![1.0],
-        },
         seed,
         compute: Compute::cpu(),
+    };
+    let observation = Normalizer {
+        mean: vec![0.0],
+        std: vec![1.0],
     };
     let Trains::Policy(make) = kind.trains else {
         panic!("{name} trains no policy of its own");
     };
-    make(&settings, &shape).expect("valid")
+    make(&settings, &shape, &observation).expect("valid")
 }
 
 fn trained(name: &str, set: &[(&str, Value)]) -> Box<dyn PolicyLearner> {
@@ -238,7 +240,7 @@ fn checkpoint(learner: &dyn PolicyLearner, update: u64) -> Checkpoint {
 #[test]
 fn a_restored_policy_goes_on_with_the_same_bytes_and_threads_change_none() {
     let data = episodes();
-    for kind in kinds()
+    for kind in AlgorithmKind::all()
         .iter()
         .filter(|k| matches!(k.trains, Trains::Policy(_)))
     {

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use tiltrl_policies::Compute;
 use tiltrl_policies::agent::baselines::{Method, Tilt, best_of, guided, resample, twisted_smc};
 use tiltrl_policies::agent::{Tail, tailed};
-use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::sequential::{Rows, SequentialModel};
 use tiltrl_policies::tilt::weights;
-use tiltrl_policies::worlds::solve::{Recipe, distances, measure, train_baseline};
 use tiltrl_policies::worlds::{
-    Bandit, GaussianMixture, GaussianReward, LinearGaussian, Problem, Settings, bandit, line,
+    Bandit, GaussianMixture, GaussianReward, LinearGaussian, Problem, Recipe, Settings, bandit,
+    distances, line, measure, train_baseline,
 };
 
 /// F1: one Gaussian under a Gaussian reward.
@@ -47,7 +45,7 @@ fn contextual() -> Problem {
 #[test]
 fn trained_baselines_approach_the_posterior() {
     let problem = chain();
-    let prior = measure(&problem, &problem.prior, 10_000, 2);
+    let prior = measure(&problem, &problem.tilt.prior, 10_000, 2);
     assert!(prior.energy > 0.05, "{prior:?}");
     let mut recipe = Recipe::new(300, 128);
     recipe.learning_rate = 1e-2;
@@ -65,20 +63,19 @@ fn groups_of_smc_keep_to_their_conditions() {
     let n = 4000;
     let condition = Rows::join(&[problem.condition(0, n), problem.condition(1, n)]);
     let mut noise = Noise::keyed(3, "smc", 0);
-    let found = twisted_smc(&problem.tilt(), &condition, n, &mut noise);
+    let found = twisted_smc(&problem.tilt, &condition, n, &mut noise);
     for (index, log_z) in found.log_z.iter().enumerate() {
         let error = log_z - problem.log_z[index];
         assert!(error.abs() < 0.05, "condition {index}: off by {error}");
         let rows: Vec<usize> = {
             let weights = &found.log_weights[index * n..(index + 1) * n];
-            let groups: Vec<f64> = weights.repeat(1000);
-            resample(&groups, n, &mut noise)
+            resample(weights, [n, 1000], &mut noise)
         };
-        let dim = problem.prior.dim();
+        let dim = problem.tilt.prior.dim();
         let samples: Vec<f64> = rows
             .iter()
             .flat_map(|row| {
-                let row = index * n + row % n;
+                let row = index * n + row;
                 &found.samples[row * dim..(row + 1) * dim]
             })
             .map(|&v| f64::from(v))
@@ -92,9 +89,9 @@ fn groups_of_smc_keep_to_their_conditions() {
 #[test]
 fn guidance_climbs_the_reward() {
     let problem = chain();
-    let (tilt, condition) = (problem.tilt(), problem.condition(0, 4000));
+    let (tilt, condition) = (&problem.tilt, problem.condition(0, 4000));
     let mean = |weight: f64| {
-        let samples = guided(&tilt, &condition, weight, &mut Noise::keyed(4, "guided", 0));
+        let samples = guided(tilt, &condition, weight, &mut Noise::keyed(4, "guided", 0));
         samples.iter().map(|&v| f64::from(v)).sum::<f64>() / samples.len() as f64
     };
     let (none, half, full) = (mean(0.0), mean(0.5), mean(1.0));
@@ -107,7 +104,7 @@ fn choices_among_samples_stay_in_their_group() {
     let values = [1.0, 3.0, 2.0, 9.0, 8.0, 7.0];
     assert_eq!(best_of(&values, 3), [1, 3]);
     let weights = [0.0f64, 3f64.ln()].repeat(4000);
-    let rows = resample(&weights, 2, &mut Noise::keyed(5, "resample", 0));
+    let rows = resample(&weights, [2, 1], &mut Noise::keyed(5, "resample", 0));
     assert!(rows.iter().enumerate().all(|(group, row)| row / 2 == group));
     let second = rows.iter().filter(|&row| row % 2 == 1).count() as f64 / 4000.0;
     assert!((second - 0.75).abs() < 0.03, "{second}");
@@ -123,14 +120,13 @@ fn ends_of_a_wrong_posterior_estimate_z_without_bias() {
         c: 2.0,
         dim: 1,
     };
-    let schedule =
-        Schedule::new(ScheduleKind::Cosine, 10, Prediction::Epsilon).expect("memoryless");
-    let compute = Compute::cpu();
-    let prior = world.learned_variance_prior(schedule.clone(), 16, 1, &compute);
+    let settings = Settings::new(10, &[16]);
+    let (schedule, device) = (settings.schedule.clone(), settings.compute.device.clone());
+    let prior = world.prior(&settings);
     // A posterior that is neither the prior nor right.
     let moved = weights::tensors(prior.weights()).into_iter().map(|p| {
         let values: Vec<f32> = host(p).iter().map(|v| v + 0.02).collect();
-        vector(values, &compute.device)
+        vector(values, &device)
     });
     let moved = weights::with_tensors(prior.weights().clone(), moved.collect());
     let posterior = prior.with_weights(moved);
@@ -143,18 +139,14 @@ fn ends_of_a_wrong_posterior_estimate_z_without_bias() {
         gradient: Arc::new(|x: &[f32], _: &[f32]| x.to_vec()),
     };
     let rows = 20_000;
-    let condition = matrix(vec![0.0; rows], 1, &compute.device);
+    let condition = matrix(vec![0.0; rows], 1, &device);
     let [log_z, mean, _] = world.posterior(&schedule);
     let mut spreads = Vec::new();
     for (ends, steps) in [(1, 3), (8, 3), (8, 10)] {
         let tail = Tail { ends, steps };
         let mut noise = Noise::keyed(1, "tail", 0);
         let found = tailed(&posterior, &tilt, &condition, tail, &mut noise);
-        let weights: Vec<f64> = found
-            .log_weights
-            .iter()
-            .map(|l| (l - log_z).exp())
-            .collect();
+        let weights: Vec<f64> = found.log_z.iter().map(|l| (l - log_z).exp()).collect();
         let total: f64 = weights.iter().sum();
         let ratio = total / rows as f64;
         assert!(

@@ -3,6 +3,8 @@
 //! The step of a diffusion is written twice: by tensors (`models/gaussian/step.rs`) and for the CPU (`cpu/src/paths/steps.rs`).
 //! These tests fail when either moves.
 
+mod plain;
+
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
@@ -10,16 +12,16 @@ use tiltrl_policies::Compute;
 use tiltrl_policies::fast::{Activation, Arithmetic, Engine, MlpSpec};
 use tiltrl_policies::models::{GaussianDiffusion, GaussianPath, StepShape, Units};
 use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::Mlp;
-use tiltrl_policies::nets::Network;
-use tiltrl_policies::nets::{Perceptron, PerceptronShape};
+use tiltrl_policies::nets::{Mlp, Network, NetworkShape, Perceptron};
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::sequential::{Explore, SequentialModel};
 use tiltrl_policies::tilt::weights;
 
-fn shape() -> PerceptronShape {
-    PerceptronShape {
+use plain::by_tensors;
+
+fn shape() -> NetworkShape {
+    NetworkShape {
         dim: 3,
         condition_dim: 7,
         outputs: 3,
@@ -35,7 +37,7 @@ fn schedule() -> Schedule {
 
 fn network(layer_norm: bool, compute: &Compute) -> Perceptron {
     let spec = MlpSpec {
-        sizes: shape().sizes(),
+        sizes: Perceptron::sizes(&shape()),
         activation: Activation::Silu,
         layer_norm,
     };
@@ -48,6 +50,7 @@ fn model_on(layer_norm: bool, compute: &Compute) -> GaussianDiffusion {
         Network::of(network(layer_norm, compute)),
         schedule(),
         [3, 7],
+        StepShape::default(),
     )
     .expect("fits")
 }
@@ -87,12 +90,12 @@ fn in_units_of_sigma() -> GaussianDiffusion {
         ..StepShape::default()
     };
     let net = network(false, &Compute::cpu());
-    GaussianDiffusion::with_parts(Network::of(net), schedule(), [3, 7], step).expect("fits")
+    GaussianDiffusion::new(Network::of(net), schedule(), [3, 7], step).expect("fits")
 }
 
 /// A model that sees waves of its state, with an exact part that depends on everything it is given.
 fn with_waves_and_an_exact_part() -> GaussianDiffusion {
-    let waves = PerceptronShape {
+    let waves = NetworkShape {
         waves: 2,
         ..shape()
     };
@@ -102,7 +105,8 @@ fn with_waves_and_an_exact_part() -> GaussianDiffusion {
         &mut Noise::keyed(1, "waves", 0),
         &Compute::cpu(),
     );
-    let model = GaussianDiffusion::new(Network::of(net), schedule(), [3, 7]).expect("fits");
+    let model = GaussianDiffusion::new(Network::of(net), schedule(), [3, 7], StepShape::default())
+        .expect("fits");
     let exact = |x: &[f32], steps: &[usize], condition: &[f32]| -> Vec<f32> {
         let of_row = |i: usize| condition[i / 3 * 7] - 0.2 * steps[i / 3] as f32;
         (0..x.len()).map(|i| of_row(i) + x[i].sin()).collect()
@@ -112,13 +116,14 @@ fn with_waves_and_an_exact_part() -> GaussianDiffusion {
 
 /// A model without a condition, with waves, an exact part, learned variances and guidance.
 fn without_a_condition() -> GaussianDiffusion {
-    let bare = PerceptronShape {
+    let bare = NetworkShape {
         condition_dim: 0,
         waves: 3,
         ..shape()
     };
     let net = Perceptron::new(&bare, 1.0, &mut Noise::keyed(1, "bare", 0), &Compute::cpu());
-    let bare = GaussianDiffusion::new(Network::of(net), schedule(), [3, 0]).expect("fits");
+    let bare = GaussianDiffusion::new(Network::of(net), schedule(), [3, 0], StepShape::default())
+        .expect("fits");
     let field = |factor: f32| {
         move |x: &[f32], steps: &[usize], _: &[f32]| -> Vec<f32> {
             let of_row = |i: usize| factor * (steps[i / 3] + 1) as f32;
@@ -184,9 +189,7 @@ fn the_compiled_policy_samples_what_the_tensors_sample() {
             assert!(compiled.is_empty());
             continue;
         }
-        let mut plain = model
-            .by_tensors()
-            .explore(&condition, 1.0, &mut noise.clone());
+        let mut plain = by_tensors(&model).explore(&condition, 1.0, &mut noise.clone());
         let plain = host(plain.states.pop().expect("a path has states"));
         assert!(worst(&compiled, &plain) < 1e-4, "{rows} rows");
     }
@@ -281,18 +284,18 @@ fn paths_scores_and_gradients_are_those_of_the_tensors() {
         assert!(model.is_compiled());
         let condition = conditions(rows);
         let noise = || Noise::keyed(3, "acting", 0);
-        let (one, two) = (model.tracked(), model.tracked());
+        let (one, two) = (model.tracked(), by_tensors(&model).tracked());
         let (path, scores) = one.sample_path(&condition, &mut noise());
-        let (reference, plain) = two.by_tensors().sample_path(&condition, &mut noise());
+        let (reference, plain) = two.sample_path(&condition, &mut noise());
         for (a, b) in path.states.iter().zip(&reference.states) {
             assert!(worst(&host(a.clone()), &host(b.clone())) < 1e-4);
         }
         assert!(worst(&host(scores.clone()), &host(plain.clone())) < 1e-4);
         assert!(worst(&gradient(&one, scores), &gradient(&two, plain)) < 1e-4);
         for steps in [0..6, 2..5] {
-            let (one, two) = (model.tracked(), model.tracked());
+            let (one, two) = (model.tracked(), by_tensors(&model).tracked());
             let scores = one.step_log_probs(&reference, steps.clone());
-            let plain = two.by_tensors().step_log_probs(&reference, steps);
+            let plain = two.step_log_probs(&reference, steps);
             assert!(worst(&host(scores.clone()), &host(plain.clone())) < 1e-4);
             assert!(worst(&gradient(&one, scores), &gradient(&two, plain)) < 1e-4);
         }
@@ -320,7 +323,7 @@ fn exploration_is_that_of_the_tensors() {
     let condition = conditions(40);
     let noise = || Noise::keyed(3, "acting", 0);
     let wide: GaussianPath = model.explore(&condition, 2.0, &mut noise());
-    let plain = model.by_tensors().explore(&condition, 2.0, &mut noise());
+    let plain = by_tensors(&model).explore(&condition, 2.0, &mut noise());
     for (a, b) in wide.states.iter().zip(&plain.states) {
         assert!(worst(&host(a.clone()), &host(b.clone())) < 1e-4);
     }
@@ -349,7 +352,13 @@ fn threads_change_no_bit_of_a_gradient() {
 #[test]
 fn a_network_without_its_type_computes_the_same_bytes() {
     let compute = Compute::cpu();
-    let typed = GaussianDiffusion::new(network(false, &compute), schedule(), [3, 7]).expect("fits");
+    let typed = GaussianDiffusion::new(
+        network(false, &compute),
+        schedule(),
+        [3, 7],
+        StepShape::default(),
+    )
+    .expect("fits");
     let erased = model(false);
     assert!(typed.is_compiled() && erased.is_compiled());
     let condition = matrix(Noise::keyed(4, "c", 0).normals(9, 7), 7, &Device::flex());

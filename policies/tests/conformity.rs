@@ -12,14 +12,9 @@ use tiltrl_policies::models::MaskedDiffusion;
 use tiltrl_policies::models::Strings;
 use tiltrl_policies::models::{GaussianDiffusion, GaussianPath, StepShape, Units};
 use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::CausalNet;
-use tiltrl_policies::nets::Denoiser;
-use tiltrl_policies::nets::Network;
-use tiltrl_policies::nets::NetworkShape;
-use tiltrl_policies::nets::networks::kinds;
-use tiltrl_policies::nets::{CausalPerceptron, MaskedPerceptron, StringShape};
+use tiltrl_policies::nets::{CausalNet, CausalPerceptron, MaskedPerceptron, StringShape};
 use tiltrl_policies::nets::{CausalTransformer, MaskedTransformer, TransformerShape};
-use tiltrl_policies::nets::{Perceptron, PerceptronShape};
+use tiltrl_policies::nets::{Denoiser, Network, NetworkKind, NetworkShape, Perceptron};
 use tiltrl_policies::nets::{UNet, UNetShape};
 use tiltrl_policies::tilt::conformity::{Settings, check};
 use tiltrl_policies::tilt::finetune::{Finetuner, Mixture};
@@ -70,10 +65,13 @@ fn schedule() -> Schedule {
 }
 
 fn perceptron(step: &StepShape, condition_dim: usize, waves: usize) -> Perceptron {
-    let shape = PerceptronShape {
+    let shape = NetworkShape {
         dim: 3,
         condition_dim,
-        outputs: step.outputs(3),
+        // Means, log σ, the scale of guidance.
+        outputs: 3
+            + if step.learned_variance { 3 } else { 0 }
+            + usize::from(step.guidance.is_some()),
         hidden: vec![24, 16],
         activation: Activation::Silu,
         waves,
@@ -84,8 +82,7 @@ fn perceptron(step: &StepShape, condition_dim: usize, waves: usize) -> Perceptro
 
 fn gaussian(step: StepShape, condition_dim: usize, waves: usize) -> GaussianDiffusion {
     let net = perceptron(&step, condition_dim, waves);
-    GaussianDiffusion::with_parts(Network::of(net), schedule(), [3, condition_dim], step)
-        .expect("fits")
+    GaussianDiffusion::new(Network::of(net), schedule(), [3, condition_dim], step).expect("fits")
 }
 
 fn plain() -> GaussianDiffusion {
@@ -125,19 +122,20 @@ fn diffusions_over_every_named_network_conform_with_and_without_their_type() {
         ..StepShape::default()
     };
     let typed = perceptron(&learned, 4, 0);
-    let typed = GaussianDiffusion::with_parts(typed, schedule(), [3, 4], learned.clone());
+    let typed = GaussianDiffusion::new(typed, schedule(), [3, 4], learned.clone());
     passes("a perceptron with its type", &typed.expect("fits"), 4);
-    for kind in kinds() {
+    for kind in NetworkKind::all() {
         let shape = NetworkShape {
             dim: 3,
             condition_dim: 4,
-            outputs: learned.outputs(3),
+            outputs: 6,
             hidden: vec![16, 16],
             activation: Activation::Mish,
+            waves: 0,
         };
         let mut noise = Noise::keyed(1, "conformity-test", 0);
         let net = (kind.make)(&shape, &mut noise, &Compute::cpu()).expect(kind.name);
-        let model = GaussianDiffusion::with_parts(net, schedule(), [3, 4], learned.clone());
+        let model = GaussianDiffusion::new(net, schedule(), [3, 4], learned.clone());
         passes(kind.name, &model.expect("fits"), 4);
     }
 }
@@ -150,7 +148,8 @@ fn images(condition_dim: usize) -> GaussianDiffusion<UNet> {
     };
     let mut noise = Noise::keyed(1, "conformity-test", 0);
     let net = UNet::new(&shape, &mut noise, &Compute::cpu()).expect("even");
-    GaussianDiffusion::new(net, schedule(), [64, condition_dim]).expect("fits")
+    GaussianDiffusion::new(net, schedule(), [64, condition_dim], StepShape::default())
+        .expect("fits")
 }
 
 #[test]
@@ -161,7 +160,7 @@ fn diffusions_over_a_unet_conform() {
         ..StepShape::default()
     };
     let wide = images(0).reshaped(learned).expect("a second image");
-    assert_eq!(wide.denoiser().num_outputs(), 128);
+    assert_eq!(wide.weights().num_outputs(), 128);
     passes("U-Net, learned variance", &wide, 1);
     let guided = StepShape {
         guidance: Some(Arc::new(|x: &[f32], _: &[usize], _: &[f32]| x.to_vec())),
@@ -224,7 +223,11 @@ fn a_cached_decoder_gives_the_logits_of_computing_anew() {
         let mut decoder = net.decoder(&condition);
         for position in 0..5 {
             // What is not written yet must not be seen.
-            let cached = decoder.next(&whole.prefix(position, 0), position);
+            let mut written = whole.clone();
+            for row in written.tokens.chunks_exact_mut(5) {
+                row[position..].fill(0);
+            }
+            let cached = decoder.next(&written, position);
             let anew = host(net.logits(&whole, position..position + 1, &condition));
             let gaps = cached.iter().zip(&anew).map(|(a, b)| (a - b).abs());
             let gap = gaps.fold(0.0, f32::max);

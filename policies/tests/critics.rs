@@ -2,35 +2,32 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::Transitions;
-use tiltrl_policies::agent::critic_gradient;
-use tiltrl_policies::agent::critics::kind;
-use tiltrl_policies::agent::{Coordinates, Normalizer};
-use tiltrl_policies::agent::{Critic, CriticShape, Lesson};
-use tiltrl_policies::agent::{Iql, IqlConfig};
+use tiltrl_policies::agent::{
+    Coordinates, Critic, CriticKind, LearnerShape, Lesson, Normalizer, Transitions, critic_gradient,
+};
 use tiltrl_policies::fast::{Arithmetic, Engine};
 use tiltrl_policies::tilt::checkpoint::Checkpoint;
 use tiltrl_policies::tilt::noise::Noise;
 
-fn config() -> IqlConfig {
-    IqlConfig {
-        updates: 1,
-        batch_size: 64,
-        hidden: vec![32],
-        layer_norm: false,
-        learning_rate: 3e-3,
-        expectile: 0.5,
-        discount: 0.9,
-        num_steps: 1,
-        target_rate: 0.02,
-        ensemble: 2,
-        lcb: 0.0,
+/// Implicit Q-learning with small settings, some of them changed.
+fn critic(changes: &[(&str, Value)], shape: &LearnerShape) -> Box<dyn Critic> {
+    let settings = json!({
+        "updates": 1, "batch_size": 64, "hidden": [32], "layer_norm": false, "learning_rate": 3e-3, "expectile": 0.5,
+        "discount": 0.9, "num_steps": 1, "target_rate": 0.02, "ensemble": 2, "lcb": 0.0,
+    });
+    let mut settings = settings.as_object().expect("an object").clone();
+    for (key, value) in changes {
+        settings.insert((*key).into(), value.clone());
     }
+    let all = CriticKind::all();
+    let iql = all.iter().find(|kind| kind.name == "iql");
+    (iql.expect("in the table").make)(&settings, shape).expect("checked settings")
 }
 
-fn shape([observation_dim, action_dim]: [usize; 2], seed: u64) -> CriticShape {
-    CriticShape {
+fn shape([observation_dim, action_dim]: [usize; 2], seed: u64) -> LearnerShape {
+    LearnerShape {
         observation_dim,
         action_dim,
         seed,
@@ -48,7 +45,7 @@ fn lesson(transitions: &Transitions) -> Lesson<'_> {
 
 /// One state that leads to itself with reward 1: Q = 1/(1 − γ) = 10; cut by a terminal: Q = 1.
 fn fixed_point(terminal: bool) -> f64 {
-    let mut critic = Iql::new(config(), &shape([1, 1], 1));
+    let mut critic = critic(&[], &shape([1, 1], 1));
     let transitions = Transitions {
         observation_dim: 1,
         action_dim: 1,
@@ -91,16 +88,15 @@ fn the_number_of_threads_changes_no_bit_of_a_critic() {
     };
     for arithmetic in [Arithmetic::best(), Arithmetic::F32] {
         let run = |threads: usize| {
-            let config = IqlConfig {
-                batch_size: rows,
-                layer_norm: true,
-                ensemble: 3,
-                expectile: 0.7,
-                ..config()
-            };
+            let changes = [
+                ("batch_size", rows.into()),
+                ("layer_norm", true.into()),
+                ("ensemble", 3.into()),
+                ("expectile", 0.7.into()),
+            ];
             let mut shape = shape([5, 2], 1);
             shape.compute.engine = Engine::new(arithmetic);
-            let mut critic = Iql::new(config, &shape);
+            let mut critic = critic(&changes, &shape);
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
             pool.build().expect("pool").install(|| {
                 let losses = [0, 1].map(|update| {
@@ -120,14 +116,14 @@ fn the_number_of_threads_changes_no_bit_of_a_critic() {
 /// Central differences of log r agree with the gradient, for the minimum and for the lower confidence bound.
 #[test]
 fn the_gradient_is_that_of_the_reward() {
-    let iql = kind("iql").expect("in the table");
     for lcb in [0.0, 1.0] {
-        let mut settings = (iql.defaults)();
-        settings.insert("hidden".into(), vec![16, 16].into());
-        settings.insert("ensemble".into(), 3.into());
-        settings.insert("lcb".into(), lcb.into());
-        let critic = (iql.make)(&settings, &shape([3, 2], 7)).expect("checked settings");
-        let critic: Arc<dyn Critic> = critic.into();
+        let changes = [
+            ("hidden", json!([16, 16])),
+            ("layer_norm", true.into()),
+            ("ensemble", 3.into()),
+            ("lcb", lcb.into()),
+        ];
+        let critic: Arc<dyn Critic> = critic(&changes, &shape([3, 2], 7)).into();
         let coordinates = Coordinates {
             observation: Normalizer {
                 mean: vec![0.0; 3],

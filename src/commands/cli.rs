@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use tiltrl_policies::agent::algorithms;
-use tiltrl_policies::agent::critics::kinds;
+use tiltrl_policies::agent::{AlgorithmKind, CriticKind};
 use tiltrl_policies::fast::build_pool;
-use tiltrl_policies::nets::networks;
+use tiltrl_policies::nets::NetworkKind;
 
 use super::environments::{self, EnvArgs};
 use super::pipeline::run;
@@ -263,9 +262,9 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
         Command::Envs(args) => environments::envs(&args),
         Command::Devices => print_lines(&devices()),
         Command::Presets => print_lines(&preset_names()),
-        Command::Critics => list(kinds().iter().map(|k| (k.name, k.summary))),
-        Command::Networks => list(networks::kinds().iter().map(|k| (k.name, k.summary))),
-        Command::Algorithms => list(algorithms::kinds().iter().map(|k| (k.name, k.summary))),
+        Command::Critics => list(CriticKind::all().iter().map(|k| (k.name, k.summary))),
+        Command::Networks => list(NetworkKind::all().iter().map(|k| (k.name, k.summary))),
+        Command::Algorithms => list(AlgorithmKind::all().iter().map(|k| (k.name, k.summary))),
         Command::Config(args) => {
             let text = Source::of(&args.experiment).commented(&args.set)?;
             output::print(text.trim_end());

@@ -69,7 +69,7 @@ pub fn evaluate_run(
     let mut names = PolicyName::list(&args.policy)?;
     if names.is_empty() {
         let first = RunDir::of_seed(folder, seeds_in(folder)?[0]);
-        names.push(PolicyName::of_run(&first.config()?));
+        names.push(PolicyName::of_config(&first.config()?));
     }
     let evaluation = roll_out(args, folder, &names, (compute, console))?;
     show(&evaluation);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ndarray::{Array2, ArrayView2};
 use tiltrl_envs::EnvBatch;
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::{AlgorithmShape, Normalizer, Policy, PolicyLearner, Trains};
+use tiltrl_policies::agent::{LearnerShape, Normalizer, Policy, PolicyLearner, Trains};
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::noise::Noise;
@@ -60,14 +60,13 @@ fn fresh(
             config.algorithm
         )));
     };
-    let shape = AlgorithmShape {
+    let shape = LearnerShape {
         observation_dim,
         action_dim,
-        observation: observation.clone(),
         seed,
         compute: compute.clone(),
     };
-    Ok(make(&config.own_settings(), &shape)?)
+    Ok(make(&config.own_settings(), &shape, observation)?)
 }
 
 /// Reads a policy from its checkpoint.

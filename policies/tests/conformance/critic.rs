@@ -4,9 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, activation};
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::Transitions;
-use tiltrl_policies::agent::{Critic, CriticShape, Lesson};
-use tiltrl_policies::agent::{Iql, IqlConfig};
+use tiltrl_policies::agent::{Critic, CriticKind, LearnerShape, Lesson, Transitions};
 use tiltrl_policies::tilt::checkpoint::Checkpoint;
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
@@ -20,27 +18,21 @@ const DISCOUNT: f32 = 0.9;
 const EXPECTILE: f32 = 0.7;
 const TARGET_RATE: f32 = 0.1;
 
-fn critic(device: &Device) -> Iql {
-    let config = IqlConfig {
-        updates: 2,
-        batch_size: ROWS,
-        hidden: vec![24, 17],
-        layer_norm: true,
-        learning_rate: 1e-3,
-        expectile: f64::from(EXPECTILE),
-        discount: f64::from(DISCOUNT),
-        num_steps: 1,
-        target_rate: TARGET_RATE,
-        ensemble: 2,
-        lcb: 0.0,
-    };
-    let shape = CriticShape {
+fn critic(device: &Device) -> Box<dyn Critic> {
+    let settings = serde_json::json!({
+        "updates": 2, "batch_size": ROWS, "hidden": [24, 17], "layer_norm": true, "learning_rate": 1e-3, "expectile": EXPECTILE,
+        "discount": DISCOUNT, "num_steps": 1, "target_rate": TARGET_RATE, "ensemble": 2, "lcb": 0.0,
+    });
+    let shape = LearnerShape {
         observation_dim: 4,
         action_dim: 2,
         seed: 3,
         compute: Compute::on(device.clone()),
     };
-    Iql::new(config, &shape)
+    let all = CriticKind::all();
+    let iql = all.iter().find(|kind| kind.name == "iql");
+    let settings = settings.as_object().expect("an object");
+    (iql.expect("in the table").make)(settings, &shape).expect("checked settings")
 }
 
 /// Every fifth transition ends its episode for good.
@@ -68,7 +60,7 @@ fn lesson(transitions: &Transitions) -> Lesson<'_> {
     }
 }
 
-fn stored(critic: &Iql) -> Checkpoint {
+fn stored(critic: &dyn Critic) -> Checkpoint {
     let mut checkpoint = Checkpoint::new("critic", 0);
     critic.save(&mut checkpoint);
     checkpoint
@@ -182,7 +174,7 @@ fn the_critics_update_is_that_of_plain_operations() {
     let transitions = transitions();
     for device in devices() {
         let mut critic = critic(&device);
-        let start = stored(&critic);
+        let start = stored(&*critic);
         let expected = reference_update(&start, &transitions);
         let found = critic.update(&lesson(&transitions), 0).expect("finite");
         let losses = [found[0] as f32, found[1] as f32];
@@ -191,7 +183,7 @@ fn the_critics_update_is_that_of_plain_operations() {
             "{losses:?} {:?}",
             expected.losses
         );
-        let after = stored(&critic);
+        let after = stored(&*critic);
         for (i, [parameters, target, gradient]) in expected.networks.iter().enumerate() {
             // Adam's first moment after one step is a tenth of the gradient.
             let first = after.tensors[&format!("first_critic{i}")].iter();

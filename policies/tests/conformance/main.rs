@@ -2,19 +2,17 @@
 //! tensor path on the CPU. The default build has the CPU backend alone; `--features tch` adds libtorch.
 
 mod critic;
+#[path = "../plain/mod.rs"]
+mod plain;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::Compute;
 use tiltrl_policies::fast::{Activation, HostAdam, MlpSpec};
-use tiltrl_policies::models::{GaussianDiffusion, GaussianPath, StepShape};
-use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::Mlp;
-use tiltrl_policies::nets::Network;
-use tiltrl_policies::nets::{Perceptron, PerceptronShape};
+use tiltrl_policies::models::{GaussianDiffusion, Prediction, Schedule, ScheduleKind, StepShape};
+use tiltrl_policies::nets::{Mlp, Network, NetworkShape, Perceptron};
 use tiltrl_policies::tilt::finetune::{
     Batch, Exploration, Finetuner, Mixture, Options, ReplayOptions,
 };
@@ -25,6 +23,8 @@ use tiltrl_policies::tilt::sequential::{
     ConditionFeatures, Explore, Rows, SequentialModel, StateFeatures,
 };
 use tiltrl_policies::tilt::weights;
+
+use plain::by_tensors;
 
 fn devices() -> Vec<Device> {
     vec![
@@ -168,63 +168,6 @@ fn networks_and_their_gradients_agree_with_f64() {
 
 // --- paths and fine-tuning against plain tensors --------------------------------------------------------------------
 
-/// A diffusion model that never takes the compiled path.
-#[derive(Clone)]
-struct Plain(GaussianDiffusion);
-
-impl SequentialModel for Plain {
-    type Weights = Network;
-    type Condition = Tensor<2>;
-    type Sample = Tensor<2>;
-    type Path = GaussianPath;
-
-    fn weights(&self) -> &Network {
-        self.0.weights()
-    }
-    fn with_weights(&self, weights: Network) -> Self {
-        Self(self.0.with_weights(weights))
-    }
-    fn num_steps(&self) -> usize {
-        self.0.num_steps()
-    }
-    fn sample_path(&self, c: &Tensor<2>, noise: &mut Noise) -> (GaussianPath, Tensor<2>) {
-        self.0.by_tensors().sample_path(c, noise)
-    }
-    fn path_to(&self, c: &Tensor<2>, sample: &Tensor<2>, noise: &mut Noise) -> GaussianPath {
-        self.0.path_to(c, sample, noise)
-    }
-    fn sample_of(&self, path: &GaussianPath) -> Tensor<2> {
-        self.0.sample_of(path)
-    }
-    fn step_log_probs(&self, path: &GaussianPath, steps: Range<usize>) -> Tensor<2> {
-        self.0.by_tensors().step_log_probs(path, steps)
-    }
-}
-
-impl Explore for Plain {
-    fn explore(&self, c: &Tensor<2>, scale: f64, noise: &mut Noise) -> GaussianPath {
-        self.0.by_tensors().explore(c, scale, noise)
-    }
-}
-
-impl ConditionFeatures for Plain {
-    fn condition_width(&self) -> usize {
-        self.0.condition_width()
-    }
-    fn condition_features(&self, condition: &Tensor<2>) -> Tensor<2> {
-        self.0.condition_features(condition)
-    }
-}
-
-impl StateFeatures for Plain {
-    fn state_width(&self) -> usize {
-        self.0.state_width()
-    }
-    fn state_features(&self, path: &GaussianPath, step: usize) -> Tensor<2> {
-        self.0.state_features(path, step)
-    }
-}
-
 fn model(device: &Device, guided: bool) -> GaussianDiffusion {
     let pull = |x: &[f32], _: &[usize], _: &[f32]| x.iter().map(|v| 0.3 - v).collect::<Vec<f32>>();
     let step = StepShape {
@@ -232,16 +175,16 @@ fn model(device: &Device, guided: bool) -> GaussianDiffusion {
         guidance: guided.then(|| Arc::new(pull) as Arc<_>),
         ..StepShape::default()
     };
-    let shape = PerceptronShape {
+    let shape = NetworkShape {
         dim: 2,
         condition_dim: 5,
-        outputs: step.outputs(2),
+        outputs: if guided { 5 } else { 2 },
         hidden: vec![33, 20],
         activation: Activation::Silu,
         waves: 0,
     };
     let spec = MlpSpec {
-        sizes: shape.sizes(),
+        sizes: Perceptron::sizes(&shape),
         activation: Activation::Silu,
         layer_norm: guided,
     };
@@ -250,7 +193,7 @@ fn model(device: &Device, guided: bool) -> GaussianDiffusion {
     let net = Perceptron::over(net, &shape);
     let schedule = Schedule::new(ScheduleKind::Cosine, 7, Prediction::Velocity);
     let schedule = schedule.expect("memoryless");
-    GaussianDiffusion::with_parts(Network::of(net), schedule, [2, 5], step).expect("fits")
+    GaussianDiffusion::new(Network::of(net), schedule, [2, 5], step).expect("fits")
 }
 
 /// All parameters, one after another.
@@ -337,7 +280,7 @@ fn fine_tuning_agrees_with_the_plain_path() {
         (off_policy, mixed),
     ] {
         for guided in [false, true] {
-            let reference = Plain(model(&Device::flex(), guided));
+            let reference = by_tensors(&model(&Device::flex(), guided));
             let plain = tuned(&reference, Adam::new, &options, mixture);
             assert!(gap(&plain.0, &parameters(&reference)) > 1e-3);
             for device in devices() {

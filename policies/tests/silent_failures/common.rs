@@ -1,15 +1,16 @@
 //! Shared by all files of this suite.
 
 use burn::tensor::{Device, Tensor};
+use tiltrl_policies::Compute;
 use tiltrl_policies::fast::HostAdam;
-use tiltrl_policies::models::GaussianDiffusion;
-use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
+use tiltrl_policies::models::{GaussianDiffusion, Prediction, Schedule, ScheduleKind, StepShape};
 use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_policies::tilt::host::host64;
 use tiltrl_policies::tilt::optimizer::AdamConfig;
 use tiltrl_policies::tilt::reward::Reward;
 use tiltrl_policies::tilt::score::{Known, Scores, score};
 use tiltrl_policies::tilt::sequential::SequentialModel;
+use tiltrl_policies::worlds::{LinearGaussian, Settings};
 
 /// The fine-tuner of this suite.
 pub type Tuner<M> = Finetuner<M, HostAdam>;
@@ -39,6 +40,18 @@ pub fn cosine(steps: usize) -> Schedule {
     Schedule::new(ScheduleKind::Cosine, steps, Prediction::Epsilon).expect("memoryless")
 }
 
+/// A world's model of one hidden layer with fixed variances.
+pub fn fixed(schedule: Schedule, hidden: usize, seed: u64) -> Settings {
+    Settings {
+        schedule,
+        hidden: vec![hidden],
+        step: StepShape::default(),
+        waves: 0,
+        seed,
+        compute: Compute::cpu(),
+    }
+}
+
 /// Conditions of a world that has none.
 pub fn none(paths: usize) -> Tensor<2> {
     Tensor::zeros([paths, 1], &Device::flex())
@@ -49,6 +62,15 @@ pub fn first(sample: &Tensor<2>) -> Vec<f64> {
     let width = sample.dims()[1];
     let rows = host64(sample.clone());
     rows.chunks_exact(width).map(|row| row[0]).collect()
+}
+
+/// (gain, offset) of the mean of step k of a linear Gaussian world's prior: a x + b ε*(x) with
+/// ε*(x) = √(1 − ᾱ)(x − √ᾱ m)/(ᾱ s² + 1 − ᾱ).
+pub fn gain_and_offset(world: &LinearGaussian, schedule: &Schedule, k: usize) -> [f64; 2] {
+    let level = schedule.alpha_bar[schedule.sigma.len() - k];
+    let [a, b] = schedule.coefficients(k);
+    let slope = (1.0 - level).sqrt() / (level * world.std.powi(2) + 1.0 - level);
+    [a + b * slope, -b * slope * level.sqrt() * world.mean]
 }
 
 /// The mean.

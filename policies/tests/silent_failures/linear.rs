@@ -3,9 +3,8 @@
 use burn::tensor::Tensor;
 use tiltrl_policies::Compute;
 use tiltrl_policies::fast::Activation;
-use tiltrl_policies::models::GaussianDiffusion;
-use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::{Perceptron, PerceptronShape};
+use tiltrl_policies::models::{GaussianDiffusion, Prediction, Schedule, ScheduleKind, StepShape};
+use tiltrl_policies::nets::{NetworkShape, Perceptron};
 use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
@@ -14,7 +13,7 @@ use tiltrl_policies::tilt::sequential::SequentialModel;
 use tiltrl_policies::tilt::weights;
 use tiltrl_policies::worlds::LinearGaussian;
 
-use super::common::{Tuner, cosine, first, mean, none, path_sums, tuner};
+use super::common::{Tuner, cosine, first, fixed, mean, none, path_sums, tuner};
 
 /// Trains on a linear-Gaussian world with any mixture of sources and any log-reward scale.
 fn train(
@@ -24,7 +23,7 @@ fn train(
     scale: f64,
     updates: u64,
 ) -> Tuner<GaussianDiffusion> {
-    let prior = world.prior(schedule.clone(), 32, 3, &Compute::cpu());
+    let prior = world.prior(&fixed(schedule.clone(), 32, 3));
     let mut tuner = tuner(&prior, 5e-3, mixture);
     let reward = |sample: &Tensor<2>, _: &Tensor<2>| -> Vec<f64> {
         let first = first(sample);
@@ -90,7 +89,7 @@ fn silent_failure_03_a_schedule_with_memory_tilts_too_weakly() {
 
 #[test]
 fn silent_failure_04_the_posterior_starts_as_the_prior() {
-    let shape = PerceptronShape {
+    let shape = NetworkShape {
         dim: 3,
         condition_dim: 5,
         outputs: 3,
@@ -101,7 +100,13 @@ fn silent_failure_04_the_posterior_starts_as_the_prior() {
     let compute = Compute::cpu();
     let net = Perceptron::new(&shape, 1.0, &mut Noise::keyed(1, "net", 0), &compute);
     let schedule = Schedule::new(ScheduleKind::Cosine, 10, Prediction::Velocity);
-    let prior = GaussianDiffusion::new(net, schedule.expect("memoryless"), [3, 5]).expect("fits");
+    let prior = GaussianDiffusion::new(
+        net,
+        schedule.expect("memoryless"),
+        [3, 5],
+        StepShape::default(),
+    )
+    .expect("fits");
     let condition = matrix(
         Noise::keyed(2, "condition", 0).normals(1000, 5),
         5,
@@ -216,7 +221,7 @@ fn silent_failure_09_scoring_a_stored_path_again_gives_the_sampled_scores() {
         c: 0.0,
         dim: 3,
     };
-    let prior = world.prior(cosine(12), 16, 1, &Compute::cpu());
+    let prior = world.prior(&fixed(cosine(12), 16, 1));
     let (path, scores) = prior.sample_path(&none(64), &mut Noise::keyed(1, "path", 0));
     let (a, b) = (host(scores), host(prior.step_log_probs(&path, 0..12)));
     assert!(a.iter().zip(&b).all(|(x, y)| (x - y).abs() < 1e-3));
@@ -241,7 +246,7 @@ fn silent_failure_12_steps_are_scored_under_the_kernel_that_sampled_them() {
         c: 0.0,
         dim: 1,
     };
-    let prior = world.prior(cosine(10), 16, 1, &Compute::cpu());
+    let prior = world.prior(&fixed(cosine(10), 16, 1));
     let (_, scores) = prior.sample_path(&none(20_000), &mut Noise::keyed(1, "path", 0));
     let scores = host(scores);
     for step in 0..10 {
@@ -268,7 +273,7 @@ fn silent_failure_14_noising_backwards_from_prior_samples_matches_the_prior_bett
             dim: 1,
         };
         let schedule = cosine(steps);
-        let prior = world.prior(schedule.clone(), 8, 1, &Compute::cpu());
+        let prior = world.prior(&fixed(schedule.clone(), 8, 1));
         let (path, _) = prior.sample_path(&none(8000), &mut Noise::keyed(1, "path", 0));
         let back = prior.path_to(
             &none(8000),
@@ -295,7 +300,7 @@ fn silent_failure_15_no_gradient_reaches_the_prior_or_the_sampled_states() {
         dim: 1,
     };
     let tuner = train(world, &cosine(6), ON_POLICY, 1.0, 3);
-    let start = world.prior(cosine(6), 32, 3, &Compute::cpu());
+    let start = world.prior(&fixed(cosine(6), 32, 3));
     let all = |m: &GaussianDiffusion| -> Vec<Vec<f32>> {
         weights::tensors(m.weights())
             .into_iter()
@@ -326,7 +331,7 @@ fn silent_failure_15_the_on_policy_gradient_is_that_of_the_kl() {
         dim: 1,
     };
     let schedule = cosine(5);
-    let model = world.prior(schedule.clone(), 4, 1, &Compute::cpu());
+    let model = world.prior(&fixed(schedule.clone(), 4, 1));
     let start = host(weights::tensors(model.weights()).remove(0));
     let bias = start.len() - 1;
     let kl = |shift: f32| -> f64 {

@@ -6,7 +6,7 @@ use tiltrl_policies::tilt::host::{host, host64};
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::sequential::{SequentialModel, StateFeatures};
 
-use super::common::{first, none, path_sums};
+use super::common::{first, gain_and_offset, none, path_sums};
 use super::variants::{WORLD, moved};
 
 #[test]
@@ -20,7 +20,7 @@ fn silent_failure_19_f32_scores_agree_with_f64_to_a_thousandth_of_a_nat() {
     let schedule = tuner.prior().schedule().clone();
     let net = tuner
         .posterior()
-        .denoiser()
+        .weights()
         .get::<Perceptron>()
         .expect("a perceptron");
     let net = net.net();
@@ -39,7 +39,7 @@ fn silent_failure_19_f32_scores_agree_with_f64_to_a_thousandth_of_a_nat() {
                 .map(|&v| f64::from(v))
                 .collect();
             let shift = forward(&parameters, &inputs, 8);
-            let [gain, offset] = WORLD.kernel(&schedule, k);
+            let [gain, offset] = gain_and_offset(&WORLD, &schedule, k);
             let (prior, sigma) = (gain * x + offset, schedule.sigma[k]);
             let posterior = prior + schedule.coefficients(k)[1] * shift;
             let next = states[k + 1][row];

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use tiltrl_policies::Compute;
-use tiltrl_policies::models::{GaussianDiffusion, HostField, StepShape};
+use tiltrl_policies::fast::HostField;
+use tiltrl_policies::models::GaussianDiffusion;
 use tiltrl_policies::tilt::TiltError;
 use tiltrl_policies::tilt::checkpoint::Checkpoint;
 use tiltrl_policies::tilt::finetune::{
@@ -17,9 +17,11 @@ use tiltrl_policies::tilt::host::host;
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::optimizer::Optimizer;
 use tiltrl_policies::tilt::sequential::{Explore, SequentialModel};
-use tiltrl_policies::worlds::{LinearGaussian, Settings, exact_model};
+use tiltrl_policies::worlds::LinearGaussian;
 
-use super::common::{Tuner, adam, cosine, first, group, mean, none, scored, tuner};
+use super::common::{
+    Tuner, adam, cosine, first, fixed, gain_and_offset, group, mean, none, scored, tuner,
+};
 
 pub(super) const WORLD: LinearGaussian = LinearGaussian {
     mean: 0.3,
@@ -49,7 +51,7 @@ fn moved_by<O: Optimizer>(
     [steps, hidden, paths]: [usize; 3],
     options: Options,
 ) -> Finetuner<GaussianDiffusion, O> {
-    let prior = WORLD.prior(cosine(steps), hidden, 3, &Compute::cpu());
+    let prior = WORLD.prior(&fixed(cosine(steps), hidden, 3));
     let mixture = Mixture::on_policy(paths);
     let tuner = Finetuner::new(prior.clone(), prior, optimizer, mixture, &none(8));
     let mut tuner = tuner.expect("the prior itself").with_options(options, 2);
@@ -175,27 +177,25 @@ fn silent_failure_10_the_mean_of_subsampled_gradients_is_the_gradient() {
 /// The exact posterior of WORLD (c = 0): every mean moves by σ_k² times the slope of log h_{k+1}.
 fn exact_posterior(steps: usize) -> (GaussianDiffusion, GaussianDiffusion, f64) {
     let schedule = cosine(steps);
-    let prior = WORLD.prior(schedule.clone(), 4, 3, &Compute::cpu());
+    let prior = WORLD.prior(&fixed(schedule.clone(), 4, 3));
     let mut slope = WORLD.b;
     let mut shifts = vec![0.0; steps];
     for k in (0..steps).rev() {
         shifts[k] = schedule.sigma[k].powi(2) * slope / schedule.coefficients(k)[1];
-        slope *= WORLD.kernel(&schedule, k)[0];
+        slope *= gain_and_offset(&WORLD, &schedule, k)[0];
     }
-    let base = WORLD.denoiser(&schedule);
-    let exact: Arc<HostField> = Arc::new(move |x: &[f32], steps: &[usize], c: &[f32]| {
-        let rows = base(x, steps, c);
-        rows.iter()
-            .zip(steps)
-            .map(|(e, &k)| e + shifts[k] as f32)
-            .collect()
+    // ε* of the data, shifted.
+    let levels = schedule.alpha_bar.clone();
+    let exact: Arc<HostField> = Arc::new(move |x: &[f32], of_row: &[usize], _: &[f32]| {
+        let row = |(x, &k): (&f32, &usize)| {
+            let level = levels[steps - k];
+            let gap = f64::from(*x) - level.sqrt() * WORLD.mean;
+            let variance = level * WORLD.std.powi(2) + 1.0 - level;
+            ((1.0 - level).sqrt() * gap / variance) as f32 + shifts[k] as f32
+        };
+        x.iter().zip(of_row).map(row).collect()
     });
-    let settings = Settings {
-        step: StepShape::default(),
-        seed: 3,
-        ..Settings::new(steps, &[4])
-    };
-    let posterior = exact_model([1, 0], schedule.clone(), exact, &settings);
+    let posterior = prior.clone().with_exact(exact);
     let [log_z, ..] = WORLD.posterior(&schedule);
     // p(x_0) is fixed: what it would have to be tilted by stays as a residual, tiny when the schedule is memoryless.
     (prior, posterior, log_z)
@@ -255,7 +255,7 @@ fn silent_failure_11_exploring_paths_teach_the_same_posterior() {
 }
 
 fn train(options: Options, mixture: Mixture, updates: u64) -> Tuner<GaussianDiffusion> {
-    let prior = WORLD.prior(cosine(10), 24, 3, &Compute::cpu());
+    let prior = WORLD.prior(&fixed(cosine(10), 24, 3));
     let mut tuner = tuner(&prior, 5e-3, mixture).with_options(options, 2);
     for update in 0..updates {
         tuner.set_learning_rate(if update * 3 < updates * 2 { 5e-3 } else { 5e-4 });

@@ -12,7 +12,7 @@ use crate::rtb;
 use crate::sequential::SequentialModel;
 
 /// Weights of ∇log q of every step, by set and source, [paths, T] each, and what the value network learns from.
-pub(super) struct Weighed {
+pub(super) struct StepWeights {
     pub report: Report,
     pub weights: Vec<Vec<Vec<f64>>>,
     pub value: Vec<(Tensor<2>, Vec<f64>)>,
@@ -33,11 +33,11 @@ struct Segments {
 
 impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
     /// Computes δ and hands every step of every path its gradient weight.
-    pub(super) fn weigh(&self, sets: &[Set<M>], noise: &mut Noise) -> Weighed {
+    pub(super) fn step_weights(&self, sets: &[Set<M>], noise: &mut Noise) -> StepWeights {
         let all: usize = sets.iter().map(Set::paths).sum();
         let first = &sets[0].drawn[0].scores;
         let paths = first.values.len() as f64;
-        let mut out = Weighed {
+        let mut out = StepWeights {
             report: Report {
                 path_kl: first.path_kl(),
                 ess: sets[0].effective_share(),
@@ -51,9 +51,9 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
             let share = set.paths() as f64 / all as f64;
             let balance = match &self.learned {
                 Some(Learned::States(net, features)) => {
-                    self.weigh_segments(set, (net, *features), share, noise, &mut out)
+                    self.weights_of_segments(set, (net, *features), share, noise, &mut out)
                 }
-                _ => self.weigh_paths(set, share, &mut out),
+                _ => self.weights_of_paths(set, share, &mut out),
             };
             out.report.loss += share * balance.loss;
             if i == 0 {
@@ -63,7 +63,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         out
     }
 
-    fn weigh_paths(&self, set: &Set<M>, share: f64, out: &mut Weighed) -> Balance {
+    fn weights_of_paths(&self, set: &Set<M>, share: f64, out: &mut StepWeights) -> Balance {
         let total = set.total();
         let grouped = set.log_weights();
         let log_z = match &self.learned {
@@ -141,13 +141,13 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
     }
 
     /// Sub-trajectory balance (the multi-step loss of Trust-PCL, arXiv:2509.01632).
-    fn weigh_segments(
+    fn weights_of_segments(
         &self,
         set: &Set<M>,
         net: (&ValueNet, FeaturesOfState<M>),
         share: f64,
         noise: &mut Noise,
-        out: &mut Weighed,
+        out: &mut StepWeights,
     ) -> Balance {
         let bounds = self.boundaries(noise);
         let (steps, segments) = (self.prior.num_steps(), bounds.len() - 1);
