@@ -40,6 +40,7 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         refuse_existing(path, "--json")?;
     }
     let compute = Compute::named(request.device.as_deref().unwrap_or("cpu"))?;
+    note_card(&compute);
     let mut config = request.source.config(&request.set)?;
     let spec = spec_with(&config.env, &config.evaluation.options()?)?;
     if let Some(limit) = request.memory {
@@ -74,6 +75,7 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
             seed,
             dir: &dir,
             compute: &compute.handle,
+            card: compute.card,
             console: request.console,
             tensorboard,
         };
@@ -93,6 +95,16 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     report::save(&summary, &request.out)?;
     write_json(request.json.as_deref(), &summary)?;
     show(&summary, &config, request)
+}
+
+/// Says what of a run a card computes.
+fn note_card(compute: &Compute) {
+    if let Some(card) = compute.card {
+        note(&format!(
+            "note: cuda:{} computes the environments of the run's episodes; networks are trained, and act, on the processor",
+            card.ordinal
+        ));
+    }
 }
 
 fn provenance(dataset: &Dataset, spec: &EnvSpec, compute: &Compute, seed: u64) -> Provenance {

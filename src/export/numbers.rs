@@ -154,7 +154,8 @@ impl PolicyNumbers {
         Ok(found)
     }
 
-    fn of_model(
+    /// Returns the numbers of a model over a perceptron.
+    pub fn of_model(
         (model, denoiser): (&GaussianDiffusion, &Perceptron),
         coordinates: &Coordinates,
     ) -> Self {

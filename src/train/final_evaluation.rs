@@ -10,7 +10,6 @@ use super::finetune::Posterior;
 use super::prior::Prior;
 use super::work::Work;
 use crate::error::Error;
-use crate::rollout::rollout_in;
 use crate::run::Results;
 
 /// A policy by the name that tables give it.
@@ -96,7 +95,7 @@ pub fn play(work: Work<'_>, policies: Vec<Named<'_>>) -> Result<(), Error> {
             continue;
         }
         let clock = Instant::now();
-        let episodes = rollout_in(&mut batch, &*policy, work.seed, None);
+        let episodes = work.episodes(&mut batch, &*policy, work.seed)?;
         let seconds = clock.elapsed().as_secs_f64();
         work.dir.add_seconds(&format!("evaluate {name}"), seconds)?;
         let evaluation = Results::evaluation(update, &name, &episodes)?;

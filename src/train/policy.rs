@@ -15,7 +15,6 @@ use super::work::Work;
 use crate::config::Config;
 use crate::data::ActionBounds;
 use crate::error::Error;
-use crate::rollout::rollout_in;
 use crate::run::Results;
 use crate::stage::Stage;
 
@@ -186,7 +185,7 @@ fn evaluate(
     let (config, settings) = (work.config, &work.config.evaluation);
     let count = settings.episodes_in_training;
     let mut batch = EnvBatch::new(&config.env, &settings.options()?, count)?;
-    let episodes = rollout_in(&mut batch, trained, work.seed ^ ON_THE_WAY, None);
+    let episodes = work.episodes(&mut batch, trained, work.seed ^ ON_THE_WAY)?;
     let evaluation = Results::evaluation(update, &config.algorithm, &episodes)?;
     results.training.push(evaluation);
     results.save(work.dir, batch.spec())?;

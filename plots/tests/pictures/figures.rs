@@ -1,11 +1,9 @@
 //! Every kind of figure through the public functions: files, bytes and numbers.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{all, counts, folder, multiples, read, samples, scores, simple};
+use crate::common::{all, counts, folder, multiples, read, samples, scores, simple};
 use tiltrl_plots::{clouds, curve, histogram, intervals, panels};
 
 /// Returns the rows of a CSV without its header; none of the figures here has a line break in a field.

@@ -1,5 +1,4 @@
 //! The solver's guess is part of the state: dropping it must be noticed.
-#![allow(clippy::unwrap_used)]
 
 use tiltrl_envs::locomotion::{Locomotion, Variant, half_cheetah, hopper, walker2d};
 use tiltrl_envs::planar::Margin;

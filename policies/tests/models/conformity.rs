@@ -25,9 +25,7 @@ use tiltrl_policies::tilt::sequential::SequentialModel;
 use tiltrl_policies::tilt::weights;
 
 #[allow(dead_code, reason = "its enumeration serves other tests")]
-mod chain;
-
-use chain::CategoricalChain;
+use crate::chain::CategoricalChain;
 
 const STEPS: usize = 5;
 

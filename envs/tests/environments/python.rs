@@ -1,12 +1,9 @@
 //! A Python Gymnasium environment behind the `Env` trait.
 //!
 //! `GYMNASIUM_PYTHON` names a Python with gymnasium; without it the tests are skipped aloud.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::python;
 use std::path::Path;
-use support::python;
 use tiltrl_envs::python::PythonEnv;
 use tiltrl_envs::{Engine, Env, EnvBatch, EnvError, EnvOptions, Step, conformity, spec_with};
 

@@ -2,12 +2,9 @@
 //!
 //! The libraries to test with stand in `MUJOCO_LIBRARIES`, separated by colons (or one in `MUJOCO_LIBRARY`); without them the
 //! tests are skipped aloud.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{Layout, golden, libraries, read, replay_freely, shared};
 use std::sync::Arc;
-use support::{Layout, golden, libraries, read, replay_freely, shared};
 use tiltrl_envs::mujoco::{Data, Library, Model, mjcf};
 use tiltrl_envs::planar::robots::{HALF_CHEETAH, HOPPER, WALKER2D, WALKER2D_V5};
 use tiltrl_envs::planar::{Margin, RobotDescription, compile, engine, lanes::Lanes};

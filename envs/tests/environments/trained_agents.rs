@@ -1,11 +1,8 @@
 //! Agents that others trained on Gymnasium earn here what they earn there.
 //!
 //! The actors stand beside the checkout (`shared/agents`) and are not committed; without them the test is skipped aloud.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::shared;
+use crate::support::shared;
 use tiltrl_envs::{Engine, EnvBatch, EnvOptions, Step};
 
 /// A dense layer: weights [outputs, inputs] by rows, biases [outputs].

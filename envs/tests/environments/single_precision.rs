@@ -1,5 +1,4 @@
 //! The f32 mode: how far a step is from the f64 one, and that its bytes depend on as little.
-#![allow(clippy::unwrap_used)]
 
 use tiltrl_envs::random::Stream;
 use tiltrl_envs::{

@@ -1,5 +1,4 @@
 //! The committed pages are what the specifications say.
-#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use tiltrl_envs::docs;

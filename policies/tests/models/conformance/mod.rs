@@ -2,8 +2,6 @@
 //! tensor path on the CPU. The default build has the CPU backend alone; `--features tch` adds libtorch.
 
 mod critic;
-#[path = "../plain/mod.rs"]
-mod plain;
 
 use std::sync::Arc;
 
@@ -24,7 +22,7 @@ use tiltrl_policies::tilt::sequential::{
 };
 use tiltrl_policies::tilt::weights;
 
-use plain::by_tensors;
+use crate::plain::by_tensors;
 
 fn devices() -> Vec<Device> {
     vec![

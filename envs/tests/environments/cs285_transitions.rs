@@ -1,12 +1,9 @@
 //! The embedded engine against transitions that others recorded with MuJoCo (Berkeley's CS 285, experts' episodes).
 //!
 //! They stand beside the checkout and are not committed; without them the tests are skipped aloud.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::npz::{rows_f32, rows_f64};
-use support::{make, shared};
+use crate::support::npz::{rows_f32, rows_f64};
+use crate::support::{make, shared};
 use tiltrl_envs::Margin;
 
 struct Transitions {

@@ -15,8 +15,8 @@ use tiltrl_policies::tilt::sequential::{
 };
 use tiltrl_policies::tilt::weights;
 
-use super::chain::CategoricalChain;
 use super::common::{Tuner, group, none, path_sums, scored, tuner};
+use crate::chain::CategoricalChain;
 
 fn masked(
     [vocabulary, length]: [usize; 2],

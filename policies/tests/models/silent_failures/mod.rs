@@ -1,7 +1,5 @@
 //! Tests named after the ways in which relative trajectory balance fails silently (docs/silent-failures.md).
 
-#[path = "../chain/mod.rs"]
-mod chain;
 mod common;
 mod discrete;
 mod linear;

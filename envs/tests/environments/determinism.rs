@@ -1,5 +1,4 @@
 //! The bytes of an episode depend on its seed and actions alone: not on threads, batch size or neighbours.
-#![allow(clippy::unwrap_used)]
 
 use tiltrl_envs::{EnvBatch, EnvOptions, Step, ids, make};
 

@@ -1,11 +1,9 @@
 //! Degenerate numbers are drawn; what cannot be drawn or written is refused with the reason.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{Written, counts, folder, multiples, read, samples, scores, simple};
+use crate::common::{Written, counts, folder, multiples, read, samples, scores, simple};
 use tiltrl_plots::{
     Cloud, Clouds, Curve, Histogram, IntervalRow, Intervals, Panels, PlotError, Series, clouds,
     curve, histogram, intervals, panels,

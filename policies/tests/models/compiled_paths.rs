@@ -3,8 +3,6 @@
 //! The step of a diffusion is written twice: by tensors (`models/gaussian/step.rs`) and for the CPU (`cpu/src/paths/steps.rs`).
 //! These tests fail when either moves.
 
-mod plain;
-
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
@@ -18,7 +16,7 @@ use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::sequential::{Explore, SequentialModel};
 use tiltrl_policies::tilt::weights;
 
-use plain::by_tensors;
+use crate::plain::by_tensors;
 
 fn shape() -> NetworkShape {
     NetworkShape {

@@ -1,10 +1,7 @@
 //! The embedded engine and the task rules against recordings of Gymnasium: committed ones (MuJoCo 3.2.7, margin rule
 //! Max) and, where they stand beside the checkout, longer ones (MuJoCo 3.17, margin rule Sum).
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
-use support::{Layout, golden, make, read, replay_each_step, replay_freely, shared};
+use crate::support::{Layout, golden, make, read, replay_each_step, replay_freely, shared};
 use tiltrl_envs::Margin;
 
 const IDS: [&str; 6] = [

@@ -2,13 +2,10 @@
 //!
 //! `MUJOCO_LIBRARIES` names the libraries. The test against Gymnasium also needs `GYMNASIUM_PYTHON`, a Python with gymnasium and mujoco:
 //! its `ant.xml` and `humanoid.xml` are not ours to ship. What is missing is said aloud.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{Layout, Record, golden, libraries, python, read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{Layout, Record, golden, libraries, python, read};
 use tiltrl_envs::mujoco::{MjcfEnv, MjcfRules, mjcf};
 use tiltrl_envs::planar::robots::HALF_CHEETAH;
 use tiltrl_envs::{Engine, Env, EnvError, EnvOptions, make_with};

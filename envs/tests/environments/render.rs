@@ -1,5 +1,4 @@
 //! Pictures: every environment can be drawn, the bytes are the same each time, and the files are what they say.
-#![allow(clippy::unwrap_used)]
 
 use tiltrl_envs::render::{Frame, GifWriter, draw, write_png};
 use tiltrl_envs::{EnvOptions, ids, make_stateful};
