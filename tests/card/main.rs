@@ -10,3 +10,4 @@ mod twin;
 mod commands;
 mod episodes;
 mod policies;
+mod trained;
