@@ -20,7 +20,7 @@ pub use self::{
     network::{Network, NetworkShape},
     perceptron::{EMBEDDING, Perceptron, PerceptronShape, embedding},
     string_perceptron::{CausalPerceptron, MaskedPerceptron, StringShape},
-    tokens::{CausalNet, Decoder, MaskedNet},
+    tokens::{CausalNet, Contexts, Decoder, MaskedNet},
     transformer::{CausalTransformer, MaskedTransformer, TransformerShape},
     unet::{UNet, UNetShape},
 };

@@ -6,14 +6,16 @@
 use std::ops::Range;
 
 use burn::tensor::Tensor;
-use tiltrl_tilt::host::host;
+use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::{
     ConditionFeatures, Explore, Rows, SequentialModel, StateFeatures, condition_columns,
 };
+use tiltrl_tilt::weights;
 
-use super::strings::{StringPath, Strings, chosen_log_probs, pick, softmax, state_columns};
-use crate::nets::CausalNet;
+use super::strings::{LogSoftmax, StringPath, Strings, pick, softmax, state_columns};
+use crate::fast::{HostScores, host_scores};
+use crate::nets::{CausalNet, Contexts};
 
 /// A model of strings of at most the network's length.
 #[derive(Clone)]
@@ -119,16 +121,35 @@ impl<N: CausalNet> SequentialModel for Autoregressive<N> {
 
     fn step_log_probs(&self, path: &StringPath, steps: Range<usize>) -> Tensor<2> {
         let (count, paths) = (steps.len(), path.condition.dims()[0]);
-        let mut chosen = vec![None; count * paths];
-        for (column, step) in steps.clone().enumerate() {
-            for (row, ended) in self.ended(&path.strings, step).enumerate() {
-                let token = path.strings.tokens[row * self.length() + step];
-                chosen[row * count + column] = (!ended).then_some(token as usize);
+        let strings = &path.strings;
+        let Contexts { logits, which } = self.net.contexts(strings, steps.clone(), &path.condition);
+        let (values, device) = (host(logits.clone()), weights::device(&self.net));
+        let (tracked, width) = (logits.device().is_autodiff(), self.vocabulary());
+        let mut gradient = vec![0.0f32; if tracked { which.len() * width } else { 0 }];
+        let mut scores = vec![0.0f32; which.len()];
+        let (columns, mut softmax) = ((0..width).collect::<Vec<_>>(), LogSoftmax::default());
+        for (column, step) in steps.enumerate() {
+            for (row, ended) in self.ended(strings, step).enumerate() {
+                if ended {
+                    continue;
+                }
+                let at = row * count + column;
+                let token = strings.tokens[row * self.length() + step] as usize;
+                let cells = at * width..(at + 1) * width;
+                let gradient = tracked.then(|| (&mut gradient[cells], 1.0));
+                let own = &values[which[at] * width..(which[at] + 1) * width];
+                scores[at] = softmax.of(own, (&columns, token), gradient) as f32;
             }
         }
-        let logits = self.net.logits(&path.strings, steps, &path.condition);
-        let logits = logits.reshape([paths * count, self.vocabulary()]);
-        chosen_log_probs(logits, &chosen).reshape([paths, count])
+        if !tracked {
+            return matrix(scores, count, &device);
+        }
+        let scores = HostScores {
+            rows: which,
+            values: scores,
+            gradient,
+        };
+        host_scores(logits, scores).reshape([paths, count])
     }
 }
 
