@@ -192,3 +192,68 @@ impl<N: CausalNet> StateFeatures for Autoregressive<N> {
         state_columns(path, step, self.vocabulary(), self.condition_dim)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tiltrl_tilt::host::host64;
+
+    use super::*;
+    use crate::Compute;
+    use crate::models::strings::chosen_log_probs;
+    use crate::nets::{CausalPerceptron, StringShape};
+
+    /// Scores and gradients on the host, of contexts that are read once, are those of tensor operations on every row.
+    #[test]
+    fn scores_on_the_host_are_those_of_the_tensors() {
+        let (shape, compute) = (
+            StringShape {
+                vocabulary: 4,
+                length: 3,
+                condition_dim: 2,
+                hidden: vec![8],
+            },
+            Compute::cpu(),
+        );
+        let mut noise = Noise::keyed(1, "causal", 0);
+        let net = CausalPerceptron::new(&shape, 3.0, &mut noise, &compute);
+        let model = Autoregressive::new(net, 2);
+        let few = noise.normals(6, 2).iter().map(|v| v * 2.0).collect();
+        let condition = matrix(few, 2, &compute.device).repeated(10);
+        let path = model.explore(&condition, 1.0, &mut noise);
+        let tracked = model.tracked();
+        let rates = |count: usize| {
+            matrix(
+                (0..count).map(|i| (i as f32).sin()).collect(),
+                2,
+                &compute.device,
+            )
+        };
+        let rows = path.strings.count();
+        let chosen: Vec<Option<usize>> = (0..rows * 2)
+            .map(|cell| {
+                let (row, step) = (cell / 2, cell % 2 + 1);
+                let tokens = &path.strings.tokens[row * 3..(row + 1) * 3];
+                (tokens[step - 1] != 3).then_some(tokens[step] as usize)
+            })
+            .collect();
+        let logits = tracked.net.logits(&path.strings, 1..3, &condition);
+        let plain = chosen_log_probs(logits.reshape([rows * 2, 4]), &chosen).reshape([rows, 2]);
+        let found = tracked.step_log_probs(&path, 1..3);
+        let untracked = host64(model.step_log_probs(&path, 1..3));
+        let results = [plain, found].map(|scores| {
+            let values = host64(scores.clone());
+            let loss = (scores * rates(rows * 2)).sum();
+            let gradient = weights::gradient(tracked.weights(), &loss.backward());
+            let gradient: Vec<f64> = gradient.into_iter().flatten().flat_map(host64).collect();
+            [values, gradient]
+        });
+        let near = |a: &[f64], b: &[f64]| {
+            assert_eq!(a.len(), b.len());
+            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 2e-5));
+        };
+        near(&results[0][0], &results[1][0]);
+        near(&results[0][0], &untracked);
+        near(&results[0][1], &results[1][1]);
+        assert!(results[0][1].iter().any(|g| g.abs() > 0.1));
+    }
+}
