@@ -190,3 +190,61 @@ fn a_damaged_story_model_is_refused() {
         "{errors}"
     );
 }
+
+/// Sentences of two vocabularies and common words, as a set of SUBJ.
+fn made_up_sentences(count: usize, shift: usize) -> String {
+    let line = |i: usize| {
+        let (kind, label) = [("opinion", 1), ("event", 0)][i % 2];
+        let own = (0..5).map(|k| format!("{kind}{}", (7 * i + 3 * k * k + k + shift) % 12));
+        let common = (0..2).map(|k| format!("common{}", (i + k) % 3));
+        let words: Vec<String> = own.chain(common).collect();
+        format!(
+            "{{\"text\": \"{} .\", \"label\": {label}}}",
+            words.join(" ")
+        )
+    };
+    (0..count).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Words that go together are learned without labels, so that few labels suffice; the E-step is near the exact one.
+#[test]
+fn subjectivity_learns_from_ten_labels_and_names_what_is_missing() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let data = folder.path().join("subj");
+    std::fs::create_dir(&data).expect("writable");
+    let command = [
+        "--quiet",
+        "tilt",
+        "subjectivity",
+        "--quick",
+        "--data",
+        ".",
+        "--only",
+        "10",
+        "--set",
+        "skipped=3",
+        "--set",
+        "latent=24",
+    ];
+    let [_, errors] = said(&tiltrl(folder.path(), &command));
+    assert!(errors.contains("train.jsonl: no such file"), "{errors}");
+    for (name, count, shift) in [("train", 200, 0), ("train.10", 10, 0), ("test", 100, 5)] {
+        let text = made_up_sentences(count, shift);
+        std::fs::write(data.join(format!("{name}.jsonl")), text).expect("writable");
+    }
+    let output = tiltrl(folder.path(), &command);
+    let [table, errors] = said(&output);
+    eprintln!("{table}{errors}");
+    let path = folder.path().join("runs/tilt-subjectivity/results.json");
+    let bytes = std::fs::read(path).expect("written");
+    let results: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+    let rows = results["seeds"][0]["rows"].as_array().expect("rows");
+    let of = |method: &str| {
+        rows.iter()
+            .find(|row| row["method"] == method)
+            .expect("a row")
+    };
+    let [tilted, prior] = ["EM, balance", "prior"].map(of);
+    assert!(tilted["more"]["accuracy"].as_f64() > Some(0.9), "{table}");
+    assert!(tilted["kl"].as_f64() < prior["kl"].as_f64(), "{table}");
+}

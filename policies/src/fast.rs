@@ -5,5 +5,5 @@ pub use tiltrl_cpu::{
     build_pool, bytes_per_row, for_each,
 };
 pub(crate) use tiltrl_cpu::{
-    Diffusion, DiffusionStep, Keep, LayerOffsets, PathSampler, mlp_forward,
+    Diffusion, DiffusionStep, HostScores, Keep, LayerOffsets, PathSampler, host_scores, mlp_forward,
 };

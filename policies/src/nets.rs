@@ -22,7 +22,7 @@ pub use self::{
     perceptron::{Perceptron, embedding},
     pretrained::{gpt2::Gpt2, unet2d::UNet2D},
     string_perceptron::{CausalPerceptron, MaskedPerceptron, StringShape},
-    tokens::{CausalNet, Decoder, MaskedNet},
+    tokens::{CausalNet, Contexts, Decoder, MaskedNet},
     transformer::{CausalTransformer, MaskedTransformer, TransformerShape},
     unet::{UNet, UNetShape},
 };

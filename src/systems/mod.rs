@@ -14,6 +14,7 @@ pub mod folder;
 pub mod outcome;
 pub mod request;
 pub mod stories;
+pub mod subjectivity;
 pub mod table;
 pub mod train;
 pub mod words;
@@ -27,4 +28,5 @@ pub const SYSTEMS: &[&System] = &[
     &stories::SYSTEM,
     &digits::SYSTEM,
     &captions::SYSTEM,
+    &subjectivity::SYSTEM,
 ];

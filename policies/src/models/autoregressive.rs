@@ -6,14 +6,16 @@
 use std::ops::Range;
 
 use burn::tensor::Tensor;
-use tiltrl_tilt::host::host;
+use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::{
     ConditionFeatures, Explore, Rows, SequentialModel, StateFeatures, condition_columns,
 };
+use tiltrl_tilt::weights;
 
-use super::strings::{StringPath, Strings, chosen_log_probs, pick, softmax, state_columns};
-use crate::nets::CausalNet;
+use super::strings::{LogSoftmax, StringPath, Strings, pick, softmax, state_columns};
+use crate::fast::{HostScores, host_scores};
+use crate::nets::{CausalNet, Contexts};
 
 /// A model of strings of at most the network's length.
 #[derive(Clone)]
@@ -119,16 +121,35 @@ impl<N: CausalNet> SequentialModel for Autoregressive<N> {
 
     fn step_log_probs(&self, path: &StringPath, steps: Range<usize>) -> Tensor<2> {
         let (count, paths) = (steps.len(), path.condition.dims()[0]);
-        let mut chosen = vec![None; count * paths];
-        for (column, step) in steps.clone().enumerate() {
-            for (row, ended) in self.ended(&path.strings, step).enumerate() {
-                let token = path.strings.tokens[row * self.length() + step];
-                chosen[row * count + column] = (!ended).then_some(token as usize);
+        let strings = &path.strings;
+        let Contexts { logits, which } = self.net.contexts(strings, steps.clone(), &path.condition);
+        let (values, device) = (host(logits.clone()), weights::device(&self.net));
+        let (tracked, width) = (logits.device().is_autodiff(), self.vocabulary());
+        let mut gradient = vec![0.0f32; if tracked { which.len() * width } else { 0 }];
+        let mut scores = vec![0.0f32; which.len()];
+        let (columns, mut softmax) = ((0..width).collect::<Vec<_>>(), LogSoftmax::default());
+        for (column, step) in steps.enumerate() {
+            for (row, ended) in self.ended(strings, step).enumerate() {
+                if ended {
+                    continue;
+                }
+                let at = row * count + column;
+                let token = strings.tokens[row * self.length() + step] as usize;
+                let cells = at * width..(at + 1) * width;
+                let gradient = tracked.then(|| (&mut gradient[cells], 1.0));
+                let own = &values[which[at] * width..(which[at] + 1) * width];
+                scores[at] = softmax.of(own, (&columns, token), gradient) as f32;
             }
         }
-        let logits = self.net.logits(&path.strings, steps, &path.condition);
-        let logits = logits.reshape([paths * count, self.vocabulary()]);
-        chosen_log_probs(logits, &chosen).reshape([paths, count])
+        if !tracked {
+            return matrix(scores, count, &device);
+        }
+        let scores = HostScores {
+            rows: which,
+            values: scores,
+            gradient,
+        };
+        host_scores(logits, scores).reshape([paths, count])
     }
 }
 
@@ -169,5 +190,70 @@ impl<N: CausalNet> StateFeatures for Autoregressive<N> {
 
     fn state_features(&self, path: &StringPath, step: usize) -> Tensor<2> {
         state_columns(path, step, self.vocabulary(), self.condition_dim)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tiltrl_tilt::host::host64;
+
+    use super::*;
+    use crate::Compute;
+    use crate::models::strings::chosen_log_probs;
+    use crate::nets::{CausalPerceptron, StringShape};
+
+    /// Scores and gradients on the host, of contexts that are read once, are those of tensor operations on every row.
+    #[test]
+    fn scores_on_the_host_are_those_of_the_tensors() {
+        let (shape, compute) = (
+            StringShape {
+                vocabulary: 4,
+                length: 3,
+                condition_dim: 2,
+                hidden: vec![8],
+            },
+            Compute::cpu(),
+        );
+        let mut noise = Noise::keyed(1, "causal", 0);
+        let net = CausalPerceptron::new(&shape, 3.0, &mut noise, &compute);
+        let model = Autoregressive::new(net, 2);
+        let few = noise.normals(6, 2).iter().map(|v| v * 2.0).collect();
+        let condition = matrix(few, 2, &compute.device).repeated(10);
+        let path = model.explore(&condition, 1.0, &mut noise);
+        let tracked = model.tracked();
+        let rates = |count: usize| {
+            matrix(
+                (0..count).map(|i| (i as f32).sin()).collect(),
+                2,
+                &compute.device,
+            )
+        };
+        let rows = path.strings.count();
+        let chosen: Vec<Option<usize>> = (0..rows * 2)
+            .map(|cell| {
+                let (row, step) = (cell / 2, cell % 2 + 1);
+                let tokens = &path.strings.tokens[row * 3..(row + 1) * 3];
+                (tokens[step - 1] != 3).then_some(tokens[step] as usize)
+            })
+            .collect();
+        let logits = tracked.net.logits(&path.strings, 1..3, &condition);
+        let plain = chosen_log_probs(logits.reshape([rows * 2, 4]), &chosen).reshape([rows, 2]);
+        let found = tracked.step_log_probs(&path, 1..3);
+        let untracked = host64(model.step_log_probs(&path, 1..3));
+        let results = [plain, found].map(|scores| {
+            let values = host64(scores.clone());
+            let loss = (scores * rates(rows * 2)).sum();
+            let gradient = weights::gradient(tracked.weights(), &loss.backward());
+            let gradient: Vec<f64> = gradient.into_iter().flatten().flat_map(host64).collect();
+            [values, gradient]
+        });
+        let near = |a: &[f64], b: &[f64]| {
+            assert_eq!(a.len(), b.len());
+            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 2e-5));
+        };
+        near(&results[0][0], &results[1][0]);
+        near(&results[0][0], &untracked);
+        near(&results[0][1], &results[1][1]);
+        assert!(results[0][1].iter().any(|g| g.abs() > 0.1));
     }
 }

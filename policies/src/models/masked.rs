@@ -116,6 +116,21 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
         keys.chunks_exact(self.length()).flat_map(order).collect()
     }
 
+    /// The rows that the network has to read, and which of them each row is: without a condition, each distinct string once.
+    fn distinct(
+        &self,
+        partial: &Strings,
+        condition: &Tensor<2>,
+    ) -> (Strings, Tensor<2>, Vec<usize>) {
+        let rows = partial.count();
+        if self.condition_dim > 0 {
+            return (partial.clone(), condition.clone(), (0..rows).collect());
+        }
+        let (strings, which) = partial.distinct();
+        let condition = condition.clone().slice(0..strings.count());
+        (strings, condition, which)
+    }
+
     /// The probability of each masked position, from all outputs of one string.
     fn positions(&self, row: &[f32], masked: &[usize], temperature: f64) -> Vec<f64> {
         let logit = |&i: &usize| row[self.net.column(i, self.vocabulary())];
@@ -233,10 +248,12 @@ impl<N: MaskedNet> Explore for MaskedDiffusion<N> {
             pairs.for_each(|(token, known)| *token = known.unwrap_or(*token));
         }
         for step in self.known()..length {
-            let logits = host(net.outputs(&path.state(step, self.mask()), condition));
-            let width = logits.len() / rows;
+            let state = path.state(step, self.mask());
+            let (strings, condition, which) = self.distinct(&state, condition);
+            let logits = host(net.outputs(&strings, &condition));
+            let width = logits.len() / strings.count();
             for (row, draws) in noise.uniform_rows(rows, 2).chunks_exact(2).enumerate() {
-                let logits = &logits[row * width..(row + 1) * width];
+                let logits = &logits[which[row] * width..(which[row] + 1) * width];
                 let order = &mut path.order[row * length..(row + 1) * length];
                 let left: Vec<usize> = order[step..].iter().map(|&i| i as usize).collect();
                 let drawn = pick(&self.positions(logits, &left, scale), draws[0]);

@@ -1,5 +1,7 @@
 //! Strings of tokens and the paths that make them, shared by the discrete models.
 
+use std::collections::HashMap;
+
 use burn::tensor::{Tensor, activation};
 use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::sequential::{Rows, condition_columns};
@@ -63,6 +65,23 @@ impl Strings {
                 .collect(),
             length,
         }
+    }
+
+    /// Returns the distinct rows in the order of their first appearance, and which of them each row is.
+    pub(crate) fn distinct(&self) -> (Self, Vec<usize>) {
+        let mut seen: HashMap<&[u32], usize> = HashMap::new();
+        let mut tokens = Vec::new();
+        let mut which = |row| {
+            let next = seen.len();
+            *seen.entry(row).or_insert_with(|| {
+                tokens.extend_from_slice(row);
+                next
+            })
+        };
+        let rows = self.tokens.chunks_exact(self.length);
+        let which = rows.map(&mut which).collect();
+        let length = self.length;
+        (Self { tokens, length }, which)
     }
 
     /// Returns each row as a number in base `vocabulary`, first token first.
@@ -141,6 +160,36 @@ pub(crate) fn chosen_log_probs(logits: Tensor<2>, chosen: &[Option<usize>]) -> T
     (log_probs * matrix(mask, width, &device))
         .sum_dim(1)
         .reshape([rows])
+}
+
+/// log softmax over some columns of a row of outputs, with its gradient.
+#[derive(Default)]
+pub(crate) struct LogSoftmax {
+    shares: Vec<f32>,
+}
+
+impl LogSoftmax {
+    /// Returns log softmax(outputs at these columns) of the chosen one of them, and adds `scale` times its gradient.
+    pub(crate) fn of(
+        &mut self,
+        row: &[f32],
+        (columns, chosen): (&[usize], usize),
+        gradient: Option<(&mut [f32], f32)>,
+    ) -> f64 {
+        let logits = columns.iter().map(|&c| row[c]);
+        let top = logits.clone().fold(f32::NEG_INFINITY, f32::max);
+        self.shares.clear();
+        self.shares.extend(logits.map(|l| (l - top).exp()));
+        let sum: f64 = self.shares.iter().map(|&s| f64::from(s)).sum();
+        if let Some((gradient, scale)) = gradient {
+            let factor = scale / sum as f32;
+            for (&column, share) in columns.iter().zip(&self.shares) {
+                gradient[column] -= factor * share;
+            }
+            gradient[columns[chosen]] += scale;
+        }
+        f64::from(row[columns[chosen]] - top) - sum.ln()
+    }
 }
 
 /// Draws an index with the given probabilities from a uniform number in [0, 1).

@@ -1,14 +1,16 @@
 //! Perceptrons over one-hot strings (Bengio et al. 2003): the smallest networks of strings, and the fastest on the CPU.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use tiltrl_tilt::host::matrix;
+use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::sequential::Rows;
 
 use super::mlp::Mlp;
-use super::tokens::{CausalNet, MaskedNet};
+use super::tokens::{CausalNet, Contexts, MaskedNet};
 use crate::compute::Compute;
 use crate::fast::{Activation, MlpSpec};
 use crate::models::Strings;
@@ -167,5 +169,42 @@ impl CausalNet for CausalPerceptron {
         outputs
             .reshape([positions.len(), rows, self.vocabulary])
             .swap_dims(0, 1)
+    }
+
+    /// Rows of one condition share their prefixes.
+    fn contexts(
+        &self,
+        strings: &Strings,
+        positions: Range<usize>,
+        condition: &Tensor<2>,
+    ) -> Contexts {
+        let (vocabulary, length, dim) = (self.vocabulary, self.length, self.condition_dim);
+        let conditions = host(condition.clone());
+        let width = conditions.len() / strings.count();
+        let conditions: Vec<Vec<u32>> = (conditions.chunks_exact(width))
+            .map(|row| row[..dim].iter().map(|v| v.to_bits()).collect())
+            .collect();
+        let (mut seen, mut inputs) = (HashMap::new(), Vec::new());
+        let mut which = Vec::with_capacity(strings.count() * positions.len());
+        for (row, tokens) in strings.tokens.chunks_exact(length).enumerate() {
+            for position in positions.clone() {
+                let (prefix, bits) = (&tokens[..position], &conditions[row]);
+                let next = seen.len();
+                let at = *seen.entry((prefix, bits)).or_insert(next);
+                if at == next {
+                    let hidden = std::iter::repeat_n(vocabulary as u32, length - position);
+                    let tokens = prefix.iter().copied().chain(hidden).collect();
+                    inputs.extend(one_hot(&Strings { tokens, length }, vocabulary));
+                    inputs.extend(bits.iter().map(|b| f32::from_bits(*b)));
+                }
+                which.push(at);
+            }
+        }
+        let width = (vocabulary + 1) * length + dim;
+        let inputs = matrix(inputs, width, &condition.device().inner());
+        Contexts {
+            logits: self.net.forward(inputs),
+            which,
+        }
     }
 }

@@ -33,6 +33,14 @@ pub trait MaskedNet: Module {
     }
 }
 
+/// Logits after contexts, each of which is read once.
+pub struct Contexts {
+    /// Logits [contexts, vocabulary].
+    pub logits: Tensor<2>,
+    /// The context of each position of each row, [rows, positions].
+    pub which: Vec<usize>,
+}
+
 /// A network whose logits of a token depend on the tokens before it alone.
 pub trait CausalNet: Module {
     /// Returns how many tokens there are, the end included.
@@ -49,6 +57,20 @@ pub trait CausalNet: Module {
         positions: Range<usize>,
         condition: &Tensor<2>,
     ) -> Tensor<3>;
+    /// Returns the same logits, where it can those of each distinct context once.
+    fn contexts(
+        &self,
+        strings: &Strings,
+        positions: Range<usize>,
+        condition: &Tensor<2>,
+    ) -> Contexts {
+        let logits = self.logits(strings, positions, condition);
+        let [rows, count, vocabulary] = logits.dims();
+        Contexts {
+            logits: logits.reshape([rows * count, vocabulary]),
+            which: (0..rows * count).collect(),
+        }
+    }
     /// Returns what gives the logits position by position while strings are being written; it may remember what it computed.
     fn decoder<'a>(&'a self, condition: &'a Tensor<2>) -> Box<dyn Decoder + 'a> {
         Box::new(Anew {
@@ -73,6 +95,15 @@ struct Anew<'a, N> {
 impl<N: CausalNet> Decoder for Anew<'_, N> {
     fn next(&mut self, strings: &Strings, position: usize) -> Vec<f32> {
         let positions = position..position + 1;
-        host(self.net.logits(strings, positions, self.condition))
+        let found = self.net.contexts(strings, positions, self.condition);
+        let [contexts, vocabulary] = found.logits.dims();
+        let logits = host(found.logits);
+        if contexts == found.which.len() {
+            return logits;
+        }
+        let rows = found.which.iter();
+        rows.flat_map(|at| &logits[at * vocabulary..(at + 1) * vocabulary])
+            .copied()
+            .collect()
     }
 }

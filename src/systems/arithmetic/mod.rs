@@ -12,7 +12,7 @@ mod rows;
 
 use burn::tensor::Tensor;
 use tiltrl_policies::models::Strings;
-use tiltrl_tilt::finetune::ReplayOptions;
+use tiltrl_tilt::finetune::{Mixture, ReplayOptions};
 use tiltrl_tilt::host::host;
 use tiltrl_tilt::noise::Noise;
 
@@ -66,26 +66,32 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "updates",
-            [2000.0, 100.0],
+            [4000.0, 100.0],
             [1.0, 1e7],
             "updates of the posterior",
         ),
-        Setting::new("questions", [16.0, 4.0], [1.0, 1e5], "questions per update"),
+        Setting::new("questions", [32.0, 4.0], [1.0, 1e5], "questions per update"),
         Setting::new(
             "paths",
-            [32.0, 16.0],
+            [8.0, 12.0],
             [2.0, 1e5],
             "rationales per question and update",
         ),
         Setting::new(
+            "prior_paths",
+            [8.0, 4.0],
+            [0.0, 1e5],
+            "rationales of the prior per question and update: they find answers that the posterior gave up",
+        ),
+        Setting::new(
             "rate",
-            [1e-3, 1e-3],
+            [2e-3, 1e-3],
             [0.0, 1.0],
             "step size of the posterior",
         ),
         Setting::new(
             "baseline_updates",
-            [1000.0, 50.0],
+            [500.0, 50.0],
             [0.0, 1e7],
             "updates of each baseline, and of balance with replay; 0: none is trained",
         ),
@@ -227,7 +233,13 @@ fn train_all(
         log_reward: &log_reward,
         distance: &distance,
     };
-    let plain = Behaviour::on_policy(settings.count("paths"));
+    let plain = Behaviour {
+        mixture: Mixture {
+            prior: settings.count("prior_paths"),
+            ..Mixture::on_policy(settings.count("paths"))
+        },
+        ..Behaviour::on_policy(2)
+    };
     let long = recipe("updates", request);
     let tuned = balance(&target, (&long, &plain), request)?;
     let mut methods = vec![Method::new("balance", tuned)];

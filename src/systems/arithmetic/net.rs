@@ -3,16 +3,16 @@
 //! What it sees is counted from the step on, so that a step of a longer question looks like one of a shorter. With nothing left it
 //! writes the answer.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Int, Tensor, TensorData, activation};
 use tiltrl_policies::Compute;
 use tiltrl_policies::fast::{Activation, MlpSpec};
 use tiltrl_policies::models::Autoregressive;
 use tiltrl_policies::models::Strings;
-use tiltrl_policies::nets::CausalNet;
-use tiltrl_policies::nets::Mlp;
+use tiltrl_policies::nets::{CausalNet, Contexts, Mlp};
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 
@@ -123,34 +123,59 @@ impl CausalNet for StepNet {
         positions: Range<usize>,
         condition: &Tensor<2>,
     ) -> Tensor<3> {
+        let (rows, count) = (condition.dims()[0], positions.len());
+        let Contexts { logits, which } = self.contexts(strings, positions, condition);
+        let which: Vec<i64> = which.iter().map(|&at| at as i64).collect();
+        let device = logits.device().inner();
+        let which = Tensor::<1, Int>::from_data(TensorData::new(which, [rows * count]), &device);
+        let logits = logits.select(0, which);
+        logits.reshape([rows, count, VALUES + 1])
+    }
+
+    /// What is left to do and the running value are all that the network sees; the rationales of a question share them.
+    fn contexts(
+        &self,
+        strings: &Strings,
+        positions: Range<usize>,
+        condition: &Tensor<2>,
+    ) -> Contexts {
         let conditions = host(condition.clone());
         let questions: Vec<Question> = conditions
             .chunks_exact(WIDTH)
             .map(Question::decoded)
             .collect();
-        let rows = questions.len();
-        let mut inputs = vec![0.0; positions.len() * rows * INPUTS];
-        let mut added = Vec::with_capacity(positions.len() * rows * (VALUES + 1));
-        let mut slots = inputs.chunks_exact_mut(INPUTS);
-        for step in positions.clone() {
-            for (row, question) in questions.iter().enumerate() {
-                let before = if step == 0 {
-                    token(question.operands[0])
-                } else {
-                    strings.tokens[row * strings.length + step - 1] as usize
+        let (mut seen, mut which) = (HashMap::new(), Vec::new());
+        let (mut inputs, mut added) = (Vec::new(), Vec::new());
+        for (question, row) in questions
+            .iter()
+            .zip(strings.tokens.chunks_exact(strings.length))
+        {
+            for step in positions.clone() {
+                let before = match step {
+                    0 => token(question.operands[0]),
+                    _ => row[step - 1] as usize,
                 };
-                let slot = slots.next().expect("a row per step and question");
-                if before < VALUES && step < question.steps() {
-                    fill(slot, question, step, before);
+                let goes_on = before < VALUES && step < question.steps();
+                let left = goes_on.then(|| (before, &question.operands[step + 1..]));
+                let next = seen.len();
+                let signs = &question.minus[step.min(question.steps())..];
+                let at = *seen.entry((step, left, signs)).or_insert(next);
+                if at == next {
+                    let start = inputs.len();
+                    inputs.resize(start + INPUTS, 0.0);
+                    if goes_on {
+                        fill(&mut inputs[start..], question, step, before);
+                    }
+                    added.extend(closed(question, step));
                 }
-                added.extend(closed(question, step));
+                which.push(at);
             }
         }
         let outputs = self.forward(inputs);
         let device = outputs.device().inner();
-        let outputs = outputs + matrix(added, VALUES + 1, &device);
-        outputs
-            .reshape([positions.len(), rows, VALUES + 1])
-            .swap_dims(0, 1)
+        Contexts {
+            logits: outputs + matrix(added, VALUES + 1, &device),
+            which,
+        }
     }
 }

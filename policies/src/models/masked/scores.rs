@@ -1,7 +1,7 @@
 //! Scores and losses of a masked diffusion computed on the host: the network is a tensor operation, what follows it is not.
 //!
-//! A log-softmax has a gradient that is known where its value is. A score enters the graph as Σ outputs · gradient plus a
-//! constant that makes its value right; derivatives of the first order are those of the score itself.
+//! A log-softmax has a gradient that is known where its value is, so that scores enter the graph as one operation. Many paths start
+//! alike: the network reads each distinct string once.
 
 use std::ops::Range;
 
@@ -11,7 +11,8 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::Rows;
 
 use super::MaskedDiffusion;
-use crate::models::strings::{StringPath, Strings};
+use crate::fast::{HostScores, host_scores};
+use crate::models::strings::{LogSoftmax, StringPath, Strings};
 use crate::nets::MaskedNet;
 
 /// A loss whose gradient is that of [`Self::surrogate`].
@@ -20,36 +21,6 @@ pub struct MaskedLoss {
     pub surrogate: Tensor<1>,
     /// The loss, nats per string: an upper bound of the mean −log p.
     pub value: f64,
-}
-
-/// log softmax over some columns of a row of outputs, with its gradient.
-#[derive(Default)]
-struct LogSoftmax {
-    shares: Vec<f32>,
-}
-
-impl LogSoftmax {
-    /// Returns log softmax(outputs at these columns) of the chosen one of them, and adds `scale` times its gradient.
-    fn of(
-        &mut self,
-        row: &[f32],
-        (columns, chosen): (&[usize], usize),
-        gradient: Option<(&mut [f32], f32)>,
-    ) -> f64 {
-        let logits = columns.iter().map(|&c| row[c]);
-        let top = logits.clone().fold(f32::NEG_INFINITY, f32::max);
-        self.shares.clear();
-        self.shares.extend(logits.map(|l| (l - top).exp()));
-        let sum: f64 = self.shares.iter().map(|&s| f64::from(s)).sum();
-        if let Some((gradient, scale)) = gradient {
-            let factor = scale / sum as f32;
-            for (&column, share) in columns.iter().zip(&self.shares) {
-                gradient[column] -= factor * share;
-            }
-            gradient[columns[chosen]] += scale;
-        }
-        f64::from(row[columns[chosen]] - top) - sum.ln()
-    }
 }
 
 impl<N: MaskedNet> MaskedDiffusion<N> {
@@ -64,16 +35,15 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
         let count = steps.len();
         let states: Vec<Strings> = steps.clone().map(|k| path.state(k, self.mask())).collect();
         let condition = Tensor::cat(vec![path.condition.clone(); count], 0);
-        let outputs = self.net.outputs(&Strings::join(&states), &condition);
+        let (states, condition, which) = self.distinct(&Strings::join(&states), &condition);
+        let outputs = self.net.outputs(&states, &condition);
+        let (tracked, width) = (outputs.device().is_autodiff(), outputs.dims()[1]);
         let values = host(outputs.clone());
-        let width = outputs.dims()[1];
-        let mut gradient = vec![0.0f32; values.len()];
-        let mut scores = vec![0.0f64; paths * count];
-        let (tracked, mut softmax) = (outputs.device().is_autodiff(), LogSoftmax::default());
-        let rows = values
-            .chunks_exact(width)
-            .zip(gradient.chunks_exact_mut(width));
-        for (at, (row, gradient)) in rows.enumerate() {
+        let mut softmax = LogSoftmax::default();
+        let mut gradient = vec![0.0f32; if tracked { which.len() * width } else { 0 }];
+        let mut scores = Vec::with_capacity(which.len());
+        for (at, row) in which.iter().enumerate() {
+            let row = &values[row * width..(row + 1) * width];
             let (step, own) = (steps.start + at / paths, at % paths);
             let order = &path.order[own * length..(own + 1) * length];
             let position = order[step] as usize;
@@ -84,23 +54,23 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
                 .collect();
             let columns = self.token_columns(position);
             let mut part = |columns: &[usize], chosen| {
-                let gradient = tracked.then_some((&mut *gradient, 1.0));
+                let cells = at * width..(at + 1) * width;
+                let gradient = tracked.then(|| (&mut gradient[cells], 1.0));
                 softmax.of(row, (columns, chosen), gradient)
             };
-            scores[at] = part(&open, 0) + part(&columns, token);
+            scores.push((part(&open, 0) + part(&columns, token)) as f32);
         }
-        let device = self.device();
         let by_step = if tracked {
-            let linear = values
-                .chunks_exact(width)
-                .zip(gradient.chunks_exact(width))
-                .map(|(v, g)| v.iter().zip(g).map(|(v, g)| f64::from(v * g)).sum::<f64>());
-            let rest = linear.zip(&scores).map(|(l, s)| (s - l) as f32).collect();
-            (outputs * matrix(gradient, width, &device)).sum_dim(1) + matrix(rest, 1, &device)
+            let scores = HostScores {
+                rows: which,
+                values: scores,
+                gradient,
+            };
+            host_scores(outputs, scores).reshape([count, paths])
         } else {
-            matrix(scores.iter().map(|&s| s as f32).collect(), 1, &device)
+            matrix(scores, paths, &self.device())
         };
-        by_step.reshape([count, paths]).transpose()
+        by_step.transpose()
     }
 
     /// Returns the masked cross-entropy of strings: a random number of random positions is masked, every masked token is to
@@ -135,8 +105,13 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
                 value += weight * softmax.of(own, (&columns, token), gradient);
             }
         }
+        let scores = HostScores {
+            rows: (0..rows).collect(),
+            values: vec![0.0; rows],
+            gradient,
+        };
         MaskedLoss {
-            surrogate: (outputs * matrix(gradient, width, &self.device())).sum(),
+            surrogate: host_scores(outputs, scores).sum(),
             value,
         }
     }
