@@ -2,24 +2,22 @@
 
 #![allow(clippy::print_stdout)]
 
-use tiltrl::policies::Compute;
 use tiltrl::policies::fast::HostAdam;
-use tiltrl::policies::models::{Prediction, Schedule, ScheduleKind};
-use tiltrl::policies::worlds::LinearGaussian;
+use tiltrl::policies::worlds::{LinearGaussian, Settings};
 use tiltrl::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl::tilt::host::{host64, matrix};
 use tiltrl::tilt::optimizer::AdamConfig;
 use tiltrl::tilt::{Noise, TiltError};
 
 fn main() -> Result<(), TiltError> {
-    let (compute, noise) = (Compute::cpu(), |update| Noise::keyed(1, "update", update));
+    let noise = |update| Noise::keyed(1, "update", update);
     // log r(x) = b x − c x²/2: the posterior is a Gaussian again.
     let (mean, std, b, c, dim) = (0.0, 1.0, 2.0, 2.0, 1);
     #[rustfmt::skip]
     let world = LinearGaussian { mean, std, b, c, dim };
-    let schedule = Schedule::new(ScheduleKind::Cosine, 20, Prediction::Epsilon)?;
-    let prior = world.learned_variance_prior(schedule.clone(), 32, 1, &compute);
-    let rows = |count: usize| matrix(vec![0.0; count], 1, &compute.device);
+    let settings = Settings::new(20, &[32]);
+    let prior = world.prior(&settings);
+    let rows = |count: usize| matrix(vec![0.0; count], 1, &settings.compute.device);
     let adam = HostAdam::new(AdamConfig::plain(1e-2));
     let paths = Mixture::on_policy(128);
     let mut tuner = Finetuner::new(prior.clone(), prior, adam, paths, &rows(8))?;
@@ -34,7 +32,7 @@ fn main() -> Result<(), TiltError> {
     let samples = host64(tuner.posterior().sample(&rows(50_000), &mut noise(800)));
     let found = samples.iter().sum::<f64>() / 5e4;
     let spread = samples.iter().map(|x| (x - found).powi(2)).sum::<f64>() / 5e4;
-    let [_, exact, variance] = world.posterior(&schedule);
+    let [_, exact, variance] = world.posterior(&settings.schedule);
     println!("mean      exact {exact:.3}   found {found:.3}");
     println!("variance  exact {variance:.3}   found {spread:.3}");
     assert!((found - exact).abs() < 0.02 && (spread - variance).abs() < 0.02);

@@ -16,8 +16,7 @@ use tiltrl::config::Source;
 use tiltrl::console::Console;
 use tiltrl::error::Error;
 use tiltrl::policies::Compute;
-use tiltrl::policies::agent::critics::register;
-use tiltrl::policies::agent::{Critic, CriticKind, CriticShape, Lesson};
+use tiltrl::policies::agent::{Critic, CriticKind, LearnerShape, Lesson};
 use tiltrl::policies::agent::{Range, Setting};
 use tiltrl::run::RunDir;
 use tiltrl::tilt::checkpoint::Checkpoint;
@@ -90,7 +89,7 @@ fn defaults() -> Map<String, Value> {
     ])
 }
 
-fn make(settings: &Map<String, Value>, _: &CriticShape) -> Result<Box<dyn Critic>, TiltError> {
+fn make(settings: &Map<String, Value>, _: &LearnerShape) -> Result<Box<dyn Critic>, TiltError> {
     let gain = settings.get("gain").and_then(Value::as_f64);
     let gain = gain.ok_or_else(|| TiltError::Model("critic: no gain".into()))?;
     Ok(Box::new(Known { gain }))
@@ -148,14 +147,15 @@ fn compare(folder: &Path) -> Result<(), Error> {
 }
 
 fn main() -> Result<(), Error> {
-    register(CriticKind {
+    let kind = CriticKind {
         name: "known",
         summary: "a controller's torque is wanted, and nothing is learned",
         settings,
         growing: &[],
         defaults,
         make,
-    })?;
+    };
+    kind.register()?;
     let folder = PathBuf::from("runs/your-own-critic");
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
     let config = folder.join("own.toml");

@@ -45,7 +45,7 @@ pub struct Agent {
     /// Trained baselines that are finished.
     pub baselines: Vec<(Method, GaussianDiffusion)>,
     /// The prior in the posterior's shape.
-    wide: Option<GaussianDiffusion>,
+    widened: Option<GaussianDiffusion>,
     /// What the run acts by, unless another policy is named.
     pub(crate) own: PolicyName,
     /// The one policy of a baseline, if the run trains one.
@@ -162,8 +162,8 @@ impl Agent {
             mean: None,
             tilt: None,
             baselines: Vec::new(),
-            wide: None,
-            own: PolicyName::of_run(config),
+            widened: None,
+            own: PolicyName::of_config(config),
             learned: None,
             samples: config.samples(),
             folder: dir.path.clone(),
@@ -178,7 +178,7 @@ impl Agent {
         let parts = (&agent.posterior, &agent.critic, &agent.prior);
         if let (Some((model, alpha)), Some(critic), Some(own)) = parts {
             let tilt = reward::tilt(own, &agent.coordinates, critic, *alpha);
-            agent.wide = Some(own.reshaped(model.step().clone())?);
+            agent.widened = Some(own.reshaped(model.step().clone())?);
             agent.tilt = Some(tilt);
         }
         Ok(agent)
@@ -210,8 +210,8 @@ impl Agent {
             mean: None,
             tilt: None,
             baselines: Vec::new(),
-            wide: None,
-            own: PolicyName::of_run(config),
+            widened: None,
+            own: PolicyName::of_config(config),
             learned: Some(learned),
             samples: 0,
             folder: dir.path.clone(),
@@ -238,14 +238,14 @@ impl Agent {
         seed: u64,
         method: Method,
     ) -> Result<Baseline<'a>, Error> {
-        let parts = (&self.tilt, &self.wide, &self.posterior);
-        let (Some(tilt), Some(wide), Some((_, alpha))) = parts else {
+        let parts = (&self.tilt, &self.widened, &self.posterior);
+        let (Some(tilt), Some(widened), Some((_, alpha))) = parts else {
             return Err(self.missing(&PolicyName::Trained(method), "posterior"));
         };
         Ok(Baseline {
             config,
             tilt,
-            wide,
+            widened,
             alpha: *alpha,
             seed,
             folder: &self.folder,
@@ -321,8 +321,8 @@ impl Agent {
         let number = |key: &str| checkpoint.settings.get(key)?.as_f64();
         let [alpha, start] = ["alpha", "alpha_at_start"].map(|key| number(key).unwrap_or(f64::NAN));
         let coordinates = &self.coordinates;
-        let wide = finetune::widened(prior, config, critic, coordinates, start);
-        let model = prior::restore(&checkpoint, path, "posterior", &wide)?.model;
+        let widened = finetune::widened(prior, config, critic, coordinates, start);
+        let model = prior::restore(&checkpoint, path, "posterior", &widened)?.model;
         Ok(Some((model, alpha)))
     }
 }

@@ -1,8 +1,6 @@
 //! The policies of a trained agent, by their names.
 
-use tiltrl_policies::agent::{
-    Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering, TailPolicy,
-};
+use tiltrl_policies::agent::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering};
 use tiltrl_policies::models::GaussianDiffusion;
 
 use crate::agent::Agent;
@@ -65,19 +63,12 @@ impl Agent {
                 choice,
             }));
         }
-        if let (PolicyName::Tail(ends), Some((posterior, _)), Some(tilt)) =
-            (name, &self.posterior, &self.tilt)
-        {
-            return Ok(Box::new(TailPolicy {
-                posterior,
-                tilt,
-                coordinates: &self.coordinates,
-                tail: tail_of(ends),
-            }));
-        }
-        let steering = match name {
-            PolicyName::Guidance(weight) => Steering::Guidance(weight),
-            PolicyName::Smc(n) => Steering::Smc(n),
+        let steering = match (name, &self.posterior) {
+            (PolicyName::Guidance(weight), _) => Steering::Guidance(weight),
+            (PolicyName::Smc(n), _) => Steering::Smc(n),
+            (PolicyName::Tail(ends), Some((posterior, _))) => {
+                Steering::Tail(posterior, tail_of(ends))
+            }
             _ => return Err(self.missing(&name, "posterior")),
         };
         let tilt = self.tilt.as_ref();

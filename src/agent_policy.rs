@@ -39,7 +39,7 @@ impl AgentPolicy {
                 config.env
             )));
         }
-        let name = name.unwrap_or(PolicyName::of_run(&config));
+        let name = name.unwrap_or(PolicyName::of_config(&config));
         let seed = dir.provenance()?.seed;
         let mut agent = Agent::of_seed(&dir, &config, seed, compute)?;
         agent.bring_baselines((&config, seed), &[name], None, Console::Quiet)?;

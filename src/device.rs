@@ -19,6 +19,17 @@ pub struct Compute {
     pub handle: tiltrl_policies::Compute,
     /// As `--device` names it.
     pub name: String,
+    /// The card that plays episodes, where it is one of NVIDIA's; networks are then trained on the processor.
+    pub card: Option<Card>,
+}
+
+/// An NVIDIA card that plays episodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// Its number.
+    pub ordinal: usize,
+    /// Whether physics may round as it goes fastest (`cuda:0/fast`); else its bytes are the processor's.
+    pub fast: bool,
 }
 
 /// A kind of device.
@@ -48,6 +59,15 @@ const TCH: Option<fn(Option<usize>) -> Device> = Some(|card| match card {
 #[cfg(not(feature = "tch"))]
 const TCH: Option<fn(Option<usize>) -> Device> = None;
 
+#[cfg(feature = "cuda")]
+const CUDA: Option<fn(Option<usize>) -> Device> = Some(|_| processor());
+#[cfg(not(feature = "cuda"))]
+const CUDA: Option<fn(Option<usize>) -> Device> = None;
+
+/// What a card needs besides the feature.
+const DRIVER: &str = "and install NVIDIA's driver (Debian, Ubuntu: `apt-get install nvidia-driver`; others: \
+                      https://www.nvidia.com/drivers); building needs nothing of CUDA";
+
 const KINDS: &[Kind] = &[
     Kind {
         name: "cpu",
@@ -66,9 +86,9 @@ const KINDS: &[Kind] = &[
     Kind {
         name: "cuda",
         what: "an NVIDIA card by its number, as cuda:0",
-        feature: None,
+        feature: Some("cuda"),
         numbered: true,
-        make: None,
+        make: CUDA,
     },
     Kind {
         name: "tch",
@@ -94,12 +114,16 @@ impl Compute {
     /// [`Error::Usage`] for an unknown name, and for one that this build lacks, with the command that brings it.
     pub fn named(text: &str) -> Result<Self, Error> {
         let engine = Engine::new(asked_arithmetic()?);
-        let (name, number) = match text.split_once(':') {
+        let (asked, fast) = match text.strip_suffix("/fast") {
+            Some(asked) if asked.starts_with("cuda:") => (asked, true),
+            _ => (text, false),
+        };
+        let (name, number) = match asked.split_once(':') {
             Some((name, number)) => (name, Some(number)),
-            None => (text, None),
+            None => (asked, None),
         };
         let unknown = || {
-            let names = "cpu, wgpu, cuda:N, tch or tch:N";
+            let names = "cpu, wgpu, cuda:N, cuda:N/fast, tch or tch:N";
             Error::Usage(format!(
                 "--device {text}: expected {names}\n  hint: `tiltrl devices` lists them"
             ))
@@ -108,19 +132,35 @@ impl Compute {
             .iter()
             .find(|kind| kind.name == name)
             .ok_or_else(unknown)?;
-        let number = match number {
+        let number: Option<usize> = match number {
             None => None,
             Some(number) if kind.numbered => Some(number.parse().map_err(|_| unknown())?),
             Some(_) => return Err(unknown()),
         };
         let make = kind.make.ok_or_else(|| kind.missing(text))?;
+        let card = (kind.name == "cuda").then(|| Card {
+            ordinal: number.unwrap_or(0),
+            fast,
+        });
+        if let Some(card) = card {
+            card.look()?;
+        }
         Ok(Self {
             handle: tiltrl_policies::Compute {
                 device: make(number),
                 engine,
             },
             name: text.into(),
+            card,
         })
+    }
+
+    /// Returns the name of an engine of environments together with the card that it runs on, if it does.
+    pub fn engine_name(&self, engine: &str) -> String {
+        match self.card {
+            Some(_) => format!("{engine} on {}", self.name),
+            None => engine.into(),
+        }
     }
 
     /// Returns the arithmetic of products: results are the same bytes on all machines of one arithmetic.
@@ -129,22 +169,89 @@ impl Compute {
     }
 }
 
-impl Kind {
-    fn command(&self) -> String {
-        match self.feature {
-            Some(feature) => format!("cargo build --release --features {feature}"),
-            None => "--device wgpu or tch:0, which compute networks on such a card; CUDA itself does not yet".into(),
+impl Card {
+    /// Looks whether the card is there.
+    #[cfg(feature = "cuda")]
+    fn look(self) -> Result<(), Error> {
+        use tiltrl_envs::gpu::{GpuError, devices};
+        let found = devices::list_here().map_err(|e| self.refused(&e))?;
+        if self.ordinal < found.len() {
+            return Ok(());
         }
+        let asked = self.ordinal;
+        let found = found.iter().map(ToString::to_string).collect();
+        Err(self.refused(&GpuError::NoSuchDevice { asked, found }))
     }
 
+    /// Returns an error of the card by its name.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn refused(self, error: &tiltrl_envs::gpu::GpuError) -> Error {
+        let text = error.to_string().replace("\nhint: ", "\n  hint: ");
+        Error::Run(format!("--device cuda:{}: {text}", self.ordinal))
+    }
+
+    /// Without the feature no card was made.
+    #[cfg(not(feature = "cuda"))]
+    fn look(self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Kind {
+    fn command(&self) -> String {
+        let driver = if self.name == "cuda" { DRIVER } else { "" };
+        let command = self.feature.map_or(String::new(), |feature| {
+            format!("build with `cargo build --release --features {feature}`")
+        });
+        if driver.is_empty() {
+            return command;
+        }
+        format!("{command}, {driver}")
+    }
+
+    /// What is missing: 2 for a build that can be another, and 1, as for a card that is not there, for one that needs a card too.
     fn missing(&self, asked: &str) -> Error {
-        Error::Usage(format!(
-            "--device {asked}: this build has no {} ({})\n  hint: use {}",
+        let text = format!(
+            "--device {asked}: this build has no {} ({})\n  hint: {}",
             self.name,
             self.what,
             self.command()
-        ))
+        );
+        match self.name {
+            "cuda" => Error::Run(text),
+            _ => Error::Usage(text),
+        }
     }
+
+    /// How it stands.
+    fn state(&self) -> String {
+        match (self.make, self.name) {
+            (None, _) => format!("not in this build: {}", self.command()),
+            (Some(_), "cpu") => format!("here, arithmetic {}", Arithmetic::best()),
+            (Some(_), "cuda") => cards(),
+            (Some(_), _) => "here".into(),
+        }
+    }
+}
+
+/// The cards of this machine, or what is missing.
+#[cfg(feature = "cuda")]
+fn cards() -> String {
+    match tiltrl_envs::gpu::devices::list_here() {
+        Ok(found) => {
+            let lines: Vec<String> = found.iter().map(|card| format!("\n      {card}")).collect();
+            format!(
+                "plays episodes; networks are trained on the processor{}",
+                lines.concat()
+            )
+        }
+        Err(error) => error.to_string().replace("\nhint: ", "; "),
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cards() -> String {
+    String::new()
 }
 
 /// Returns the arithmetic that the environment variable asks for.
@@ -159,16 +266,7 @@ fn processor() -> Device {
 
 /// Returns a line for each kind of device: what there is and what is missing.
 pub fn devices() -> Vec<String> {
-    let line = |kind: &Kind| {
-        let state = match kind.make {
-            Some(_) if kind.name == "cpu" => {
-                format!("here, arithmetic {}", Arithmetic::best())
-            }
-            Some(_) => "here".into(),
-            None => format!("not in this build: {}", kind.command()),
-        };
-        format!("{:<5} {:<50} {state}", kind.name, kind.what)
-    };
+    let line = |kind: &Kind| format!("{:<5} {:<50} {}", kind.name, kind.what, kind.state());
     KINDS.iter().map(line).collect()
 }
 
@@ -188,14 +286,26 @@ mod tests {
     fn a_device_that_the_build_lacks_is_refused_with_the_command_that_brings_it() {
         assert_eq!(Compute::named("cpu").expect("here").name, "cpu");
         for (text, words) in [
-            ("cuda:1", "--device wgpu or tch:0"),
-            ("cpu:1", "expected cpu, wgpu, cuda:N, tch or tch:N"),
+            (
+                "cpu:1",
+                "expected cpu, wgpu, cuda:N, cuda:N/fast, tch or tch:N",
+            ),
             ("cuda:x", "expected cpu"),
+            ("cpu/fast", "expected cpu"),
             ("tpu", "tiltrl devices"),
         ] {
             let error = Compute::named(text).expect_err(text);
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(words), "{error}");
+        }
+        // A card that is not there is no wrong usage, with the feature or without.
+        if let Err(error) = Compute::named("cuda:99/fast") {
+            assert_eq!(error.exit_code(), 1);
+            let text = error.to_string();
+            assert!(
+                text.contains("--device cuda:99") && text.contains("hint: "),
+                "{text}"
+            );
         }
         assert!(
             devices()

@@ -4,6 +4,7 @@ pub mod actor;
 pub mod agent;
 mod agent_choices;
 pub mod agent_policy;
+pub mod card;
 pub mod commands;
 pub mod comparison;
 pub mod config;

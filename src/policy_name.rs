@@ -1,10 +1,9 @@
 //! Names of a run's policies, as commands take and print them.
 
 use tiltrl_policies::agent::Trains;
-use tiltrl_policies::agent::algorithms::kind;
 use tiltrl_policies::agent::baselines::Method;
 
-use crate::config::Config;
+use crate::config::{Config, known};
 use crate::error::{Error, nearest};
 
 /// A policy of a run, by name.
@@ -38,7 +37,7 @@ pub enum PolicyName {
 
 /// Returns the policy of a run that trains the algorithm of this name; none for one that makes a posterior.
 fn algorithm(name: &str) -> Option<PolicyName> {
-    let kind = kind(name)?;
+    let kind = known(name)?;
     let own = !matches!(kind.trains, Trains::Posterior);
     own.then_some(PolicyName::Algorithm(kind.name))
 }
@@ -47,7 +46,7 @@ const NAMES: &str = "prior, posterior, posterior-best, posterior-mean, posterior
 
 impl PolicyName {
     /// Returns what a run with this config acts by, unless another policy is named.
-    pub fn of_run(config: &Config) -> Self {
+    pub fn of_config(config: &Config) -> Self {
         algorithm(&config.algorithm).unwrap_or(Self::Posterior)
     }
 

@@ -3,9 +3,11 @@
 //! One batched `act` for all running episodes, one rayon sweep of the environments per timestep; finished episodes leave the
 //! batch. Episode i draws its start and its noise from (seed, i) alone.
 
+use std::convert::Infallible;
+
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
-use tiltrl_envs::{EnvBatch, EnvOptions, Step};
+use tiltrl_envs::{EnvBatch, EnvOptions, EnvSpec, Step};
 use tiltrl_policies::agent::Policy;
 use tiltrl_tilt::noise::Noise;
 
@@ -44,16 +46,35 @@ pub fn rollout_in(
     batch: &mut EnvBatch,
     policy: &dyn Policy,
     seed: u64,
-    mut recorders: Option<&mut Vec<Recorder>>,
+    recorders: Option<&mut Vec<Recorder>>,
 ) -> Vec<Episode> {
     let (episodes, spec) = (batch.len(), batch.spec().clone());
+    let all: Vec<usize> = (0..episodes).collect();
+    let mut observations = vec![0.0f32; episodes * spec.observation_dim];
+    batch.reset(&all, &start_seeds(seed, episodes), &mut observations);
+    let step = |active: &[usize], actions: &[f32], next: &mut [f32], steps: &mut [Step]| {
+        batch.step(active, actions, next, steps);
+        Ok::<(), Infallible>(())
+    };
+    let Ok(played) = episodes_by((&spec, observations), policy, (seed, recorders), step);
+    played
+}
+
+/// Plays one episode for each row of first observations [episodes, observation_dim], by whatever moves the environments: `step` takes
+/// the indices of the running episodes and their actions, and writes their observations and steps.
+///
+/// # Errors
+/// What `step` answers.
+pub(crate) fn episodes_by<E>(
+    (spec, mut observations): (&EnvSpec, Vec<f32>),
+    policy: &dyn Policy,
+    (seed, mut recorders): (u64, Option<&mut Vec<Recorder>>),
+    mut step: impl FnMut(&[usize], &[f32], &mut [f32], &mut [Step]) -> Result<(), E>,
+) -> Result<Vec<Episode>, E> {
     let (width, dim) = (spec.observation_dim, spec.action_dim);
+    let episodes = observations.len() / width;
     let mut active: Vec<usize> = (0..episodes).collect();
-    let indices: Vec<u64> = (0..episodes as u64).collect();
-    let seeds: Vec<u64> = indices.iter().map(|&i| start_seed(seed, i)).collect();
-    let mut noise = episode_noise(seed, &indices);
-    let mut observations = vec![0.0f32; episodes * width];
-    batch.reset(&active, &seeds, &mut observations);
+    let mut noise = noise_of(seed, episodes);
     if let Some(list) = recorders.as_deref_mut() {
         list.extend((0..episodes).map(|_| Recorder::new(width, dim, NextObservations::Omitted)));
     }
@@ -69,7 +90,7 @@ pub fn rollout_in(
         let actions: Vec<f32> = policy.act(view, &mut noise).into_iter().collect();
         let mut next = vec![0.0f32; active.len() * width];
         let mut steps = vec![Step::default(); active.len()];
-        batch.step(&active, &actions, &mut next, &mut steps);
+        step(&active, &actions, &mut next, &mut steps)?;
         let mut running = Vec::with_capacity(active.len());
         for (row, (&index, step)) in active.iter().zip(&steps).enumerate() {
             let result = &mut results[index];
@@ -98,7 +119,19 @@ pub fn rollout_in(
             .flat_map(|(o, _)| o.to_vec())
             .collect();
     }
-    results
+    Ok(results)
+}
+
+/// Returns the seeds that start episodes `0 … episodes − 1`.
+pub(crate) fn start_seeds(seed: u64, episodes: usize) -> Vec<u64> {
+    let episodes = 0..episodes as u64;
+    episodes.map(|i| start_seed(seed, i)).collect()
+}
+
+/// Returns the noise of episodes `0 … episodes − 1`.
+pub(crate) fn noise_of(seed: u64, episodes: usize) -> Noise {
+    let indices: Vec<u64> = (0..episodes as u64).collect();
+    episode_noise(seed, &indices)
 }
 
 /// Returns the seed that starts an episode.

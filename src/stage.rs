@@ -126,7 +126,7 @@ impl Average {
     }
 }
 
-pub use tiltrl_policies::agent::cosine_decay;
+pub use tiltrl_tilt::optimizer::cosine_decay;
 
 #[cfg(test)]
 mod tests {

@@ -7,9 +7,10 @@
 #[path = "support/nvrtc.rs"]
 mod nvrtc;
 
-use nvrtc::{Nvrtc, Usage, assemble};
+use nvrtc::{Nvrtc, Usage, assemble, assemble_entry};
 use std::path::{Path, PathBuf};
 use tiltrl_envs::gpu::Mode;
+use tiltrl_envs::gpu::policy::{KERNELS, PolicyKernel};
 use tiltrl_envs::gpu::program::{PROGRAMS, Program};
 
 /// The oldest architecture that NVRTC 13.0 knows; drivers compile this for any newer one.
@@ -17,6 +18,10 @@ const ARCHITECTURE: &str = "--gpu-architecture=compute_75";
 
 fn ptx_file(name: &str, mode: Mode) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("gpu/ptx/{name}-{mode}.ptx"))
+}
+
+fn policy_file(kernel: &PolicyKernel) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("gpu/ptx/{}.ptx", kernel.name))
 }
 
 /// The PTX as it is shipped: nothing in it is newer than PTX 7.0, so that drivers from CUDA 11.0 on take it. What NVRTC adds of
@@ -60,26 +65,38 @@ fn the_ptx_in_the_repository_is_what_nvrtc_makes_of_the_kernels() {
         return;
     };
     let nvrtc = Nvrtc::new(&folder);
-    let write = std::env::var_os("TILTRL_WRITE_PTX").is_some();
     for (name, ..) in PROGRAMS {
         let (_, id, margin) = PROGRAMS
             .into_iter()
             .find(|program| program.0 == name)
             .unwrap();
         for &mode in Program::of(id, margin).unwrap().modes() {
-            let (ptx, file) = (compile(&nvrtc, name, mode), ptx_file(name, mode));
-            if write {
-                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-                std::fs::write(&file, &ptx).unwrap();
-            }
-            let committed = std::fs::read_to_string(&file).unwrap_or_default();
-            assert!(
-                ptx == committed,
-                "{} is not up to date: run with TILTRL_WRITE_PTX=1",
-                file.display()
-            );
+            agree(&ptx_file(name, mode), &compile(&nvrtc, name, mode));
         }
     }
+    for kernel in KERNELS {
+        let mut options = vec![ARCHITECTURE, "--std=c++17", "--diag-suppress=177"];
+        options.extend(PolicyKernel::compiler_options());
+        let (ptx, log) = nvrtc
+            .compile(&kernel.source(), &options)
+            .unwrap_or_else(|log| panic!("{}: {log}", kernel.name));
+        assert_eq!(log.trim(), "", "{}", kernel.name);
+        agree(&policy_file(&kernel), &for_older_drivers(&ptx));
+    }
+}
+
+/// Compares the PTX of a kernel with the repository's, or writes it there.
+fn agree(file: &Path, ptx: &str) {
+    if std::env::var_os("TILTRL_WRITE_PTX").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, ptx).unwrap();
+    }
+    let committed = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(
+        ptx == committed,
+        "{} is not up to date: run with TILTRL_WRITE_PTX=1",
+        file.display()
+    );
 }
 
 #[test]
@@ -138,6 +155,22 @@ fn a_robot_fits_the_registers_and_f32_spills_nothing() {
             r <= registers && s <= spilled && l <= local,
             "{name} {mode}: {usage:?}"
         );
+    }
+}
+
+/// The most that the policies' kernels may use on an H100: registers, spilled bytes, and no local memory but the stream's block.
+#[test]
+fn a_policys_sums_fit_the_registers_and_its_block_the_shared_memory() {
+    let Some(folder) = nvrtc::folder() else {
+        return;
+    };
+    for kernel in KERNELS {
+        let usage = assemble_entry(&folder, &policy_file(&kernel), "sm_90", "act");
+        eprintln!("{}: {usage:?}", kernel.name);
+        assert!(usage.registers <= 168, "{}: {usage:?}", kernel.name);
+        assert_eq!(usage.spilled_bytes, 0, "{}", kernel.name);
+        // ptxas refuses more than 48 KiB of static shared memory: that it assembles is the test.
+        assemble_entry(&folder, &policy_file(&kernel), "sm_75", "act");
     }
 }
 

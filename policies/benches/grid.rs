@@ -10,8 +10,7 @@ use std::time::Instant;
 use tiltrl_policies::tilt::finetune::LogZ;
 use tiltrl_policies::tilt::host::host;
 use tiltrl_policies::tilt::noise::Noise;
-use tiltrl_policies::worlds::solve::{Recipe, measure, solve};
-use tiltrl_policies::worlds::{GaussianMixture, Settings, square};
+use tiltrl_policies::worlds::{GaussianMixture, Recipe, Settings, measure, solve, square};
 
 /// Distance of neighbouring modes that the network sees.
 const SPACING: f64 = 0.7;

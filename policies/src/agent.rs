@@ -2,11 +2,11 @@
 
 mod advantage;
 mod algorithm;
-pub mod algorithms;
+mod algorithms;
 pub mod baselines;
 mod coordinates;
 mod critic;
-pub mod critics;
+mod critics;
 mod guidance;
 mod iql;
 mod policy;
@@ -15,13 +15,12 @@ mod tail;
 mod transitions;
 
 pub use self::{
-    algorithm::{AlgorithmKind, AlgorithmShape, PolicyLearner, Trains},
+    algorithm::{AlgorithmKind, PolicyLearner, Trains},
     coordinates::{ACTION_CLIP, Coordinates, Normalizer, latent_actions},
-    critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks},
+    critic::{Critic, CriticKind, LearnerShape, Lesson, ValueNetworks},
     guidance::critic_gradient,
-    iql::{Iql, IqlConfig, cosine_decay},
     policy::{Choice, DiffusionPolicy, Policy, SteeredPolicy, Steering},
-    setting::{LARGEST, ROWS, Range, Setting, UPDATES},
-    tail::{Tail, TailPolicy, Tailed, tailed},
-    transitions::{Numbers, Return, Transitions, gather},
+    setting::{ROWS, Range, Setting, UPDATES},
+    tail::{Tail, tailed},
+    transitions::{Numbers, Transitions, gather},
 };

@@ -8,9 +8,7 @@ mod strings;
 
 pub use self::{
     autoregressive::Autoregressive,
-    gaussian::{
-        GaussianDiffusion, GaussianPath, HostField, LOG_SIGMA_LIMIT, Moments, StepShape, Units,
-    },
+    gaussian::{GaussianDiffusion, GaussianPath, LOG_SIGMA_LIMIT, Moments, StepShape, Units},
     masked::{MaskedDiffusion, MaskedLoss},
     schedule::{Prediction, Schedule, ScheduleKind},
     strings::{Enumerated, StringPath, Strings, enumerated_posterior, total_variation},

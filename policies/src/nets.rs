@@ -4,9 +4,9 @@ mod denoiser;
 pub mod llama;
 mod mlp;
 mod network;
-pub mod networks;
+mod networks;
 mod perceptron;
-pub mod pretrained;
+mod pretrained;
 mod residual;
 mod seeded;
 mod string_perceptron;
@@ -18,10 +18,12 @@ pub use self::{
     denoiser::{Compiled, Denoiser, Query},
     mlp::Mlp,
     network::{Network, NetworkShape},
-    perceptron::{EMBEDDING, Perceptron, PerceptronShape, embedding},
+    networks::NetworkKind,
+    perceptron::{Perceptron, embedding},
+    pretrained::{gpt2::Gpt2, unet2d::UNet2D},
     string_perceptron::{CausalPerceptron, MaskedPerceptron, StringShape},
     tokens::{CausalNet, Contexts, Decoder, MaskedNet},
     transformer::{CausalTransformer, MaskedTransformer, TransformerShape},
     unet::{UNet, UNetShape},
 };
-pub(crate) use mlp::initial;
+pub(crate) use {mlp::initial, perceptron::EMBEDDING};

@@ -19,15 +19,14 @@ mod mixture;
 mod model;
 mod problem;
 mod shapes;
-pub mod solve;
+mod solve;
 
 pub use self::{
     bandit::{Bandit, bandit},
-    grid::Marginal,
     linear_gaussian::LinearGaussian,
-    lqr::{LinearPolicy, Lqr, Quadratic},
+    lqr::Lqr,
     mixture::{GaussianMixture, GaussianReward, line, square},
-    model::exact_model,
     problem::{Problem, Settings},
-    shapes::{moons, rings, shape},
+    shapes::shape,
+    solve::{Measured, Recipe, distances, measure, solve, train_baseline},
 };

@@ -1,5 +1,4 @@
 //! A model of plain tensors on a graphics card's interface: it keeps the rules there too, and learns. Built with feature `wgpu`.
-#![cfg(feature = "wgpu")]
 
 use burn::tensor::{Device, DeviceKind, Tensor};
 use tiltrl_policies::Compute;

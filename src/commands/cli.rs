@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use tiltrl_policies::agent::algorithms;
-use tiltrl_policies::agent::critics::kinds;
+use tiltrl_policies::agent::{AlgorithmKind, CriticKind};
 use tiltrl_policies::fast::build_pool;
-use tiltrl_policies::nets::networks;
+use tiltrl_policies::nets::NetworkKind;
 
 use super::environments::{self, EnvArgs};
 use super::pipeline::run;
@@ -33,7 +32,7 @@ struct Cli {
     /// Threads; 0 = all cores. Results do not depend on it.
     #[arg(long, global = true, default_value_t = 0)]
     threads: usize,
-    /// Where networks are computed: cpu, wgpu, cuda:N, tch or tch:N; see `tiltrl devices`.
+    /// Where networks are computed: cpu, wgpu, tch or tch:N; cuda:N plays episodes on a card. See `tiltrl devices`.
     #[arg(long, global = true, default_value = "cpu", value_name = "DEVICE")]
     device: String,
     /// Show no progress and no notes on the data; warnings and errors stay.
@@ -205,7 +204,8 @@ pub fn main() -> ExitCode {
         device: cli.device,
     };
     let result = Compute::named(&own.device)
-        .and_then(|_| build_pool(own.threads).map_err(|e| Error::Usage(format!("--threads: {e}"))))
+        .map(|compute| note_card(&compute, &cli.command))
+        .and_then(|()| build_pool(own.threads).map_err(|e| Error::Usage(format!("--threads: {e}"))))
         .and_then(|()| dispatch(cli.command, &own));
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -213,6 +213,18 @@ pub fn main() -> ExitCode {
             note(&format!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Says so where a card was named to a command that plays no episodes.
+fn note_card(compute: &Compute, command: &Command) {
+    use Command::{Certify, Export, Tilt, Verify};
+    let plays_none = matches!(command, Certify(_) | Export(_) | Tilt(_) | Verify(_));
+    if compute.card.is_some() && plays_none {
+        note(&format!(
+            "note: {} plays episodes only; this command computes on the processor",
+            compute.name
+        ));
     }
 }
 
@@ -260,12 +272,12 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
         Command::Collect(args) => inspect::collect(&args, device, console),
         Command::Data(args) => inspect::data(&args),
         Command::Convert(args) => convert::convert(&args, console),
-        Command::Envs(args) => environments::envs(&args),
+        Command::Envs(args) => environments::envs(&args, device),
         Command::Devices => print_lines(&devices()),
         Command::Presets => print_lines(&preset_names()),
-        Command::Critics => list(kinds().iter().map(|k| (k.name, k.summary))),
-        Command::Networks => list(networks::kinds().iter().map(|k| (k.name, k.summary))),
-        Command::Algorithms => list(algorithms::kinds().iter().map(|k| (k.name, k.summary))),
+        Command::Critics => list(CriticKind::all().iter().map(|k| (k.name, k.summary))),
+        Command::Networks => list(NetworkKind::all().iter().map(|k| (k.name, k.summary))),
+        Command::Algorithms => list(AlgorithmKind::all().iter().map(|k| (k.name, k.summary))),
         Command::Config(args) => {
             let text = Source::of(&args.experiment).commented(&args.set)?;
             output::print(text.trim_end());

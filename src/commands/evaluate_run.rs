@@ -13,15 +13,17 @@ use tiltrl_tilt::noise::Noise;
 
 use super::break_even::{BreakEven, HEADER, Priced};
 use super::evaluate_args::{EvaluateArgs, film};
+use super::on_card;
 use super::output::{print, write_json};
 use super::pipeline::{DataOf, data_of_run};
 use crate::agent::{Agent, PolicyName};
+use crate::card::Task;
 use crate::config::Config;
 use crate::console::{Console, note};
 use crate::device::Compute;
 use crate::error::Error;
 use crate::report::{Line, interval_text, line};
-use crate::rollout::rollout_in;
+use crate::rollout::{Episode, rollout_in};
 use crate::run::{RunDir, Seeds, seeds_in};
 use crate::stats::{mean, median};
 use crate::train::training_data::TrainingData;
@@ -42,6 +44,8 @@ struct Evaluation {
     /// What the policies cost, in the order of `lines`.
     costs: Vec<Cost>,
     break_even: Vec<BreakEven>,
+    /// Whether a card played: then the milliseconds of acting are those of acting and environments together.
+    on_card: bool,
 }
 
 /// What one policy costs.
@@ -69,7 +73,7 @@ pub fn evaluate_run(
     let mut names = PolicyName::list(&args.policy)?;
     if names.is_empty() {
         let first = RunDir::of_seed(folder, seeds_in(folder)?[0]);
-        names.push(PolicyName::of_run(&first.config()?));
+        names.push(PolicyName::of_config(&first.config()?));
     }
     let evaluation = roll_out(args, folder, &names, (compute, console))?;
     show(&evaluation);
@@ -117,13 +121,17 @@ fn show(evaluation: &Evaluation) {
         lines.for_each(|b| print(&b.line()));
     }
     print(&format!(
-        "{} on {} {}, margin rule {}; seeds {:?}, {} episodes each; ms/act: acting for all episodes at once, {} threads; alone: one observation",
+        "{} on {} {}, margin rule {}; seeds {:?}, {} episodes each; ms/act: {}, {} threads; alone: one observation",
         evaluation.env,
         evaluation.engine,
         evaluation.engine_version,
         evaluation.margin,
         evaluation.seeds,
         evaluation.episodes,
+        match evaluation.on_card {
+            true => "acting and environments together, whole episodes on the card",
+            false => "acting for all episodes at once",
+        },
         evaluation.threads
     ));
 }
@@ -220,7 +228,7 @@ fn roll_out(
     let named = || names.iter().map(ToString::to_string).zip(&played);
     Ok(Evaluation {
         env: config.env.clone(),
-        engine: spec.engine.clone(),
+        engine: compute.engine_name(&spec.engine),
         engine_version: spec.engine_version.clone(),
         margin: spec
             .margin
@@ -236,7 +244,8 @@ fn roll_out(
             .map(|(name, p)| (name, p.seconds * 1e3 / p.timesteps as f64))
             .collect(),
         costs: costs(names, &played),
-        break_even: break_even(names, &played),
+        break_even: break_even(compute, names, &played),
+        on_card: compute.card.is_some(),
     })
 }
 
@@ -272,8 +281,22 @@ impl Playing<'_> {
             let policy = agent.policy(name)?;
             let alone = alone(&*policy, &config.env, self.options)?;
             played.alone.push(alone);
-            let mut batch = EnvBatch::new(&config.env, self.options, self.episodes)?;
-            played.play(&*policy, &mut batch, self.args.seed.unwrap_or(seed));
+            let seed_of_episodes = self.args.seed.unwrap_or(seed);
+            if let Some(card) = self.compute.card {
+                let task = Task {
+                    env: &config.env,
+                    options: self.options,
+                    episodes: self.episodes,
+                    seed: seed_of_episodes,
+                };
+                let clock = Instant::now();
+                let episodes = on_card::play(card, task, &agent, name)?;
+                let seconds = clock.elapsed().as_secs_f64();
+                played.take(&episodes, seconds, seconds);
+            } else {
+                let mut batch = EnvBatch::new(&config.env, self.options, self.episodes)?;
+                played.play(&*policy, &mut batch, seed_of_episodes);
+            }
             played.training.push(match name {
                 PolicyName::Posterior
                 | PolicyName::Best
@@ -315,8 +338,13 @@ impl Played {
         };
         let clock = Instant::now();
         let episodes = rollout_in(batch, &timed, seed, None);
-        self.seconds += clock.elapsed().as_secs_f64();
-        self.acting += timed.nanoseconds.into_inner() as f64 * 1e-9;
+        let acting = timed.nanoseconds.into_inner() as f64 * 1e-9;
+        self.take(&episodes, clock.elapsed().as_secs_f64(), acting);
+    }
+
+    fn take(&mut self, episodes: &[Episode], seconds: f64, acting: f64) {
+        self.seconds += seconds;
+        self.acting += acting;
         self.timesteps += episodes.iter().map(|e| e.length).sum::<usize>();
         let returns = episodes.iter().map(|e| e.episode_return).collect();
         self.returns.push(returns);
@@ -333,8 +361,10 @@ impl Played {
 }
 
 /// Compares the posterior, if it is among the policies, with each family of choices that is.
-fn break_even(names: &[PolicyName], played: &[Played]) -> Vec<BreakEven> {
-    let Some(at) = names.iter().position(|n| *n == PolicyName::Posterior) else {
+fn break_even(compute: &Compute, names: &[PolicyName], played: &[Played]) -> Vec<BreakEven> {
+    let at = names.iter().position(|n| *n == PolicyName::Posterior);
+    // On a card acting is not timed apart from the environments.
+    let (Some(at), None) = (at, compute.card) else {
         return Vec::new();
     };
     let families = ["best-of-N", "resample-N"].iter().filter_map(|family| {

@@ -8,6 +8,7 @@ use super::evaluate_args::{EvaluateArgs, film};
 use super::evaluate_run::evaluate_run;
 use super::inspect;
 use super::output::{print, refuse_existing, write_json};
+use crate::card::{self, Acting, Task};
 use crate::console::Console;
 use crate::device::Compute;
 use crate::error::Error;
@@ -86,17 +87,37 @@ pub fn evaluate(args: &EvaluateArgs, device: &str, console: Console) -> Result<(
             "--env: choose --actor FILE, --random or --scripted".into(),
         ));
     };
-    play(args, env, &*policy, &name)
+    play(args, (env, &compute), &*policy, &name)
 }
 
-fn play(args: &EvaluateArgs, env: &str, policy: &dyn Policy, name: &str) -> Result<(), Error> {
+fn play(
+    args: &EvaluateArgs,
+    (env, compute): (&str, &Compute),
+    policy: &dyn Policy,
+    name: &str,
+) -> Result<(), Error> {
     let options = args.engine.options();
-    let mut batch = EnvBatch::new(env, &options, args.episodes.unwrap_or(10))?;
-    let spec = batch.spec().clone();
-    let played = rollout_in(&mut batch, policy, args.seed.unwrap_or(1), None);
+    let (episodes, seed) = (args.episodes.unwrap_or(10), args.seed.unwrap_or(1));
+    let mut spec = spec_with(env, &options)?;
+    let played = match compute.card {
+        Some(card) => {
+            spec.engine = compute.engine_name(&spec.engine);
+            let task = Task {
+                env,
+                options: &options,
+                episodes,
+                seed,
+            };
+            card::rollout(card, task, Acting::Processor(policy), None)?
+        }
+        None => {
+            let mut batch = EnvBatch::new(env, &options, episodes)?;
+            rollout_in(&mut batch, policy, seed, None)
+        }
+    };
     let returns: Vec<f64> = played.iter().map(|e| e.episode_return).collect();
     show(&spec, name, args, &returns)?;
-    film(args, (env, args.seed.unwrap_or(1)), &options, policy)
+    film(args, (env, seed), &options, policy)
 }
 
 fn show(spec: &EnvSpec, name: &str, args: &EvaluateArgs, returns: &[f64]) -> Result<(), Error> {

@@ -12,6 +12,7 @@ use super::output::{print, refuse_existing, write_json};
 use super::reading::ReadingArgs;
 use crate::actor::{Actor, ActorPolicy};
 use crate::agent_policy::AgentPolicy;
+use crate::card::{self, Task};
 use crate::console::{Console, note};
 use crate::data::{self, Dataset, summarize};
 use crate::device::Compute;
@@ -211,8 +212,22 @@ pub fn collect(args: &CollectArgs, device: &str, console: Console) -> Result<(),
         return Err(Error::Usage("--episodes: expected at least 1".into()));
     }
     let mut recorders = Vec::new();
-    let mut batch = EnvBatch::new(&args.env, &options, args.episodes)?;
-    let episodes = rollout_in(&mut batch, &*policy, args.seed, Some(&mut recorders));
+    let episodes = match compute.card {
+        Some(card) => {
+            let task = Task {
+                env: &args.env,
+                options: &options,
+                episodes: args.episodes,
+                seed: args.seed,
+            };
+            let acting = card::Acting::Processor(&*policy);
+            card::rollout(card, task, acting, Some(&mut recorders))?
+        }
+        None => {
+            let mut batch = EnvBatch::new(&args.env, &options, args.episodes)?;
+            rollout_in(&mut batch, &*policy, args.seed, Some(&mut recorders))
+        }
+    };
     let mut recorders = recorders.into_iter();
     let mut all = recorders.next().expect("at least one episode");
     recorders.for_each(|r| all.append(r));
@@ -220,7 +235,11 @@ pub fn collect(args: &CollectArgs, device: &str, console: Console) -> Result<(),
         ("env".to_string(), args.env.clone()),
         (
             "engine".to_string(),
-            format!("{} {}", spec.engine, spec.engine_version),
+            format!(
+                "{} {}",
+                compute.engine_name(&spec.engine),
+                spec.engine_version
+            ),
         ),
         (
             "policy".to_string(),

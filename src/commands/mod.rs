@@ -1,11 +1,13 @@
 //! The command line: parsing and dispatch. Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod bench;
 mod benchmark;
 mod break_even;
 mod certify;
 mod cli;
 mod compare;
 mod convert;
+mod env_args;
 mod environments;
 mod evaluate_args;
 mod evaluate_run;
@@ -13,6 +15,7 @@ mod evaluation;
 mod export;
 mod inspect;
 mod many;
+mod on_card;
 mod output;
 mod pipeline;
 mod plot;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tiltrl_envs::{EnvSpec, spec_with};
 use tiltrl_policies::agent::baselines::Tilt;
-use tiltrl_policies::agent::{Critic, TailPolicy};
+use tiltrl_policies::agent::{Critic, Policy, SteeredPolicy, Steering};
 
 use super::output::{print, print_notes, refuse_existing, write_json};
 use super::reading::ReadingArgs;
@@ -40,6 +40,7 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         refuse_existing(path, "--json")?;
     }
     let compute = Compute::named(request.device.as_deref().unwrap_or("cpu"))?;
+    note_card(&compute);
     let mut config = request.source.config(&request.set)?;
     let spec = spec_with(&config.env, &config.evaluation.options()?)?;
     if let Some(limit) = request.memory {
@@ -58,7 +59,7 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     check_widths(&dataset, &spec, &config)?;
     let returns = dataset.episode_returns();
     check_returns(&dataset, &returns)?;
-    let data = TrainingData::of_run(&dataset, &config)?;
+    let data = TrainingData::of_config(&dataset, &config)?;
     for &seed in &request.seeds {
         let path = RunDir::of_seed(&request.out, seed).path;
         let _lock = Lock::take(&path)?;
@@ -74,6 +75,7 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
             seed,
             dir: &dir,
             compute: &compute.handle,
+            card: compute.card,
             console: request.console,
             tensorboard,
         };
@@ -93,6 +95,16 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     report::save(&summary, &request.out)?;
     write_json(request.json.as_deref(), &summary)?;
     show(&summary, &config, request)
+}
+
+/// Says what of a run a card computes.
+fn note_card(compute: &Compute) {
+    if let Some(card) = compute.card {
+        note(&format!(
+            "note: cuda:{} computes the environments of the run's episodes; networks are trained, and act, on the processor",
+            card.ordinal
+        ));
+    }
 }
 
 fn provenance(dataset: &Dataset, spec: &EnvSpec, compute: &Compute, seed: u64) -> Provenance {
@@ -299,11 +311,13 @@ fn run_seed(work: Work<'_>, stage: Stage) -> Result<(), Error> {
     let tail = work.config.evaluation.tail;
     let tilt = reward::tilt(&prior.model, &prior.coordinates, &critic, posterior.alpha);
     certify(work, (&prior, &*critic), &posterior, &tilt)?;
-    let tail = (tail > 0).then(|| TailPolicy {
-        posterior: &posterior.model,
-        tilt: &tilt,
-        coordinates: &prior.coordinates,
-        tail: tail_of(tail),
+    let tail = (tail > 0).then(|| {
+        let policy: Box<dyn Policy> = Box::new(SteeredPolicy {
+            tilt: &tilt,
+            coordinates: &prior.coordinates,
+            steering: Steering::Tail(&posterior.model, tail_of(tail)),
+        });
+        (format!("tail-{tail}"), policy)
     });
     final_evaluation::evaluate(work, (&prior, &*critic), &posterior, tail)
 }
@@ -376,5 +390,5 @@ pub fn data_of_run(
             found.sha256()
         )));
     }
-    TrainingData::of_run(&found, config).map(Some)
+    TrainingData::of_config(&found, config).map(Some)
 }

@@ -5,6 +5,7 @@
 
 mod compare;
 mod row;
+mod shapes;
 mod strings;
 mod suite;
 

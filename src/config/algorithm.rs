@@ -3,7 +3,6 @@
 //! Presets may hold settings of several algorithms; a resolved config holds those of its own algorithm alone.
 
 use serde_json::Map;
-use tiltrl_policies::agent::algorithms::{kind, kinds};
 use tiltrl_policies::agent::{AlgorithmKind, Trains};
 use toml::{Table, Value};
 
@@ -14,31 +13,15 @@ use crate::error::{Error, nearest};
 /// Names of the budgets.
 pub const BUDGETS: &[&str] = &["quick", "default", "full"];
 
-/// Factors of the updates: key, quick, full. With `full` the presets' 15,000 updates of the prior become 2 million, the 25,000 of the
+/// Factors of the updates of a stage: section, quick, full. With `full` the presets' 15,000 updates of the prior become 2 million, the 25,000 of the
 /// critic 1 million and the 3,000 of fine-tuning 150,000; a baseline's 100,000 become 1 million.
-const FACTORS: &[(&str, &str, f64, f64)] = &[
-    ("prior", "updates", 0.2, 400.0 / 3.0),
-    ("critic", "updates", 0.2, 40.0),
-    ("critic", "advantage_updates", 0.2, 40.0),
-    ("finetune", "updates", 0.2, 50.0),
+const FACTORS: &[(&str, f64, f64)] = &[
+    ("prior", 0.2, 400.0 / 3.0),
+    ("critic", 0.2, 40.0),
+    ("finetune", 0.2, 50.0),
 ];
 /// ... of a baseline's updates.
 const BASELINE_FACTORS: [f64; 2] = [0.1, 10.0];
-
-/// What IDQL's authors set otherwise than the presets; laid over them, and under a file of the user's.
-const IDQL: &str = "
-[prior]
-batch_size = 512
-learning_rate = 3e-4
-
-[critic]
-kind = \"iql\"
-num_steps = 1
-layer_norm = false
-expectile = 0.7
-ensemble = 2
-lcb = 0.0
-";
 
 impl Config {
     /// Returns the algorithm.
@@ -56,7 +39,7 @@ impl Config {
 
     /// Returns whether the run trains a policy of its own, without prior and critic.
     pub fn is_one_policy(&self) -> bool {
-        kind(&self.algorithm).is_some_and(|k| matches!(k.trains, Trains::Policy(_)))
+        known(&self.algorithm).is_some_and(|k| matches!(k.trains, Trains::Policy(_)))
     }
 
     /// Returns the algorithm's own settings as it reads them.
@@ -82,7 +65,7 @@ impl Config {
 
     /// Returns the updates behind the final evaluation.
     pub fn last_update(&self) -> u64 {
-        match kind(&self.algorithm).map(|k| k.trains) {
+        match known(&self.algorithm).map(|k| k.trains) {
             Some(Trains::Policy(_)) => self.own_count("updates"),
             Some(Trains::PriorAndCritic) => self.critic.number("updates") as u64,
             _ => self.finetune.updates,
@@ -114,9 +97,17 @@ impl Config {
     }
 }
 
+/// Returns the algorithm of that name.
+pub fn known(name: &str) -> Option<AlgorithmKind> {
+    AlgorithmKind::all()
+        .iter()
+        .find(|k| k.name == name)
+        .copied()
+}
+
 fn named(name: &str) -> Result<AlgorithmKind, String> {
-    kind(name).ok_or_else(|| {
-        let all: Vec<&str> = kinds().iter().map(|k| k.name).collect();
+    known(name).ok_or_else(|| {
+        let all: Vec<&str> = AlgorithmKind::all().iter().map(|k| k.name).collect();
         let hint = nearest(name, all.iter().copied())
             .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
         format!(
@@ -144,16 +135,14 @@ fn asked(key: &str, overrides: &[String], own: &Table) -> Option<String> {
     set.or_else(|| Some(own.get(key)?.as_str()?.to_string()))
 }
 
-/// Lays over a lower table what the algorithm and the budget that are asked for above it change: settings in which IDQL's authors
-/// differ, and the numbers of updates. A complete file holds all of its numbers itself and is left alone.
+/// Lays over a lower table what the algorithm and the budget that are asked for above it change: settings of the stages, and the
+/// numbers of updates. A complete file holds all of its numbers itself and is left alone.
 pub(super) fn adapt(lower: &mut Table, own: &Table, overrides: &[String]) -> Result<(), String> {
     let name = asked("algorithm", overrides, own);
-    if name.as_deref() == Some("idql") {
-        let changes: Table = toml::from_str(IDQL).map_err(|e| e.to_string())?;
+    if let Some(name) = &name {
+        let changes: Table = toml::from_str(changes(name)).map_err(|e| e.to_string())?;
         super::critic::make_way(lower, &changes)?;
         overlay(lower, changes);
-    }
-    if let Some(name) = &name {
         lower.insert("algorithm".into(), Value::String(name.clone()));
         complete(lower)?;
     }
@@ -162,32 +151,43 @@ pub(super) fn adapt(lower: &mut Table, own: &Table, overrides: &[String]) -> Res
         Some("full") => 1,
         _ => return Ok(()),
     };
-    let scale = |table: &mut Table, key: &str, factor: f64| {
-        if let Some(Value::Integer(updates)) = table.get_mut(key) {
-            *updates = ((*updates as f64 * factor).round() as i64).max(1);
-        }
-    };
-    for (section, key, quick, full) in FACTORS {
+    for (section, quick, full) in FACTORS {
         if let Some(Value::Table(table)) = lower.get_mut(*section) {
-            scale(table, key, [*quick, *full][at]);
+            scale(table, [*quick, *full][at]);
         }
     }
     if let Some(Value::Table(baselines)) = lower.get_mut("baseline") {
         for (_, table) in baselines.iter_mut() {
             if let Value::Table(table) = table {
-                scale(table, "updates", BASELINE_FACTORS[at]);
+                scale(table, BASELINE_FACTORS[at]);
             }
         }
     }
     Ok(())
 }
 
-/// Refuses a budget over a complete file, whose numbers it would not change, and IDQL, whose settings it holds otherwise.
+/// Multiplies a stage's numbers of updates: `updates`, and those of its parts, whose keys end in `_updates`.
+fn scale(table: &mut Table, factor: f64) {
+    for (key, value) in table.iter_mut() {
+        if let Value::Integer(updates) = value
+            && (key == "updates" || key.ends_with("_updates"))
+        {
+            *updates = ((*updates as f64 * factor).round() as i64).max(1);
+        }
+    }
+}
+
+/// The settings of the stages that an algorithm changes, as a file; empty for most.
+fn changes(algorithm: &str) -> &'static str {
+    known(algorithm).map_or("", |kind| kind.changes)
+}
+
+/// Refuses a budget over a complete file, whose numbers it would not change, and an algorithm that would change its settings.
 pub(super) fn complete_file(overrides: &[String]) -> Result<(), String> {
     let none = Table::new();
     let budget = asked("budget", overrides, &none);
-    let idql = asked("algorithm", overrides, &none).filter(|name| name == "idql");
-    match budget.map(|b| format!("budget={b}")).or(idql) {
+    let changing = asked("algorithm", overrides, &none).filter(|name| !changes(name).is_empty());
+    match budget.map(|b| format!("budget={b}")).or(changing) {
         None => Ok(()),
         Some(what) => Err(format!(
             "{what}: the file is complete, so its own numbers stand\n  hint: name a preset, or write a file with `extends`"

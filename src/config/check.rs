@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use tiltrl_policies::agent::{AlgorithmKind, CriticKind};
-use tiltrl_policies::nets::networks::{NetworkKind, kinds};
+use tiltrl_policies::nets::NetworkKind;
 
 use super::algorithm::algorithm_of;
 use super::critic::kind_of;
@@ -116,11 +116,13 @@ fn take_integers_for_floats(table: &mut Table, key: &Key) {
 fn fault(key: &Key, value: &Value) -> Option<String> {
     let within =
         |i: i64, low: u64, high: u64| u64::try_from(i).is_ok_and(|i| low <= i && i <= high);
+    // Larger ones overflow where networks compute.
+    let single = |x: f64| x.abs() <= f64::from(f32::MAX);
     let fits = match (key.range, value) {
         (Range::Count(low, high), Value::Integer(i)) => within(*i, low, high),
-        (Range::Number(low, high), Value::Float(x)) => (low..=high).contains(x),
+        (Range::Number(low, high), Value::Float(x)) => (low..=high).contains(x) && single(*x),
         (Range::Between(low, high), Value::Float(x)) => low < *x && *x < high,
-        (Range::Above(low, high), Value::Float(x)) => low < *x && *x <= high,
+        (Range::Above(low, high), Value::Float(x)) => low < *x && *x <= high && single(*x),
         (Range::Counts(least, low, high), Value::Array(list)) => {
             let one = |v: &Value| v.as_integer().is_some_and(|i| within(i, low, high));
             list.len() >= least && list.len() <= 64 && list.iter().all(one)
@@ -172,7 +174,7 @@ fn together(config: &Config) -> Vec<String> {
 
 /// Returns the prior's network of that name, or says which there are.
 pub(crate) fn network_of(name: &str) -> Result<NetworkKind, String> {
-    let all = kinds();
+    let all = NetworkKind::all();
     let names = || all.iter().map(|k| k.name);
     let found = all.iter().find(|k| k.name == name).copied();
     found.ok_or_else(|| {

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use tiltrl_policies::agent::CriticKind;
-use tiltrl_policies::agent::critics::{kind, kinds};
 use toml::{Table, Value};
 
 use crate::error::{Error, nearest};
@@ -51,8 +50,10 @@ impl CriticConfig {
 }
 
 fn named(name: &str) -> Result<CriticKind, String> {
-    kind(name).ok_or_else(|| {
-        let all: Vec<&str> = kinds().iter().map(|k| k.name).collect();
+    let known = CriticKind::all();
+    let found = known.iter().find(|k| k.name == name).copied();
+    found.ok_or_else(|| {
+        let all: Vec<&str> = known.iter().map(|k| k.name).collect();
         let hint = nearest(name, all.iter().copied())
             .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
         format!(

@@ -1,10 +1,8 @@
 //! The table of keys: name, meaning, range. The comments of `tiltrl config` and the check before a run both come from it.
 //! Those of the critic are the critic's own.
 
-use tiltrl_policies::agent::algorithms;
-use tiltrl_policies::agent::critics::kinds;
 use tiltrl_policies::agent::{AlgorithmKind, CriticKind};
-use tiltrl_policies::agent::{LARGEST, ROWS, UPDATES};
+use tiltrl_policies::agent::{ROWS, UPDATES};
 
 pub use tiltrl_policies::agent::Range;
 
@@ -57,8 +55,8 @@ fn keys_of(algorithm: &AlgorithmKind) -> impl Iterator<Item = Key> {
 /// Returns every key of every kind of critic and every algorithm, for hints.
 pub fn all_names() -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for kind in kinds() {
-        for algorithm in algorithms::kinds() {
+    for kind in CriticKind::all() {
+        for algorithm in AlgorithmKind::all() {
             names.extend(keys(&kind, algorithm).into_iter().map(|k| k.name));
         }
     }
@@ -106,23 +104,23 @@ const KEYS: &[Row] = &[
     row("prior.activation", Range::Choice(&["relu", "silu", "mish", "gelu"]), "Non-linearity of the network"),
     row("prior.updates", Range::Count(1, UPDATES), "Updates"),
     row("prior.batch_size", Range::Count(1, ROWS), "Actions per update"),
-    row("prior.learning_rate", Range::Above(0.0, LARGEST), "Step size of Adam"),
+    row("prior.learning_rate", Range::Above(0.0, f64::INFINITY), "Step size of Adam"),
     row("prior.ema_decay", Range::Number(0.0, 0.999_999), "Decay of the moving average of the weights per update"),
     row("prior.held_out", Range::Number(0.0, 0.5), "Share of the episodes that are held out and whose loss is logged; 0 = none"),
     row("critic.kind", Range::Text, "What the posterior is tilted by, see `tiltrl critics`"),
     row("finetune.updates", Range::Count(1, UPDATES), "Updates"),
     row("finetune.states", Range::Count(1, ROWS), "States per update"),
-    row("finetune.learning_rate", Range::Above(0.0, LARGEST), "Step size of Adam at the start; it falls along a cosine to 2 % of it"),
-    row("finetune.max_gradient_norm", Range::Number(0.0, LARGEST), "Limit of the joint gradient norm; 0 = none"),
-    row("finetune.alpha", Range::Number(0.0, LARGEST), "Temperature α as a price, reward per nat; 0 = finetune.temperature says it"),
-    row("finetune.temperature", Range::Above(0.0, LARGEST), "Temperature α in units of the prior's mean standard deviation of Q within a state, where finetune.alpha is 0"),
+    row("finetune.learning_rate", Range::Above(0.0, f64::INFINITY), "Step size of Adam at the start; it falls along a cosine to 2 % of it"),
+    row("finetune.max_gradient_norm", Range::Number(0.0, f64::INFINITY), "Limit of the joint gradient norm; 0 = none"),
+    row("finetune.alpha", Range::Number(0.0, f64::INFINITY), "Temperature α as a price, reward per nat; 0 = finetune.temperature says it"),
+    row("finetune.temperature", Range::Above(0.0, f64::INFINITY), "Temperature α in units of the prior's mean standard deviation of Q within a state, where finetune.alpha is 0"),
     row("finetune.learned_variance", Range::Flag, "Let the posterior learn the variance of its steps"),
     row("finetune.guidance", Range::Flag, "Let the posterior follow the critic's gradient, by a learned scale that starts at zero"),
     row("finetune.paths.on_policy", Range::Count(1, 4096), "Paths per state from the posterior"),
     row("finetune.paths.prior", Range::Count(0, 4096), "Paths per state from the prior"),
     row("finetune.paths.data", Range::Count(0, 1), "Paths per state noised backwards from the data's one action"),
-    row("finetune.shaping.dead_zone", Range::Number(0.0, LARGEST), "No gradient from paths whose δ² is below this; 0 = off"),
-    row("finetune.shaping.huber", Range::Number(0.0, LARGEST), "Beyond this |δ| the loss grows linearly; 0 = off"),
+    row("finetune.shaping.dead_zone", Range::Number(0.0, f64::INFINITY), "No gradient from paths whose δ² is below this; 0 = off"),
+    row("finetune.shaping.huber", Range::Number(0.0, f64::INFINITY), "Beyond this |δ| the loss grows linearly; 0 = off"),
     row("finetune.options.log_z", Range::Choice(&["vargrad", "robust", "learned"]), "Where log Z(s) comes from"),
     row("finetune.options.value_rate", Range::Above(0.0, 1e6), "Step size of the networks for log Z(s) and state values, as a multiple of the posterior's"),
     row("finetune.options.value_hidden", Range::Count(1, 16_384), "Width of the hidden layer of those networks"),
@@ -137,7 +135,7 @@ const KEYS: &[Row] = &[
     row("finetune.options.replay.capacity", Range::Count(1, 100_000_000), "Entries kept; the oldest goes first"),
     row("finetune.options.replay.value_priority", Range::Number(0.0, 100.0), "Exponent of the rank by value"),
     row("finetune.options.replay.recency_priority", Range::Number(0.0, 100.0), "Exponent of the rank by age"),
-    row("finetune.options.kl_budget.nats", Range::Number(0.0, LARGEST), "Path-KL to the prior that the temperature is moved to meet; 0 = it stays"),
+    row("finetune.options.kl_budget.nats", Range::Number(0.0, f64::INFINITY), "Path-KL to the prior that the temperature is moved to meet; 0 = it stays"),
     row("finetune.options.kl_budget.rate", Range::Above(0.0, 1.0), "Step of log α per update and relative excess"),
     row("evaluation.episodes", Range::Count(1, ROWS), "Episodes of each policy at the end"),
     row("evaluation.episodes_in_training", Range::Count(1, ROWS), "Episodes of each evaluation during fine-tuning"),
@@ -158,7 +156,7 @@ mod tests {
     #[test]
     fn the_choice_of_algorithms_is_their_table() {
         let row = KEYS.iter().find(|row| row.name == "algorithm");
-        let names: Vec<&str> = algorithms::kinds().iter().map(|k| k.name).collect();
+        let names: Vec<&str> = AlgorithmKind::all().iter().map(|k| k.name).collect();
         let Some(Range::Choice(words)) = row.map(|row| row.range) else {
             panic!("a choice");
         };

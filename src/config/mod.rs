@@ -10,7 +10,7 @@ mod print;
 mod settings;
 mod tables;
 
-pub use algorithm::BUDGETS;
+pub use algorithm::{BUDGETS, known};
 pub(crate) use check::network_of;
 pub use critic::CriticConfig;
 pub use keys::{Key, Range, keys};

@@ -5,6 +5,8 @@ mod numbers;
 mod onnx;
 mod policy_graph;
 mod safetensors;
+#[cfg(feature = "cuda")]
+mod tables;
 
 pub use card::{Card, facts};
 pub use numbers::{Layer, Network, PolicyNumbers, Selection};

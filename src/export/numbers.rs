@@ -6,6 +6,7 @@ use tiltrl_policies::fast::{Activation, MlpSpec};
 use tiltrl_policies::models::{GaussianDiffusion, LOG_SIGMA_LIMIT, Units};
 use tiltrl_policies::nets::{Perceptron, embedding};
 use tiltrl_tilt::host::host;
+use tiltrl_tilt::sequential::SequentialModel;
 
 use crate::agent::{Agent, PolicyName};
 use crate::data::ActionBounds;
@@ -132,7 +133,7 @@ impl PolicyNumbers {
             Choice::BestOf(n) => Some(n.max(1)),
             Choice::Resample(..) => return Err(refused("it draws among samples at random")),
         };
-        let Some(denoiser) = model.denoiser().get::<Perceptron>() else {
+        let Some(denoiser) = model.weights().get::<Perceptron>() else {
             return Err(refused(
                 "its network is no perceptron, and only those are written",
             ));
@@ -153,7 +154,8 @@ impl PolicyNumbers {
         Ok(found)
     }
 
-    fn of_model(
+    /// Returns the numbers of a model over a perceptron.
+    pub fn of_model(
         (model, denoiser): (&GaussianDiffusion, &Perceptron),
         coordinates: &Coordinates,
     ) -> Self {

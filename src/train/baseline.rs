@@ -28,7 +28,7 @@ pub struct Baseline<'a> {
     /// Prior and reward.
     pub tilt: &'a Tilt,
     /// The prior in the posterior's shape.
-    pub wide: &'a GaussianDiffusion,
+    pub widened: &'a GaussianDiffusion,
     /// Temperature of the reward.
     pub alpha: f64,
     /// Seed of the run.
@@ -90,7 +90,7 @@ impl Baseline<'_> {
             max_gradient_norm: settings.max_gradient_norm,
             ..AdamConfig::plain(settings.learning_rate)
         };
-        let start = (self.method, self.wide);
+        let start = (self.method, self.widened);
         let mut learner = Learner::new(self.tilt.clone(), start, adam, settings.paths.total());
         let path = self.checkpoint();
         if path.exists() {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::{Critic, CriticShape, Lesson};
+use tiltrl_policies::agent::{Critic, LearnerShape, Lesson};
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
@@ -22,7 +22,7 @@ fn fresh(
     seed: u64,
     compute: &Compute,
 ) -> Result<Box<dyn Critic>, Error> {
-    let shape = CriticShape {
+    let shape = LearnerShape {
         observation_dim,
         action_dim,
         seed,

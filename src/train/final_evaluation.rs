@@ -3,18 +3,17 @@
 use std::time::Instant;
 
 use tiltrl_envs::EnvBatch;
-use tiltrl_policies::agent::{Choice, Critic, DiffusionPolicy, Policy, TailPolicy};
+use tiltrl_policies::agent::{Choice, Critic, DiffusionPolicy, Policy};
 use tiltrl_policies::models::GaussianDiffusion;
 
 use super::finetune::Posterior;
 use super::prior::Prior;
 use super::work::Work;
 use crate::error::Error;
-use crate::rollout::rollout_in;
 use crate::run::Results;
 
 /// A policy by the name that tables give it.
-type Named<'a> = (String, Box<dyn Policy + 'a>);
+pub type Named<'a> = (String, Box<dyn Policy + 'a>);
 
 /// Plays the episodes of prior, best-of-N, posterior and its tails that are not there yet.
 ///
@@ -24,7 +23,7 @@ pub fn evaluate(
     work: Work<'_>,
     (prior, critic): (&Prior, &dyn Critic),
     posterior: &Posterior,
-    tail: Option<TailPolicy<'_>>,
+    tail: Option<Named<'_>>,
 ) -> Result<(), Error> {
     let own = |name: &str, model, choice| named(name, (model, choice), prior, critic);
     let mut policies = vec![own("prior", &prior.model, Choice::Sample)];
@@ -33,9 +32,7 @@ pub fn evaluate(
         policies.push(own(&name, &prior.model, Choice::BestOf(n)));
     }
     policies.push(own("posterior", &posterior.model, Choice::Sample));
-    if let Some(tail) = tail {
-        policies.push((format!("tail-{}", tail.tail.ends), Box::new(tail)));
-    }
+    policies.extend(tail);
     play(work, policies)
 }
 
@@ -98,7 +95,7 @@ pub fn play(work: Work<'_>, policies: Vec<Named<'_>>) -> Result<(), Error> {
             continue;
         }
         let clock = Instant::now();
-        let episodes = rollout_in(&mut batch, &*policy, work.seed, None);
+        let episodes = work.episodes(&mut batch, &*policy, work.seed)?;
         let seconds = clock.elapsed().as_secs_f64();
         work.dir.add_seconds(&format!("evaluate {name}"), seconds)?;
         let evaluation = Results::evaluation(update, &name, &episodes)?;

@@ -25,7 +25,6 @@ use super::work::Work;
 use crate::config::Config;
 use crate::console::note;
 use crate::error::Error;
-use crate::rollout::rollout_in;
 use crate::run::Results;
 use crate::stage::{Stage, cosine_decay};
 
@@ -162,7 +161,9 @@ impl<'a> Watch<'a> {
         let settings = &config.evaluation;
         let options = settings.options()?;
         let mut batch = EnvBatch::new(&config.env, &options, settings.episodes_in_training)?;
-        let episodes = rollout_in(&mut batch, &policy, self.work.seed ^ 0x7261_696e, None);
+        let episodes = self
+            .work
+            .episodes(&mut batch, &policy, self.work.seed ^ 0x7261_696e)?;
         let evaluation = Results::evaluation(update, "posterior", &episodes)?;
         let mean = crate::stats::mean(&evaluation.returns());
         self.results.training.push(evaluation);

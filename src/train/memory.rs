@@ -1,7 +1,7 @@
 //! How many steps of fine-tuning's paths fit a memory limit.
 
 use tiltrl_policies::fast::bytes_per_row;
-use tiltrl_policies::nets::PerceptronShape;
+use tiltrl_policies::nets::{NetworkShape, Perceptron};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -28,7 +28,7 @@ pub fn chunk(
         )));
     }
     let variances = action_dim * usize::from(settings.learned_variance);
-    let shape = PerceptronShape {
+    let shape = NetworkShape {
         dim: action_dim,
         condition_dim: observation_dim,
         outputs: action_dim + variances + usize::from(settings.guidance),
@@ -40,7 +40,7 @@ pub fn chunk(
     let per_state = settings.paths.total() + options.exploration.paths;
     let replayed = options.replay.groups * options.replay.paths;
     let paths = settings.states * per_state + replayed;
-    let per_step = paths * bytes_per_row(&shape.sizes());
+    let per_step = paths * bytes_per_row(&Perceptron::sizes(&shape));
     let limit = mebibytes.saturating_mul(MEBIBYTE);
     if per_step * prior.num_steps <= limit {
         return Ok(0);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ndarray::{Array2, ArrayView2};
 use tiltrl_envs::EnvBatch;
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::{AlgorithmShape, Normalizer, Policy, PolicyLearner, Trains};
+use tiltrl_policies::agent::{LearnerShape, Normalizer, Policy, PolicyLearner, Trains};
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::noise::Noise;
@@ -15,7 +15,6 @@ use super::work::Work;
 use crate::config::Config;
 use crate::data::ActionBounds;
 use crate::error::Error;
-use crate::rollout::rollout_in;
 use crate::run::Results;
 use crate::stage::Stage;
 
@@ -60,14 +59,13 @@ fn fresh(
             config.algorithm
         )));
     };
-    let shape = AlgorithmShape {
+    let shape = LearnerShape {
         observation_dim,
         action_dim,
-        observation: observation.clone(),
         seed,
         compute: compute.clone(),
     };
-    Ok(make(&config.own_settings(), &shape)?)
+    Ok(make(&config.own_settings(), &shape, observation)?)
 }
 
 /// Reads a policy from its checkpoint.
@@ -187,7 +185,7 @@ fn evaluate(
     let (config, settings) = (work.config, &work.config.evaluation);
     let count = settings.episodes_in_training;
     let mut batch = EnvBatch::new(&config.env, &settings.options()?, count)?;
-    let episodes = rollout_in(&mut batch, trained, work.seed ^ ON_THE_WAY, None);
+    let episodes = work.episodes(&mut batch, trained, work.seed ^ ON_THE_WAY)?;
     let evaluation = Results::evaluation(update, &config.algorithm, &episodes)?;
     results.training.push(evaluation);
     results.save(work.dir, batch.spec())?;

@@ -5,10 +5,8 @@ use std::path::Path;
 use tiltrl_policies::Compute;
 use tiltrl_policies::agent::{Coordinates, Normalizer};
 use tiltrl_policies::fast::HostAdam;
-use tiltrl_policies::models::GaussianDiffusion;
-use tiltrl_policies::models::Schedule;
-use tiltrl_policies::nets::NetworkShape;
-use tiltrl_policies::nets::Perceptron;
+use tiltrl_policies::models::{GaussianDiffusion, Schedule, StepShape};
+use tiltrl_policies::nets::{NetworkShape, Perceptron};
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::host::{host, matrix, vector};
@@ -57,21 +55,24 @@ pub fn fresh(
         outputs: action_dim,
         hidden: config.prior.hidden.clone(),
         activation: config.prior.activation,
+        waves: 0,
     };
     let kind = network_of(&config.prior.network).map_err(Error::Usage)?;
     let mut noise = Noise::keyed(seed, "prior-init", 0);
     let net = (kind.make)(&shape, &mut noise, compute)?;
     let schedule = config.prior.schedule()?;
+    let widths = [action_dim, observation_dim];
     Ok(GaussianDiffusion::new(
         net,
         schedule,
-        [action_dim, observation_dim],
+        widths,
+        StepShape::default(),
     )?)
 }
 
 /// Stores schedule and coordinates beside a model's weights.
 pub fn describe(checkpoint: &mut Checkpoint, model: &GaussianDiffusion, coordinates: &Coordinates) {
-    let perceptron = model.denoiser().get::<Perceptron>();
+    let perceptron = model.weights().get::<Perceptron>();
     let sizes = perceptron.map_or(Vec::new(), |p| p.net().spec().sizes.clone());
     for (key, value) in [
         ("schedule", serde_json::to_value(model.schedule())),

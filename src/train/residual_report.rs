@@ -117,30 +117,20 @@ impl Subject<'_> {
         noise: &mut Noise,
     ) -> Vec<Draw> {
         let (k, dim) = (self.posterior.num_steps() - 1, self.posterior.dim());
-        let Moments {
-            mean: prior_mean,
-            std: prior_std,
-        } = self
-            .tilt
-            .prior
-            .step_moments(&path.states[k], k, &self.condition);
-        let log_density = |x: &[f32], mean: &[f64], std: &[f64]| -> f64 {
-            let terms = x.iter().zip(mean).zip(std);
-            terms
-                .map(|((&x, m), s)| -0.5 * ((f64::from(x) - m) / s).powi(2) - s.ln())
-                .sum()
+        let prior = &self.tilt.prior;
+        let prior = prior.step_moments(&path.states[k], k, &self.condition);
+        let own = Moments {
+            mean: mean.to_vec(),
+            std: std.to_vec(),
         };
         (0..DRAWS)
             .map(|_| {
                 let x = drawn(mean, std, dim, noise);
                 let reward = (self.tilt.log_reward)(&x, &host(self.condition.clone()));
-                let gap = |(row, r): (usize, &f64)| {
-                    let at = row * dim..(row + 1) * dim;
-                    let x = &x[at.clone()];
-                    r + log_density(x, &prior_mean[at.clone()], &prior_std[at.clone()])
-                        - log_density(x, &mean[at.clone()], &std[at])
-                };
-                let log_weights = reward.iter().enumerate().map(gap).collect();
+                let pairs = prior.log_density(&x, dim).into_iter();
+                let pairs = pairs.zip(own.log_density(&x, dim));
+                let rows = reward.iter().zip(pairs);
+                let log_weights = rows.map(|(r, (p, own))| r + p - own).collect();
                 Draw { x, log_weights }
             })
             .collect()

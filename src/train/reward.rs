@@ -44,24 +44,48 @@ pub fn tilt(
 
 #[cfg(test)]
 mod tests {
-    use tiltrl_policies::Compute;
-    use tiltrl_policies::agent::CriticShape;
-    use tiltrl_policies::agent::Normalizer;
-    use tiltrl_policies::agent::{Iql, IqlConfig};
+    use std::path::Path;
+
+    use tiltrl_policies::agent::{Lesson, Normalizer};
+    use tiltrl_tilt::TiltError;
+    use tiltrl_tilt::checkpoint::Checkpoint;
 
     use super::*;
+
+    /// Says the same of all actions.
+    struct Constant;
+
+    impl Critic for Constant {
+        fn updates(&self) -> u64 {
+            0
+        }
+
+        fn figures(&self) -> Vec<&'static str> {
+            Vec::new()
+        }
+
+        fn update(&mut self, _: &Lesson<'_>, _: u64) -> Result<Vec<f64>, TiltError> {
+            Ok(Vec::new())
+        }
+
+        fn values(&self, _: &[f32], actions: &[f32]) -> Vec<f64> {
+            vec![0.7; actions.len() / 2]
+        }
+
+        fn gradient(&self, _: &[f32], actions: &[f32]) -> Vec<f32> {
+            vec![0.0; actions.len()]
+        }
+
+        fn save(&self, _: &mut Checkpoint) {}
+
+        fn load(&mut self, _: &Checkpoint, _: &Path) -> Result<(), TiltError> {
+            Ok(())
+        }
+    }
 
     /// With Q ≡ const the reward is the same for u = 0 and for a saturated u: the posterior is then the prior.
     #[test]
     fn silent_failure_06_a_constant_critic_gives_a_constant_reward() {
-        let shape = CriticShape {
-            observation_dim: 3,
-            action_dim: 2,
-            seed: 1,
-            compute: Compute::cpu(),
-        };
-        let mut critic = Iql::new(IqlConfig::default(), &shape);
-        critic.fill(0.0);
         let unit = |width: usize| Normalizer {
             mean: vec![0.0; width],
             std: vec![1.0; width],
@@ -71,7 +95,7 @@ mod tests {
             action: unit(2),
         };
         let latent = vec![0.0, 0.0, 3.0, -3.0, 8.0, 0.1];
-        let found = values(&critic, &coordinates, &[0.5; 9], latent);
-        assert_eq!(found, [0.0; 3]);
+        let found = values(&Constant, &coordinates, &[0.5; 9], latent);
+        assert_eq!(found, [0.7; 3]);
     }
 }

@@ -72,7 +72,7 @@ pub fn tail_certificate(
         };
         ConditionCertificate {
             reward_gap: None,
-            ..certify(&scores(&found.log_weights), &scores(&rewards))
+            ..certify(&scores(&found.log_z), &scores(&rewards))
         }
     };
     TailCertificate::new(tail.ends, rows.iter().map(one).collect())

@@ -48,7 +48,7 @@ impl TrainingData {
     ///
     /// # Errors
     /// As for [`Self::new`].
-    pub fn of_run(dataset: &Dataset, config: &Config) -> Result<Self, Error> {
+    pub fn of_config(dataset: &Dataset, config: &Config) -> Result<Self, Error> {
         let own = config.own_settings();
         let std = match own.get("reward_scale").and_then(|scale| scale.as_str()) {
             Some("range") => {
@@ -139,12 +139,12 @@ impl TrainingData {
 
     /// Returns the number of transitions.
     pub fn len(&self) -> usize {
-        self.transitions.len()
+        self.transitions.rewards.len()
     }
 
     /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.transitions.is_empty()
+        self.transitions.rewards.is_empty()
     }
 }
 

@@ -10,8 +10,7 @@ use tiltrl::config::{Source, preset_names};
 use tiltrl::console::Console;
 use tiltrl::data::ActionBounds;
 use tiltrl::policies::Compute;
-use tiltrl::policies::agent::critics::register;
-use tiltrl::policies::agent::{Critic, CriticKind, CriticShape, Lesson};
+use tiltrl::policies::agent::{Critic, CriticKind, LearnerShape, Lesson};
 use tiltrl::policies::agent::{Range, Setting};
 use tiltrl::run::RunDir;
 use tiltrl::tilt::TiltError;
@@ -128,7 +127,10 @@ impl Critic for Lazy {
     }
 
     fn update(&mut self, lesson: &Lesson<'_>, _update: u64) -> Result<Vec<f64>, TiltError> {
-        assert!(!lesson.transitions.is_empty(), "it is shown the data");
+        assert!(
+            !lesson.transitions.rewards.is_empty(),
+            "it is shown the data"
+        );
         Ok(vec![0.0])
     }
 
@@ -168,14 +170,14 @@ fn lazy() -> CriticKind {
         },
         growing: &[],
         defaults: || Map::from_iter([("discount".to_string(), json!(0.9))]),
-        make: |_: &Map<String, Value>, _: &CriticShape| Ok(Box::new(Lazy)),
+        make: |_: &Map<String, Value>, _: &LearnerShape| Ok(Box::new(Lazy)),
     }
 }
 
 #[test]
 fn a_registered_critic_is_trained_and_tilted_by_and_the_units_of_actions_are_kept() {
-    register(lazy()).expect("free");
-    assert!(register(lazy()).is_err(), "a name is taken once");
+    lazy().register().expect("free");
+    assert!(lazy().register().is_err(), "a name is taken once");
     let folder = tempfile::tempdir().expect("temporary folder");
     let request = RunRequest {
         source: Source::File(tiny(folder.path(), "lazy")),

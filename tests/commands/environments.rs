@@ -260,3 +260,34 @@ fn a_model_of_ones_own_goes_from_data_to_posterior() {
     );
     assert!(said.contains("ant-v5 on mujoco"), "{said}");
 }
+
+#[test]
+fn steps_a_second_are_measured_and_a_card_that_is_not_there_is_no_wrong_usage() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let bench = ["envs", "bench", "hopper-v4", "--count", "8", "--seconds"];
+    let said = done(folder.path(), &[&bench[..], &["0.05"]].concat());
+    assert!(
+        said.contains("environment steps/s, 8 side by side on the processor"),
+        "{said}"
+    );
+    let (code, errors) = refused(folder.path(), &[&bench[..], &["0"]].concat());
+    assert!(code == 2 && errors.contains("--seconds"), "{errors}");
+    if cfg!(feature = "cuda") {
+        return; // tests/card has the rest
+    }
+    for arguments in [
+        &["evaluate", "runs/x", "--episodes", "100000"][..],
+        &["run", "--preset", "hopper-medium"],
+        &["collect", "--env", "hopper-v4", "--out", "x.hdf5"],
+        &[&bench[..], &["1"]].concat(),
+    ] {
+        let all = [arguments, &["--device", "cuda:0"]].concat();
+        let (code, errors) = refused(folder.path(), &all);
+        assert_eq!(code, 1, "{errors}");
+        assert!(
+            errors.contains("cargo build --release --features cuda")
+                && errors.contains("install NVIDIA's driver"),
+            "{errors}"
+        );
+    }
+}

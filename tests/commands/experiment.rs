@@ -108,13 +108,38 @@ fn a_printed_config_is_a_config_and_faults_are_told_together_before_anything_is_
     refused(inside, &both, 2, &["cannot be used with"]);
     refused(inside, &["run"], 2, &["--preset"]);
     refused(inside, &["config", "hoper-medium"], 2, &["`hopper-medium`"]);
-    refused(
-        inside,
-        &["--device", "wgpu", "run", "--config", "tiny.toml"],
-        2,
-        &["--features wgpu"],
-    );
-    assert!(done(inside, &["devices"]).contains("cargo build --release --features wgpu"));
+}
+
+/// A device that the build lacks: what it is that is lacking, and the command that brings it.
+#[test]
+fn a_device_that_the_build_lacks_says_what_brings_it() {
+    let folder = folder();
+    let inside = folder.path();
+    for (device, feature, built) in [
+        ("wgpu", "wgpu", cfg!(feature = "wgpu")),
+        ("tch", "tch", cfg!(feature = "tch")),
+        ("tch:0", "tch", cfg!(feature = "tch")),
+    ] {
+        if built {
+            continue;
+        }
+        let brings = format!("cargo build --release --features {feature}");
+        let lacks = format!("--device {device}: this build has no {feature}");
+        let run = ["--device", device, "run", "--preset", "quickstart"];
+        refused(inside, &run, 2, &[&lacks, &brings, "hint: "]);
+        assert!(done(inside, &["devices"]).contains(&brings));
+    }
+    if !cfg!(feature = "cuda") {
+        let run = ["--device", "cuda:0", "run", "--preset", "quickstart"];
+        let output = tiltrl(inside, &run);
+        let text = said(&output);
+        assert!(!output.status.success(), "{text}");
+        assert!(
+            text.contains("this build has no cuda") && text.contains("hint: "),
+            "{text}"
+        );
+    }
+    assert!(!inside.join("runs").exists(), "nothing was begun");
 }
 
 #[test]

@@ -11,11 +11,10 @@ use tiltrl::commands::{RunRequest, run};
 use tiltrl::config::Source;
 use tiltrl::console::Console;
 use tiltrl::policies::Compute;
-use tiltrl::policies::nets::Denoiser;
-use tiltrl::policies::nets::Network;
-use tiltrl::policies::nets::networks::{NetworkKind, register};
+use tiltrl::policies::nets::{Denoiser, Network, NetworkKind};
 use tiltrl::run::RunDir;
 use tiltrl::tilt::TiltError;
+use tiltrl::tilt::sequential::SequentialModel;
 use tiltrl::train::certificate::Certificate;
 
 /// Seconds on one core; data of its own.
@@ -120,8 +119,8 @@ fn trained(folder: &Path, file: PathBuf) -> (RunDir, Agent) {
 
 #[test]
 fn a_registered_network_goes_through_the_whole_pipeline() {
-    register(straight()).expect("free");
-    assert!(register(straight()).is_err(), "a name is taken once");
+    straight().register().expect("free");
+    assert!(straight().register().is_err(), "a name is taken once");
     let folder = tempfile::tempdir().expect("temporary folder");
     let own = (
         "network = \"straight\"",
@@ -132,7 +131,7 @@ fn a_registered_network_goes_through_the_whole_pipeline() {
         .prior
         .as_ref()
         .expect("trained")
-        .denoiser()
+        .weights()
         .get::<Straight>();
     assert!(found.is_some(), "the prior is the network that was named");
     let certificate = Certificate::read(&dir.path.join("certificate.json")).expect("written");

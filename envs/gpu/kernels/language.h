@@ -8,10 +8,18 @@
 #define UNROLLED __attribute__((opencl_unroll_hint(16)))
 #define ROLLED __attribute__((opencl_unroll_hint(1)))
 #define GLOBAL __global
+#define LOCAL __local
+// What every thread of a block does before the next phase begins.
+#define PHASE(...) { const int thread = (int)get_local_id(0); __VA_ARGS__; barrier(CLK_LOCAL_MEM_FENCE); }
 #define OPAQUE(number)
 #define INFINITE ((real)INFINITY)
 typedef uint u32;
 typedef ulong u64;
+#define expf exp
+#define tanhf tanh
+#define erff erf
+#define fminf fmin
+#define fmaxf fmax
 #define BITS_OF(x) as_ulong(x)
 #define NUMBER_OF(bits) as_double(bits)
 #pragma OPENCL FP_CONTRACT OFF
@@ -20,6 +28,8 @@ typedef ulong u64;
 #define UNROLLED _Pragma("unroll")
 #define ROLLED _Pragma("unroll 1")
 #define GLOBAL
+#define LOCAL
+#define PHASE(...) { const int thread = (int)threadIdx.x; __VA_ARGS__; __syncthreads(); }
 // Hides a loop's length: NVRTC 13.0 copies Walker2d's four stages in spite of the pragma.
 #define OPAQUE(number) asm volatile("" : "+r"(number))
 #define INFINITE ((real)__int_as_float(0x7f800000))
@@ -33,6 +43,8 @@ typedef unsigned long long u64;
 #define UNROLLED _Pragma("GCC unroll 16")
 #define ROLLED
 #define GLOBAL
+#define LOCAL
+#define PHASE(...) for (int thread = 0; thread < THREADS; thread++) { __VA_ARGS__; }
 #define OPAQUE(number)
 #define INFINITE ((real)__builtin_huge_val())
 typedef unsigned int u32;

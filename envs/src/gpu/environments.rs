@@ -1,5 +1,6 @@
 //! Many environments that live on a device.
 
+use super::actor::Actor;
 use super::driver::{Address, Argument, Device, Driver, Kernel};
 use super::error::{GpuError, OUT_OF_MEMORY};
 use super::program::{Program, ids};
@@ -32,7 +33,7 @@ impl Status {
 
 /// The device's arrays, in the order of the kernels' parameters; each holds one column for each environment.
 #[derive(Clone, Copy)]
-enum Array {
+pub(super) enum Array {
     Way,
     Numbers,
     Seeds,
@@ -75,13 +76,14 @@ impl Array {
 /// Arrays are `[component][environment]`. An environment whose episode has ended stands still and earns nothing until
 /// [`Self::begin_ended`].
 pub struct DeviceEnvs {
-    driver: Box<dyn Driver>,
+    pub(super) driver: Box<dyn Driver>,
     device: Device,
     program: Program,
     count: usize,
     begin: Kernel,
     advance: Kernel,
     arrays: Vec<Address>,
+    pub(super) actor: Option<Actor>,
 }
 
 impl DeviceEnvs {
@@ -136,6 +138,7 @@ impl DeviceEnvs {
             begin: kernels[0],
             advance: kernels[1],
             arrays: Vec::new(),
+            actor: None,
             driver,
             device,
             program,
@@ -186,7 +189,7 @@ impl DeviceEnvs {
         &self.program
     }
 
-    fn at(&self, array: Array) -> Address {
+    pub(super) fn at(&self, array: Array) -> Address {
         self.arrays[array as usize]
     }
 
@@ -212,9 +215,22 @@ impl DeviceEnvs {
     /// # Errors
     /// What the driver answers.
     pub fn reset(&mut self, base_seed: u64) -> Result<(), GpuError> {
-        let seeds: Vec<u8> = (0..self.count as u64)
-            .flat_map(|k| base_seed.wrapping_add(k).to_ne_bytes())
+        let seeds: Vec<u64> = (0..self.count as u64)
+            .map(|k| base_seed.wrapping_add(k))
             .collect();
+        self.reset_to(&seeds)
+    }
+
+    /// Begins the episodes of these seeds, one in each environment; those that follow have the seeds s + count, s + 2 count, ….
+    ///
+    /// # Errors
+    /// What the driver answers.
+    ///
+    /// # Panics
+    /// If there is another number of seeds.
+    pub fn reset_to(&mut self, seeds: &[u64]) -> Result<(), GpuError> {
+        assert_eq!(seeds.len(), self.count, "one seed for each environment");
+        let seeds: Vec<u8> = seeds.iter().flat_map(|seed| seed.to_ne_bytes()).collect();
         self.driver.write(self.at(Array::Seeds), &seeds)?;
         let ended: Vec<u8> = (0..self.count)
             .flat_map(|_| Status::TERMINATED.to_ne_bytes())
@@ -310,6 +326,23 @@ impl DeviceEnvs {
         self.read(Array::Returns, 1, f64::from_ne_bytes)
     }
 
+    /// Steps of the episodes so far, `[count]`.
+    ///
+    /// # Errors
+    /// What the driver answers.
+    pub fn ages(&mut self) -> Result<Vec<i32>, GpuError> {
+        self.read(Array::Ages, 1, i32::from_ne_bytes)
+    }
+
+    /// The last actions, `[action_dim][count]`.
+    ///
+    /// # Errors
+    /// What the driver answers.
+    pub fn actions(&mut self) -> Result<Vec<f32>, GpuError> {
+        let rows = self.program.action_dim();
+        self.read(Array::Actions, rows, f32::from_ne_bytes)
+    }
+
     /// How the environments stand, `[count]`.
     ///
     /// # Errors
@@ -322,6 +355,9 @@ impl DeviceEnvs {
 
 impl Drop for DeviceEnvs {
     fn drop(&mut self) {
+        if let Some(mut actor) = self.actor.take() {
+            actor.free(&mut *self.driver);
+        }
         for address in self.arrays.drain(..) {
             self.driver.free(address);
         }

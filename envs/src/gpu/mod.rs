@@ -4,15 +4,20 @@
 //! Its numbers are tables that [`program::Program::source`] makes from the compiled Rust [`crate::planar::model::Model`];
 //! the compiled text (PTX) is in the repository. docs/gpu.md says how it is built, tested and extended.
 
+mod actor;
 mod classic;
+mod closed_loop;
 pub mod cuda;
 pub mod devices;
 pub mod driver;
 mod environments;
 mod error;
+pub mod policy;
 pub mod program;
 mod tables;
 
+pub use actor::NoiseKey;
+pub use closed_loop::DeviceEpisode;
 pub use environments::{DeviceEnvs, Status};
 pub use error::{GpuError, Refusal};
 

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tiltrl_envs::gpu::Refusal;
 use tiltrl_envs::gpu::driver::{Address, Argument, Device, Driver, Kernel};
+use tiltrl_envs::gpu::policy::{KERNELS, THREADS};
 use tiltrl_envs::gpu::program::Program;
 use tiltrl_envs::gpu::{GpuError, Mode};
 
@@ -30,9 +31,11 @@ pub struct Fake {
     /// The call that fails, and with what.
     pub failing: Option<Refusal>,
     pub ledger: Arc<Mutex<Ledger>>,
-    /// The program whose twin stands for its PTX.
+    /// The program whose twin stands for its PTX; without one, kernels are loaded but do not run.
     pub program: Option<(Program, Mode)>,
-    pub library: Option<Library>,
+    pub libraries: Vec<Library>,
+    /// The names of the kernels found.
+    pub kernels: HashMap<u64, String>,
     pub blocks: HashMap<u64, Box<[u64]>>,
 }
 
@@ -55,7 +58,8 @@ impl Fake {
             failing: None,
             ledger: Arc::default(),
             program: None,
-            library: None,
+            libraries: Vec::new(),
+            kernels: HashMap::new(),
             blocks: HashMap::new(),
         }
     }
@@ -100,24 +104,33 @@ impl Driver for Fake {
         _registers: Option<u32>,
     ) -> Result<Vec<Kernel>, Refusal> {
         self.may("cuModuleLoadDataEx")?;
-        if let Some((program, mode)) = &self.program {
-            assert_eq!(Some(ptx), program.ptx(*mode), "the PTX of another program");
-            let path = twin::build(program, *mode, &[]);
-            // SAFETY: the library is the twin; loading it runs nothing of its own.
-            self.library = Some(unsafe { Library::new(path) }.unwrap());
-        }
-        let kernel = |name: &&str| match &self.library {
-            // SAFETY: the symbol is only looked up.
-            Some(library) => unsafe { *library.get::<usize>(name.as_bytes()).unwrap() as u64 },
-            None => 1,
-        };
         for name in kernels {
             assert!(
                 ptx.contains(&format!(".entry {name}(")),
                 "{name} is not in the PTX"
             );
         }
-        Ok(kernels.iter().map(kernel).map(Kernel).collect())
+        let Some((program, mode)) = &self.program else {
+            return Ok(kernels.iter().map(|_| Kernel(1)).collect());
+        };
+        let path = match KERNELS.iter().find(|kernel| kernel.ptx == ptx) {
+            Some(kernel) => twin::build_policy(kernel),
+            None => {
+                assert_eq!(Some(ptx), program.ptx(*mode), "the PTX of another program");
+                twin::build(program, *mode, &[])
+            }
+        };
+        // SAFETY: the library is the twin; loading it runs nothing of its own.
+        let library = unsafe { Library::new(path) }.unwrap();
+        let mut found = Vec::new();
+        for name in kernels {
+            // SAFETY: the symbol is only looked up.
+            let address = unsafe { *library.get::<usize>(name.as_bytes()).unwrap() as u64 };
+            self.kernels.insert(address, (*name).into());
+            found.push(Kernel(address));
+        }
+        self.libraries.push(library);
+        Ok(found)
     }
 
     fn allocate(&mut self, bytes: usize) -> Result<Address, Refusal> {
@@ -170,50 +183,47 @@ impl Driver for Fake {
             Argument::Pointer(Address(value)) | Argument::Long(value) => value,
             Argument::Int(value) => value as u64,
         };
-        let last = word(arguments.len() - 1) as usize;
-        assert!(
-            (blocks * threads) as usize >= last,
-            "every environment has a thread"
-        );
-        // SAFETY: the functions are twin.cpp's, whose parameters are eight- and four-byte integers and pointers in this
+        let count = word(arguments.len() - 1);
+        let (w, last) = (word, count as i32);
+        let name = self.kernels.get(&kernel.0).map_or("", String::as_str);
+        // SAFETY: the functions are the twins', whose parameters are eight- and four-byte integers and pointers in this
         // order; the calling convention of x86-64 and AArch64 passes each in a word of its own.
         unsafe {
-            match arguments.len() {
-                9 => {
+            match (name, arguments.len()) {
+                ("begin", 9) => {
                     type Begin = unsafe extern "C" fn(u64, u64, u64, u64, u64, u64, u64, u64, i32);
                     let begin: Begin = std::mem::transmute(kernel.0);
-                    begin(
-                        word(0),
-                        word(1),
-                        word(2),
-                        word(3),
-                        word(4),
-                        word(5),
-                        word(6),
-                        word(7),
-                        last as i32,
-                    );
+                    assert!(u64::from(blocks * threads) >= count);
+                    begin(w(0), w(1), w(2), w(3), w(4), w(5), w(6), w(7), last);
                 }
-                11 => {
+                ("advance", 11) => {
                     type Advance =
                         unsafe extern "C" fn(u64, u64, u64, u64, u64, u64, u64, u64, u64, i32, i32);
                     let advance: Advance = std::mem::transmute(kernel.0);
-                    let bonus = word(9) as i32;
+                    assert!(u64::from(blocks * threads) >= count);
+                    let (bonus, r) = (w(9) as i32, w(8));
                     advance(
-                        word(0),
-                        word(1),
-                        word(2),
-                        word(3),
-                        word(4),
-                        word(5),
-                        word(6),
-                        word(7),
-                        word(8),
+                        w(0),
+                        w(1),
+                        w(2),
+                        w(3),
+                        w(4),
+                        w(5),
+                        w(6),
+                        w(7),
+                        r,
                         bonus,
-                        last as i32,
+                        last,
                     );
                 }
-                number => panic!("no kernel has {number} parameters"),
+                ("act", 9) => {
+                    type Act = unsafe extern "C" fn(u64, u64, u64, u64, u64, u64, u64, u64, i32);
+                    let act: Act = std::mem::transmute(kernel.0);
+                    assert_eq!(threads as usize, THREADS);
+                    assert!(u64::from(blocks) * 16 >= count, "every row has a block");
+                    act(w(0), w(1), w(2), w(3), w(4), w(5), w(6), w(7), last);
+                }
+                (name, number) => panic!("no kernel {name} has {number} parameters"),
             }
         }
         Ok(())

@@ -109,6 +109,11 @@ pub struct Usage {
 
 /// Assembles PTX for an architecture (`sm_90`) and returns what the kernel `advance` uses.
 pub fn assemble(folder: &Path, ptx: &Path, architecture: &str) -> Usage {
+    assemble_entry(folder, ptx, architecture, "advance")
+}
+
+/// As [`assemble`], for another kernel.
+pub fn assemble_entry(folder: &Path, ptx: &Path, architecture: &str, entry: &str) -> Usage {
     let output = Command::new(folder.join("bin/ptxas"))
         .args(["-v", &format!("-arch={architecture}"), "-o", "/dev/null"])
         .arg(ptx)
@@ -121,7 +126,7 @@ pub fn assemble(folder: &Path, ptx: &Path, architecture: &str) -> Usage {
         ptx.display()
     );
     let part = said
-        .split("Compiling entry function 'advance'")
+        .split(&format!("Compiling entry function '{entry}'"))
         .nth(1)
         .unwrap();
     let before = |word: &str| -> usize {

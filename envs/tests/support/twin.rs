@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use tiltrl_envs::gpu::Mode;
+use tiltrl_envs::gpu::policy::PolicyKernel;
 use tiltrl_envs::gpu::program::Program;
 
 type Begin = unsafe extern "C" fn(
@@ -71,11 +72,19 @@ pub fn folder() -> PathBuf {
 
 /// Compiles a program's twin, unless the same text has been compiled before; returns the library's path.
 pub fn build(program: &Program, mode: Mode, options: &[&str]) -> PathBuf {
+    let name = format!("{}-{mode}{}", program.name, options.join(""));
+    compile(&name, &program.twin_source(mode).unwrap(), options)
+}
+
+/// As [`build`], for a kernel of policies.
+pub fn build_policy(kernel: &PolicyKernel) -> PathBuf {
+    compile(kernel.name, &kernel.twin_source(), &[])
+}
+
+fn compile(name: &str, text: &str, options: &[&str]) -> PathBuf {
     // Tests run side by side and want the same twins: one after the other.
     static BUILDING: Mutex<()> = Mutex::new(());
     let _one = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-    let text = program.twin_source(mode).unwrap();
-    let name = format!("{}-{mode}{}", program.name, options.join(""));
     let (source, library) = (
         folder().join(format!("{name}.cpp")),
         folder().join(format!("{name}.so")),

@@ -3,9 +3,7 @@
 //! `cargo bench -p tiltrl-policies --bench loops -- [--threads N] [--only NAME]` prints medians.
 
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::Transitions;
-use tiltrl_policies::agent::{Critic, CriticShape, Lesson};
-use tiltrl_policies::agent::{Iql, IqlConfig};
+use tiltrl_policies::agent::{CriticKind, LearnerShape, Lesson, Transitions};
 use tiltrl_policies::fast::{Activation, Engine, MlpSpec, NetworkPass, Networks};
 use tiltrl_policies::nets::Mlp;
 use tiltrl_policies::tilt::host::matrix;
@@ -73,35 +71,29 @@ fn inference(rows: usize) -> Box<dyn FnMut()> {
 
 /// An update of twin Q, V and targets on 256 transitions of the hopper's widths.
 fn critic() -> Box<dyn FnMut()> {
-    let config = IqlConfig {
-        updates: 1,
-        batch_size: 256,
-        hidden: vec![256, 256],
-        layer_norm: false,
-        learning_rate: 3e-4,
-        expectile: 0.7,
-        discount: 0.99,
-        num_steps: 1,
-        target_rate: 0.005,
-        ensemble: 2,
-        lcb: 0.0,
-    };
-    let shape = CriticShape {
+    let all = CriticKind::all();
+    let iql = all.iter().find(|kind| kind.name == "iql");
+    let iql = iql.expect("in the table");
+    let mut settings = (iql.defaults)();
+    settings.insert("updates".into(), 1.into());
+    settings.insert("layer_norm".into(), false.into());
+    settings.insert("num_steps".into(), 1.into());
+    let shape = LearnerShape {
         observation_dim: 11,
         action_dim: 3,
         seed: 1,
         compute: Compute::cpu(),
     };
-    let mut critic = Iql::new(config, &shape);
+    let mut critic = (iql.make)(&settings, &shape).expect("checked settings");
     let mut noise = Noise::keyed(3, "bench", 0);
     let [observations, actions, next_observations, rewards] =
         [11, 3, 11, 1].map(|width| noise.normals(256, width));
     let transitions = Transitions {
         observation_dim: 11,
         action_dim: 3,
-        observations,
-        next_observations,
-        actions,
+        observations: observations.into(),
+        next_observations: next_observations.into(),
+        actions: actions.into(),
         rewards,
         terminals: vec![false; 256],
         continues: vec![false; 256],

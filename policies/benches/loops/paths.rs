@@ -7,11 +7,8 @@ use tiltrl_policies::Compute;
 use tiltrl_policies::agent::{Choice, DiffusionPolicy, Policy};
 use tiltrl_policies::agent::{Coordinates, Normalizer};
 use tiltrl_policies::fast::{Activation, HostAdam, MlpSpec};
-use tiltrl_policies::models::GaussianDiffusion;
-use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::Mlp;
-use tiltrl_policies::nets::Network;
-use tiltrl_policies::nets::{Perceptron, PerceptronShape};
+use tiltrl_policies::models::{GaussianDiffusion, Prediction, Schedule, ScheduleKind, StepShape};
+use tiltrl_policies::nets::{Mlp, Network, NetworkShape, Perceptron};
 use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_policies::tilt::host::{host, matrix};
 use tiltrl_policies::tilt::noise::Noise;
@@ -30,7 +27,7 @@ const GROUP: usize = 8;
 /// Three hidden layers of 256.
 fn model(dim: usize, condition_dim: usize) -> GaussianDiffusion {
     let schedule = Schedule::new(ScheduleKind::Cosine, 20, Prediction::Velocity);
-    let shape = PerceptronShape {
+    let shape = NetworkShape {
         dim,
         condition_dim,
         outputs: dim,
@@ -41,8 +38,13 @@ fn model(dim: usize, condition_dim: usize) -> GaussianDiffusion {
     let mut noise = Noise::keyed(1, "bench", 0);
     let net = Perceptron::new(&shape, 1.0, &mut noise, &Compute::cpu());
     let schedule = schedule.expect("memoryless");
-    GaussianDiffusion::new(Network::of(net), schedule, [dim, condition_dim])
-        .expect("as many outputs")
+    GaussianDiffusion::new(
+        Network::of(net),
+        schedule,
+        [dim, condition_dim],
+        StepShape::default(),
+    )
+    .expect("as many outputs")
 }
 
 fn usual() -> GaussianDiffusion {

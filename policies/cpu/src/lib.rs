@@ -33,5 +33,5 @@ pub use linear::{HostScores, host_scores};
 pub use math::Activation;
 pub use networks::{NetworkPass, Networks};
 pub use parallel::{build_pool, for_each};
-pub use paths::{Diffusion, DiffusionStep, Guidance, Keep, PathSampler, bytes_per_row};
+pub use paths::{Diffusion, DiffusionStep, HostField, Keep, PathSampler, bytes_per_row};
 pub use shape::{LayerOffsets, MlpSpec};

@@ -105,18 +105,6 @@ impl Networks {
         self.members[network].optimizer.config.learning_rate = rate;
     }
 
-    /// Sets every parameter to this value: for tests of what a constant network does.
-    pub fn fill(&mut self, value: f32) {
-        for member in &mut self.members {
-            let device = member.parameters.device();
-            let values = vec![value; member.spec.num_parameters()];
-            member.parameters = vector(values.clone(), &device);
-            if let Some(target) = &mut member.target {
-                *target = vector(values, &device);
-            }
-        }
-    }
-
     fn on_host(&self) -> bool {
         let devices = self.members.iter().map(|m| m.parameters.device());
         devices.into_iter().all(|d| d == Device::flex())

@@ -22,7 +22,7 @@ use tiltrl_tilt::noise::Noise;
 
 use crate::parallel::for_each;
 
-pub use compiled::{Diffusion, DiffusionStep, Guidance, Keep, PathSampler};
+pub use compiled::{Diffusion, DiffusionStep, HostField, Keep, PathSampler};
 use compiled::{MOST_ROWS_PER_SHARD, Paths};
 pub use gradient::bytes_per_row;
 use steps::Shard;

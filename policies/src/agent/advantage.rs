@@ -13,13 +13,10 @@ use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::host::vector;
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::optimizer::AdamConfig;
+use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 
-use super::critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks, parse};
-use super::iql::{
-    Iql, IqlConfig, action_gradient, conservative_rows, cosine_decay, object, settings,
-    value_networks,
-};
+use super::critic::{Critic, CriticKind, LearnerShape, Lesson, ValueNetworks, object, parse};
+use super::iql::{Iql, IqlConfig, action_gradient, conservative_rows, settings, value_networks};
 use super::setting::{Range, Setting, UPDATES};
 use super::transitions::{Transitions, gather, joined};
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
@@ -98,7 +95,7 @@ pub(crate) struct Advantage {
 
 impl Advantage {
     /// Returns an untrained critic.
-    pub(crate) fn new(config: AdvantageConfig, shape: &CriticShape) -> Self {
+    pub(crate) fn new(config: AdvantageConfig, shape: &LearnerShape) -> Self {
         let mut noise = Noise::keyed(shape.seed, "advantage-init", 0);
         let widths = [shape.observation_dim, shape.action_dim];
         let mut networks = Networks::new(&shape.compute.engine);
@@ -136,7 +133,7 @@ impl Advantage {
     /// r + γ V(s') − V(s) of every row, over the configured number of timesteps.
     fn labels(&self, transitions: &Transitions) -> Vec<f32> {
         let config = &self.config.iql;
-        let rows: Vec<usize> = (0..transitions.len()).collect();
+        let rows: Vec<usize> = (0..transitions.count()).collect();
         let chunks = rows.chunks(CHUNK);
         let parts = chunks.map(|rows| {
             let batch = transitions.batch(rows, config.num_steps, config.discount);
@@ -159,7 +156,7 @@ impl Advantage {
         let unit = self.unit as f32;
         labels.iter_mut().for_each(|v| *v /= unit);
         let mut noise = Noise::keyed(lesson.seed, "advantage-pool", 0);
-        let rows = noise.indices(POOL, transitions.len());
+        let rows = noise.indices(POOL, transitions.count());
         let mut pool = Vec::new();
         for rows in rows.chunks(CHUNK) {
             let observations = gather(&transitions.observations, self.widths[0], rows);
@@ -173,7 +170,7 @@ impl Advantage {
     fn step(&mut self, lesson: &Lesson<'_>, update: u64) -> Option<f64> {
         let config = &self.config.iql;
         let mut noise = Noise::keyed(lesson.seed, "advantage-update", update);
-        let rows = noise.indices(config.batch_size, lesson.transitions.len());
+        let rows = noise.indices(config.batch_size, lesson.transitions.count());
         let actions = gather(&lesson.transitions.actions, self.widths[1], &rows);
         let mut inputs = self.inputs(lesson.transitions, &rows, &actions);
         let targets = self.targets.as_ref().expect("made before the first step");

@@ -9,9 +9,9 @@ use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::noise::Noise;
 
 use super::coordinates::Normalizer;
+use super::critic::LearnerShape;
 use super::setting::Setting;
 use super::transitions::Transitions;
-use crate::compute::Compute;
 
 /// A policy that learns from transitions alone.
 ///
@@ -39,23 +39,12 @@ pub trait PolicyLearner: Send + Sync {
     fn load(&mut self, checkpoint: &Checkpoint, path: &Path) -> Result<(), TiltError>;
 }
 
-/// What a policy is made for.
-pub struct AlgorithmShape {
-    /// Width of an observation.
-    pub observation_dim: usize,
-    /// Width of an action.
-    pub action_dim: usize,
-    /// How observations were normalised.
-    pub observation: Normalizer,
-    /// Seed of the initial weights and of the batches.
-    pub seed: u64,
-    /// Where it computes.
-    pub compute: Compute,
-}
-
-/// Makes an untrained policy of settings that lie in their ranges.
-pub(crate) type Make =
-    fn(&Map<String, Value>, &AlgorithmShape) -> Result<Box<dyn PolicyLearner>, TiltError>;
+/// Makes an untrained policy of settings that lie in their ranges, which sees observations normalised so.
+pub(crate) type Make = fn(
+    &Map<String, Value>,
+    &LearnerShape,
+    &Normalizer,
+) -> Result<Box<dyn PolicyLearner>, TiltError>;
 
 /// What an algorithm trains.
 #[derive(Clone, Copy)]
@@ -79,6 +68,8 @@ pub struct AlgorithmKind {
     pub settings: fn() -> Vec<Setting>,
     /// Their defaults.
     pub defaults: fn() -> Map<String, Value>,
+    /// Settings of prior and critic in which it differs from the presets, as a TOML file; a user's own settings stand above them.
+    pub changes: &'static str,
     /// What it trains.
     pub trains: Trains,
 }

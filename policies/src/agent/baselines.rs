@@ -23,7 +23,7 @@ mod weighted;
 pub use self::{
     guidance::guided,
     learner::{Learner, Method},
-    resampling::{Particles, best_of, resample, systematic, twisted_smc},
+    resampling::{Particles, best_of, resample, twisted_smc},
     tilt::Tilt,
 };
-pub(crate) use tilt::{LogReward, RewardGradient};
+pub(crate) use resampling::systematic;

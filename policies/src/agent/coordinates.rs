@@ -52,7 +52,7 @@ impl Normalizer {
     }
 
     /// Undoes [`Self::apply`].
-    pub fn invert(&self, values: &mut [f32]) {
+    pub(crate) fn invert(&self, values: &mut [f32]) {
         for row in values.chunks_exact_mut(self.mean.len()) {
             for ((v, m), s) in row.iter_mut().zip(&self.mean).zip(&self.std) {
                 *v = *v * s + m;

@@ -66,20 +66,20 @@ pub struct ValueNetworks {
     pub lcb: f64,
 }
 
-/// What a critic is made for.
-pub struct CriticShape {
+/// What a critic or a policy is made for.
+pub struct LearnerShape {
     /// Width of an observation.
     pub observation_dim: usize,
     /// Width of an action.
     pub action_dim: usize,
-    /// Seed of the initial weights.
+    /// Seed of the initial weights, and of a policy's batches.
     pub seed: u64,
     /// Where it computes.
     pub compute: Compute,
 }
 
 /// Makes an untrained critic of settings that lie in their ranges; `discount` is always one of them.
-pub(crate) type Make = fn(&Map<String, Value>, &CriticShape) -> Result<Box<dyn Critic>, TiltError>;
+pub(crate) type Make = fn(&Map<String, Value>, &LearnerShape) -> Result<Box<dyn Critic>, TiltError>;
 
 /// A kind of critic that configurations name.
 #[derive(Clone, Copy)]
@@ -107,4 +107,12 @@ pub(crate) fn parse<T: serde::de::DeserializeOwned>(
 ) -> Result<T, TiltError> {
     serde_json::from_value(Value::Object(settings.clone()))
         .map_err(|e| TiltError::Model(format!("critic: {e}")))
+}
+
+/// Returns settings as a map.
+pub(crate) fn object<T: serde::Serialize>(settings: &T) -> Map<String, Value> {
+    match serde_json::to_value(settings) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::coordinates::Coordinates;
 use super::critic::Critic;
-use crate::models::HostField;
+use crate::fast::HostField;
 
 /// Rows whose gradient is longer are scaled to this length, so that no far state throws a path away.
 pub(crate) const LONGEST: f32 = 20.0;

@@ -6,15 +6,14 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::host::vector;
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::optimizer::AdamConfig;
+use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 
-use super::critic::{Critic, CriticKind, CriticShape, Lesson, ValueNetworks, parse};
-use super::setting::{LARGEST, ROWS, Range, Setting, UPDATES};
+use super::critic::{Critic, CriticKind, LearnerShape, Lesson, ValueNetworks, object, parse};
+use super::setting::{ROWS, Range, Setting, UPDATES};
 use super::transitions::{TransitionBatch, joined};
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
 use crate::nets::initial;
@@ -22,7 +21,7 @@ use crate::nets::initial;
 /// Settings of [`Iql`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct IqlConfig {
+pub(super) struct IqlConfig {
     /// Updates.
     pub updates: u64,
     /// Transitions per update.
@@ -75,13 +74,6 @@ pub(super) const KIND: CriticKind = CriticKind {
     make: |settings, shape| Ok(Box::new(Iql::new(parse(settings)?, shape))),
 };
 
-pub(super) fn object<T: Serialize>(settings: &T) -> Map<String, Value> {
-    match serde_json::to_value(settings) {
-        Ok(Value::Object(map)) => map,
-        _ => Map::new(),
-    }
-}
-
 #[rustfmt::skip]
 pub(super) fn settings() -> Vec<Setting> {
     let setting = |key, range, meaning| Setting { key, meaning, range };
@@ -90,7 +82,7 @@ pub(super) fn settings() -> Vec<Setting> {
         setting("batch_size", Range::Count(2, ROWS), "Transitions per update"),
         setting("hidden", Range::Counts(1, 1, 16_384), "Hidden widths of Q and V"),
         setting("layer_norm", Range::Flag, "Layer normalisation in Q and V"),
-        setting("learning_rate", Range::Above(0.0, LARGEST), "Step size of Adam at the start; it falls along a cosine to 2 % of it"),
+        setting("learning_rate", Range::Above(0.0, f64::INFINITY), "Step size of Adam at the start; it falls along a cosine to 2 % of it"),
         setting("expectile", Range::Between(0.0, 1.0), "Expectile τ to which V regresses; above 0.5 is optimistic"),
         setting("discount", Range::Between(0.0, 1.0), "Discount γ"),
         setting("num_steps", Range::Count(1, 1000), "Rewards summed before the bootstrap; 1 is plain IQL"),
@@ -101,7 +93,7 @@ pub(super) fn settings() -> Vec<Setting> {
 }
 
 /// Twin (or more) Q with slow copies, and V.
-pub struct Iql {
+pub(super) struct Iql {
     config: IqlConfig,
     observation_dim: usize,
     action_dim: usize,
@@ -118,7 +110,7 @@ pub(super) struct Losses {
 
 impl Iql {
     /// Returns an untrained critic.
-    pub fn new(config: IqlConfig, shape: &CriticShape) -> Self {
+    pub(super) fn new(config: IqlConfig, shape: &LearnerShape) -> Self {
         let mut noise = Noise::keyed(shape.seed, "critic-init", 0);
         let mut networks = Networks::new(&shape.compute.engine);
         let mut push = |inputs: usize, followed: bool| {
@@ -146,11 +138,6 @@ impl Iql {
             action_dim: shape.action_dim,
             networks,
         }
-    }
-
-    /// Sets every parameter to one value: a critic that says the same of all actions.
-    pub fn fill(&mut self, value: f32) {
-        self.networks.fill(value);
     }
 
     fn ensemble(&self) -> usize {
@@ -273,7 +260,7 @@ impl Critic for Iql {
         self.networks
             .set_learning_rate(self.config.learning_rate * share);
         let mut noise = Noise::keyed(lesson.seed, "critic-update", update);
-        let rows = noise.indices(self.config.batch_size, lesson.transitions.len());
+        let rows = noise.indices(self.config.batch_size, lesson.transitions.count());
         let (timesteps, discount) = (self.config.num_steps, self.config.discount);
         let batch = lesson.transitions.batch(&rows, timesteps, discount);
         let losses = self.learn(&batch).ok_or(TiltError::NonFinite {
@@ -308,12 +295,6 @@ impl Critic for Iql {
     fn load(&mut self, checkpoint: &Checkpoint, path: &Path) -> Result<(), TiltError> {
         self.networks.get(checkpoint, path, "critic")
     }
-}
-
-/// Returns the share of the step size at an update: cosine from 1 to 0.02, so that late updates average noise away.
-pub fn cosine_decay(update: u64, updates: u64) -> f32 {
-    let share = (update as f64 / updates.max(1) as f64).min(1.0);
-    (0.02 + 0.98 * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())) as f32
 }
 
 /// Returns the minimum of an ensemble, or its mean − lcb · std, of each row.

@@ -7,9 +7,10 @@ use tiltrl_tilt::noise::Noise;
 use super::baselines::{Tilt, best_of, guided, resample, twisted_smc};
 use super::coordinates::Coordinates;
 use super::critic::Critic;
+use super::tail::{Tail, tailed};
+use super::transitions::gather;
 use crate::models::GaussianDiffusion;
-use crate::nets::Denoiser;
-use crate::nets::Network;
+use crate::nets::{Denoiser, Network};
 
 /// Anything that acts.
 pub trait Policy: Sync {
@@ -56,7 +57,7 @@ impl<N: Denoiser> DiffusionPolicy<'_, N> {
         match self.choice {
             Choice::Resample(_, alpha) => {
                 let log_rewards: Vec<f64> = values.iter().map(|v| v / alpha).collect();
-                resample(&log_rewards, count, noise)
+                resample(&log_rewards, [count, 1], noise)
             }
             _ => best_of(&values, count),
         }
@@ -80,36 +81,31 @@ impl<N: Denoiser + Sync> Policy for DiffusionPolicy<'_, N> {
             candidates
         } else {
             let picks = self.pick(&repeated, &candidates, count, noise);
-            rows_of(&candidates, dim, &picks)
+            gather(&candidates, dim, &picks)
         };
         Array2::from_shape_vec((rows, dim), actions).expect("one action per row")
     }
 }
 
-/// Returns rows of `width` values, in the order asked for.
-fn rows_of(values: &[f32], width: usize, rows: &[usize]) -> Vec<f32> {
-    rows.iter()
-        .flat_map(|&row| values[row * width..(row + 1) * width].iter().copied())
-        .collect()
-}
-
-/// How the prior is led to the reward while it samples.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Steering {
+/// How samples are led to the reward while they are drawn.
+#[derive(Clone, Copy)]
+pub enum Steering<'a> {
     /// Twisted sequential Monte Carlo with so many particles per action.
     Smc(usize),
     /// The reward's gradient at the predicted sample, times this weight.
     Guidance(f64),
+    /// A posterior in place of the prior, the ends of whose paths are drawn several times, as by [`tailed`].
+    Tail(&'a GaussianDiffusion, Tail),
 }
 
-/// A prior steered by its reward, without training.
+/// A prior, or a posterior near its end, steered by the reward without further training.
 pub struct SteeredPolicy<'a> {
     /// Prior and log-reward of latent samples at normalised observations.
     pub tilt: &'a Tilt,
     /// Coordinates of both.
     pub coordinates: &'a Coordinates,
     /// How.
-    pub steering: Steering,
+    pub steering: Steering<'a>,
 }
 
 impl Policy for SteeredPolicy<'_> {
@@ -127,10 +123,13 @@ impl Policy for SteeredPolicy<'_> {
         let latent = match self.steering {
             Steering::Smc(n) => {
                 let found = twisted_smc(self.tilt, &conditions(n), n, noise);
-                let picks = resample(&found.log_weights, n, noise);
-                rows_of(&found.samples, dim, &picks)
+                let picks = resample(&found.log_weights, [n, 1], noise);
+                gather(&found.samples, dim, &picks)
             }
             Steering::Guidance(weight) => guided(self.tilt, &conditions(1), weight, noise),
+            Steering::Tail(posterior, tail) => {
+                tailed(posterior, self.tilt, &conditions(1), tail, noise).samples
+            }
         };
         let actions = self.coordinates.actions(latent);
         Array2::from_shape_vec((rows, dim), actions).expect("one action per row")

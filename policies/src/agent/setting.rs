@@ -13,7 +13,8 @@ pub struct Setting {
     pub range: Range,
 }
 
-/// What a value may be; bounds belong to the range unless it says otherwise.
+/// What a value may be; bounds belong to the range unless it says otherwise. A number up to ∞ is any finite one of single
+/// precision: what is larger would overflow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Range {
     /// A whole number from the first to the second.
@@ -36,8 +37,6 @@ pub enum Range {
     Texts,
 }
 
-/// Largest single-precision number, which larger ones would overflow to infinity.
-pub const LARGEST: f64 = f32::MAX as f64;
 /// More updates than anybody waits for.
 pub const UPDATES: u64 = 1_000_000_000;
 /// Rows of a batch.
@@ -47,10 +46,10 @@ impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Count(low, high) => write!(f, "{low} to {high}"),
-            Self::Number(low, LARGEST) => write!(f, "at least {low}, finite"),
+            Self::Number(low, f64::INFINITY) => write!(f, "at least {low}, finite"),
             Self::Number(low, high) => write!(f, "{low} to {high}"),
             Self::Between(low, high) => write!(f, "above {low}, below {high}"),
-            Self::Above(low, LARGEST) => write!(f, "above {low}, finite"),
+            Self::Above(low, f64::INFINITY) => write!(f, "above {low}, finite"),
             Self::Above(low, high) => write!(f, "above {low}, at most {high}"),
             Self::Counts(0, low, high) => write!(f, "a list, each {low} to {high}; may be empty"),
             Self::Counts(least, low, high) => {

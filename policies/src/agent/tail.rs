@@ -7,16 +7,13 @@
 //! sequential Monte Carlo with one resampling (Wu et al. 2023, arXiv:2306.17775, whose proposal is the prior).
 
 use burn::tensor::Tensor;
-use ndarray::{Array2, ArrayView2};
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::rtb::log_mean_exp;
 use tiltrl_tilt::sequential::{Rows, SequentialModel};
 
-use super::baselines::{Tilt, resample};
-use super::coordinates::Coordinates;
-use super::policy::Policy;
-use crate::models::{GaussianDiffusion, Moments};
+use super::baselines::{Particles, Tilt, resample};
+use crate::models::GaussianDiffusion;
 
 /// How many ends are drawn, and over how many steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,26 +24,8 @@ pub struct Tail {
     pub steps: usize,
 }
 
-/// What is kept.
-pub struct Tailed {
-    /// Samples [rows, dim].
-    pub samples: Vec<f32>,
-    /// log of each row's estimate of Z, `[rows]`.
-    pub log_weights: Vec<f64>,
-}
-
-/// log N(x; p) − log N(x; q), summed over the values of each row.
-fn log_ratio(x: &[f32], p: &Moments, q: &Moments, dim: usize) -> Vec<f64> {
-    let one = |i: usize| {
-        let z = |m: &Moments| (f64::from(x[i]) - m.mean[i]) / m.std[i];
-        0.5 * (z(q).powi(2) - z(p).powi(2)) + (q.std[i] / p.std[i]).ln()
-    };
-    let rows = 0..x.len() / dim;
-    rows.map(|row| (row * dim..(row + 1) * dim).map(one).sum())
-        .collect()
-}
-
-/// Draws one sample per row of `condition`, [rows, condition_dim].
+/// Draws one sample per row of `condition`, [rows, condition_dim]: groups of one particle, resampled, with the log of each row's
+/// estimate of Z.
 ///
 /// # Panics
 /// When `tail.ends` is 0.
@@ -56,7 +35,7 @@ pub fn tailed(
     condition: &Tensor<2>,
     tail: Tail,
     noise: &mut Noise,
-) -> Tailed {
+) -> Particles {
     let (dim, steps) = (posterior.dim(), posterior.num_steps());
     let from = steps - tail.steps.clamp(1, steps);
     let (path, _) = posterior.sample_path(condition, noise);
@@ -80,41 +59,19 @@ pub fn tailed(
         let z = noise.normals(weights.len(), dim);
         let drawn = |i: usize| (q.mean[i] + q.std[i] * f64::from(z[i])) as f32;
         x = (0..x.len()).map(drawn).collect();
-        let ratios = log_ratio(&x, &p, &q, dim);
+        let ratios = p.log_ratio(&q, &x, dim);
         weights.iter_mut().zip(ratios).for_each(|(w, r)| *w += r);
     }
     let rewards = (tilt.log_reward)(&x, &host(conditions));
     weights.iter_mut().zip(rewards).for_each(|(w, r)| *w += r);
-    let kept = resample(&weights, tail.ends, noise);
+    let kept = resample(&weights, [tail.ends, 1], noise);
     let groups = weights.chunks_exact(tail.ends).zip(q.iter().zip(&p));
-    Tailed {
+    Particles {
         samples: kept
             .iter()
             .flat_map(|&row| x[row * dim..(row + 1) * dim].iter().copied())
             .collect(),
-        log_weights: groups.map(|(w, (q, p))| p - q + log_mean_exp(w)).collect(),
-    }
-}
-
-/// A posterior that acts by [`tailed`].
-pub struct TailPolicy<'a> {
-    /// The posterior.
-    pub posterior: &'a GaussianDiffusion,
-    /// Its prior and log-reward.
-    pub tilt: &'a Tilt,
-    /// Coordinates of both.
-    pub coordinates: &'a Coordinates,
-    /// How many ends.
-    pub tail: Tail,
-}
-
-impl Policy for TailPolicy<'_> {
-    fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32> {
-        let (rows, width) = observations.dim();
-        let conditions = self.coordinates.conditions(observations, 1);
-        let condition = matrix(conditions, width, &self.posterior.device());
-        let found = tailed(self.posterior, self.tilt, &condition, self.tail, noise);
-        let actions = self.coordinates.actions(found.samples);
-        Array2::from_shape_vec((rows, self.posterior.dim()), actions).expect("one action per row")
+        log_weights: vec![0.0; q.len()],
+        log_z: groups.map(|(w, (q, p))| p - q + log_mean_exp(w)).collect(),
     }
 }

@@ -78,7 +78,7 @@ pub(crate) struct TransitionBatch {
 
 /// A return over several timesteps.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Return {
+pub(crate) struct Return {
     /// Σ γ^j r.
     pub sum: f32,
     /// Row whose successor is the bootstrap.
@@ -89,17 +89,12 @@ pub struct Return {
 
 impl Transitions {
     /// Returns the number of transitions.
-    pub fn len(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.rewards.len()
     }
 
-    /// Returns whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.rewards.is_empty()
-    }
-
     /// Returns the return over at most `timesteps` from `row`; it ends early where the episode ends.
-    pub fn return_from(&self, row: usize, timesteps: usize, discount: f64) -> Return {
+    pub(crate) fn return_from(&self, row: usize, timesteps: usize, discount: f64) -> Return {
         let (mut sum, mut weight, mut last) = (0.0, 1.0, row);
         for j in 0..timesteps {
             last = row + j;

@@ -23,11 +23,10 @@ use tiltrl_tilt::sequential::{
 use tiltrl_tilt::weights;
 
 use super::schedule::Schedule;
-use crate::nets::Network;
-use crate::nets::{Compiled, Denoiser};
-use crate::nets::{EMBEDDING, embedding};
+use crate::fast::HostField;
+use crate::nets::{Compiled, Denoiser, EMBEDDING, Network, embedding};
 
-pub use shape::{HostField, LOG_SIGMA_LIMIT, StepShape, Units};
+pub use shape::{LOG_SIGMA_LIMIT, StepShape, Units};
 pub use step::Moments;
 
 /// A diffusion model of `dim` values given `condition_dim` values.
@@ -53,19 +52,11 @@ pub struct GaussianPath {
 }
 
 impl<N: Denoiser> GaussianDiffusion<N> {
-    /// Returns a model of `[dim, condition_dim]` values over a denoiser whose outputs are its mean's.
-    ///
-    /// # Errors
-    /// [`TiltError::Model`] when the denoiser has another number of outputs than `dim`.
-    pub fn new(denoiser: N, schedule: Schedule, widths: [usize; 2]) -> Result<Self, TiltError> {
-        Self::with_parts(denoiser, schedule, widths, StepShape::default())
-    }
-
-    /// As [`Self::new`], with another meaning of the denoiser's outputs.
+    /// Returns a model of `[dim, condition_dim]` values over a denoiser; `step` says what its outputs mean.
     ///
     /// # Errors
     /// [`TiltError::Model`] when the denoiser has another number of outputs than the step needs.
-    pub fn with_parts(
+    pub fn new(
         denoiser: N,
         schedule: Schedule,
         [dim, condition_dim]: [usize; 2],
@@ -118,14 +109,9 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         );
         let denoiser = self.denoiser.with_outputs(step.outputs(self.dim))?;
         let widths = [self.dim, self.condition_dim];
-        let mut model = Self::with_parts(denoiser, (*self.schedule).clone(), widths, step)?;
+        let mut model = Self::new(denoiser, (*self.schedule).clone(), widths, step)?;
         model.exact = self.exact.clone();
         Ok(model)
-    }
-
-    /// Returns the network.
-    pub fn denoiser(&self) -> &N {
-        &self.denoiser
     }
 
     /// Returns the noise levels.
@@ -136,11 +122,6 @@ impl<N: Denoiser> GaussianDiffusion<N> {
     /// Returns the width of a sample.
     pub fn dim(&self) -> usize {
         self.dim
-    }
-
-    /// Returns the width of a condition.
-    pub fn condition_dim(&self) -> usize {
-        self.condition_dim
     }
 
     /// Returns what the network's outputs mean.

@@ -91,7 +91,7 @@ impl Strings {
     }
 
     /// Returns the strings with every token from `position` on replaced by `hidden`.
-    pub fn prefix(&self, position: usize, hidden: u32) -> Self {
+    pub(crate) fn prefix(&self, position: usize, hidden: u32) -> Self {
         let mut strings = self.clone();
         for row in strings.tokens.chunks_exact_mut(self.length) {
             row[position..].fill(hidden);

@@ -1,141 +1,27 @@
 //! Llama (arXiv:2302.13971) as a burn module: RMS norms, rotary positions, grouped keys and values, SwiGLU; with low-rank adapters
-//! (arXiv:2106.09685) or all weights to train. [`host`] runs the same weights without tensors, with keys and values kept.
+//! (arXiv:2106.09685) or all weights to train. [`HostLlama`] runs the same weights without tensors, with keys and values kept.
 //!
 //! What is put in is a tree of tokens: continuations of one text share it, and each sees its own ancestors alone.
 
-pub mod host;
+mod file;
+mod host;
 mod tree;
+mod weights;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use tiltrl_tilt::TiltError;
 use tiltrl_tilt::host::{matrix, vector};
 use tiltrl_tilt::noise::Noise;
 
-pub use tree::Tree;
+pub use self::{
+    host::{HostLlama, Position},
+    tree::Tree,
+    weights::{LlamaShape, LlamaWeights},
+};
+pub(crate) use weights::LayerWeights;
 
-/// Added under the root of a mean square.
-const EPSILON: f32 = 1e-5;
 /// Added to the score of a token that is not seen.
 const HIDDEN: f32 = -1e9;
-
-/// Sizes of a Llama.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LlamaShape {
-    /// Width of a position.
-    pub dim: usize,
-    /// Width of the hidden layer.
-    pub hidden: usize,
-    /// Layers.
-    pub layers: usize,
-    /// Heads of queries.
-    pub heads: usize,
-    /// Heads of keys and values; they divide the heads of queries.
-    pub kv_heads: usize,
-    /// Tokens.
-    pub vocabulary: usize,
-    /// Longest text.
-    pub length: usize,
-}
-
-impl LlamaShape {
-    /// Width of a head.
-    pub fn head(&self) -> usize {
-        self.dim / self.heads
-    }
-
-    /// Width of keys and of values.
-    pub fn kv_dim(&self) -> usize {
-        self.head() * self.kv_heads
-    }
-
-    /// Checks that the sizes fit together.
-    ///
-    /// # Errors
-    /// [`TiltError::Model`] that names the sizes which do not.
-    pub fn check(&self) -> Result<(), TiltError> {
-        let sizes = [
-            self.dim,
-            self.hidden,
-            self.layers,
-            self.heads,
-            self.kv_heads,
-            self.vocabulary,
-            self.length,
-        ];
-        let fits = sizes.iter().all(|&n| n > 0 && n < 1 << 24)
-            && self.dim.is_multiple_of(self.heads)
-            && self.heads.is_multiple_of(self.kv_heads)
-            && self.head().is_multiple_of(2);
-        if fits {
-            return Ok(());
-        }
-        Err(TiltError::Model(format!(
-            "sizes that no Llama has: dim, hidden, layers, heads, kv_heads, vocabulary, length = {sizes:?}"
-        )))
-    }
-}
-
-/// Weights of a layer; matrices are [inputs, outputs], row-major.
-#[derive(Clone, Debug, Default)]
-pub struct LayerWeights {
-    /// Gains of the norm before attention.
-    pub attention_norm: Vec<f32>,
-    /// Queries, keys, values, and the way back.
-    pub attention: [Vec<f32>; 4],
-    /// Gains of the norm before the hidden layer.
-    pub hidden_norm: Vec<f32>,
-    /// Gate and up [dim, hidden], down [hidden, dim].
-    pub hidden: [Vec<f32>; 3],
-}
-
-/// Weights of a Llama whose output layer is its table of tokens.
-#[derive(Clone, Debug)]
-pub struct LlamaWeights {
-    /// Sizes.
-    pub shape: LlamaShape,
-    /// Table of tokens [vocabulary, dim].
-    pub tokens: Vec<f32>,
-    /// Layers.
-    pub layers: Vec<LayerWeights>,
-    /// Gains of the last norm.
-    pub norm: Vec<f32>,
-}
-
-impl LlamaWeights {
-    /// Returns random weights: for tests, and for models trained from the start.
-    pub fn random(shape: LlamaShape, noise: &mut Noise) -> Self {
-        let mut matrix = |rows: usize, columns: usize| -> Vec<f32> {
-            let scale = (1.0 / rows as f32).sqrt();
-            let values = noise.normals(rows * columns, 1);
-            values.into_iter().map(|v| v * scale).collect()
-        };
-        let (dim, kv, hidden) = (shape.dim, shape.kv_dim(), shape.hidden);
-        let layers = (0..shape.layers)
-            .map(|_| LayerWeights {
-                attention_norm: vec![1.0; dim],
-                attention: [
-                    matrix(dim, dim),
-                    matrix(dim, kv),
-                    matrix(dim, kv),
-                    matrix(dim, dim),
-                ],
-                hidden_norm: vec![1.0; dim],
-                hidden: [
-                    matrix(dim, hidden),
-                    matrix(dim, hidden),
-                    matrix(hidden, dim),
-                ],
-            })
-            .collect();
-        Self {
-            tokens: matrix(dim, shape.vocabulary),
-            norm: vec![1.0; dim],
-            layers,
-            shape,
-        }
-    }
-}
 
 /// A matrix with an optional low-rank adapter.
 #[derive(Module, Debug)]
@@ -196,12 +82,14 @@ pub struct Llama {
     tokens: Param<Tensor<2>>,
     blocks: Vec<Block>,
     norm: Param<Tensor<1>>,
+    /// The output layer, where it is not the table of tokens.
+    head: Option<Param<Tensor<2>>>,
     #[module(skip)]
     shape: std::sync::Arc<LlamaShape>,
 }
 
-fn normed(x: Tensor<2>, gains: &Param<Tensor<1>>) -> Tensor<2> {
-    let square = (x.clone() * x.clone()).mean_dim(1) + EPSILON;
+fn normed(x: Tensor<2>, gains: &Param<Tensor<1>>, epsilon: f32) -> Tensor<2> {
+    let square = (x.clone() * x.clone()).mean_dim(1) + epsilon;
     x / square.sqrt() * gains.val().unsqueeze()
 }
 
@@ -230,6 +118,8 @@ impl Llama {
             tokens: Param::from_tensor(matrix(weights.tokens.clone(), shape.dim, device)),
             blocks: weights.layers.iter().map(block).collect(),
             norm: gains(&weights.norm),
+            head: (weights.head.as_ref())
+                .map(|head| Param::from_tensor(matrix(head.clone(), shape.vocabulary, device))),
             shape: std::sync::Arc::new(shape.clone()),
         }
     }
@@ -251,6 +141,7 @@ impl Llama {
             tokens: self.tokens.set_require_grad(false),
             blocks: blocks.collect(),
             norm: self.norm.set_require_grad(false),
+            head: self.head.map(|head| head.set_require_grad(false)),
             shape: self.shape,
         }
     }
@@ -261,7 +152,15 @@ impl Llama {
     }
 
     /// Returns the logits of the token after each node of a tree, [nodes, vocabulary].
+    ///
+    /// # Panics
+    /// When a token is not in the vocabulary, or a text is longer than the longest.
     pub fn logits(&self, tree: &Tree) -> Tensor<2> {
+        let (shape, epsilon) = (&self.shape, self.shape.epsilon);
+        let known = tree.tokens.iter().all(|&t| (t as usize) < shape.vocabulary);
+        assert!(known, "tokens below {}", shape.vocabulary);
+        let fits = tree.positions.iter().all(|&p| p < shape.length);
+        assert!(fits, "texts of at most {} tokens", shape.length);
         let device = self.tokens.val().device().inner();
         let nodes = tree.tokens.len();
         let indices: Vec<i64> = tree.tokens.iter().map(|&t| i64::from(t)).collect();
@@ -272,16 +171,20 @@ impl Llama {
             .map(|s| if *s { 0.0 } else { HIDDEN })
             .collect();
         let mask = matrix(seen, nodes, &device).reshape([1, nodes, nodes]);
-        let turn = Turn::new(&tree.positions, self.shape.head(), &device);
+        let turn = Turn::new(&tree.positions, shape, &device);
         let mut x = self.tokens.val().select(0, indices);
         for block in &self.blocks {
-            let y = normed(x.clone(), &block.attention_norm);
-            x = x + block.attend(y, &mask, &turn, &self.shape);
-            let y = normed(x.clone(), &block.hidden_norm);
+            let y = normed(x.clone(), &block.attention_norm, epsilon);
+            x = x + block.attend(y, &mask, &turn, shape);
+            let y = normed(x.clone(), &block.hidden_norm, epsilon);
             let gate = activation::silu(block.gate.forward(y.clone()));
             x = x + block.down.forward(gate * block.up.forward(y));
         }
-        normed(x, &self.norm).matmul(self.tokens.val().transpose())
+        let x = normed(x, &self.norm, epsilon);
+        match &self.head {
+            Some(head) => x.matmul(head.val()),
+            None => x.matmul(self.tokens.val().transpose()),
+        }
     }
 }
 
@@ -293,9 +196,10 @@ struct Turn {
 }
 
 impl Turn {
-    fn new(positions: &[usize], head: usize, device: &Device) -> Self {
+    fn new(positions: &[usize], shape: &LlamaShape, device: &Device) -> Self {
+        let head = shape.head();
         let angle = |position: usize, i: usize| {
-            let frequency = 10_000f64.powf(-((i / 2 * 2) as f64) / head as f64);
+            let frequency = shape.theta.powf(-((i / 2 * 2) as f64) / head as f64);
             position as f64 * frequency
         };
         let table = |f: fn(f64) -> f64| {

@@ -1,6 +1,6 @@
 //! The table of the networks that configurations can name for a prior.
 //!
-//! To add one, write its file and a line of `KINDS`; from another crate, [`register`] it.
+//! To add one, write its file and a line of `KINDS`; from another crate, [`NetworkKind::register`] it.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -8,7 +8,7 @@ use tiltrl_tilt::TiltError;
 use tiltrl_tilt::noise::Noise;
 
 use super::network::{Network, NetworkShape};
-use super::perceptron::{Perceptron, PerceptronShape};
+use super::perceptron::Perceptron;
 use super::residual::Residual;
 use crate::compute::Compute;
 
@@ -29,17 +29,7 @@ const KINDS: [NetworkKind; 2] = [PERCEPTRON, RESIDUAL];
 const PERCEPTRON: NetworkKind = NetworkKind {
     name: "perceptron",
     summary: "a perceptron of the hidden widths, on the CPU engine's fused kernels",
-    make: |shape, noise, compute| {
-        let shape = PerceptronShape {
-            dim: shape.dim,
-            condition_dim: shape.condition_dim,
-            outputs: shape.outputs,
-            hidden: shape.hidden.clone(),
-            activation: shape.activation,
-            waves: 0,
-        };
-        Ok(Network::of(Perceptron::new(&shape, 0.1, noise, compute)))
-    },
+    make: |shape, noise, compute| Ok(Network::of(Perceptron::new(shape, 0.1, noise, compute))),
 };
 
 const RESIDUAL: NetworkKind = NetworkKind {
@@ -51,24 +41,26 @@ const RESIDUAL: NetworkKind = NetworkKind {
 /// What was registered in this process; entries are added and never changed, so a name means the same from then on.
 static REGISTERED: RwLock<Vec<NetworkKind>> = RwLock::new(Vec::new());
 
-/// Makes a network of the user's known by its name, in this process.
-///
-/// # Errors
-/// [`TiltError::Model`] when the name is taken.
-pub fn register(kind: NetworkKind) -> Result<(), TiltError> {
-    if kinds().iter().any(|k| k.name == kind.name) {
-        return Err(TiltError::Model(format!(
-            "a network is registered once, under a name that no other has; found `{}` again",
-            kind.name
-        )));
+impl NetworkKind {
+    /// Makes a network of the user's known by its name, in this process.
+    ///
+    /// # Errors
+    /// [`TiltError::Model`] when the name is taken.
+    pub fn register(self) -> Result<(), TiltError> {
+        if Self::all().iter().any(|k| k.name == self.name) {
+            return Err(TiltError::Model(format!(
+                "a network is registered once, under a name that no other has; found `{}` again",
+                self.name
+            )));
+        }
+        let mut all = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+        all.push(self);
+        Ok(())
     }
-    let mut all = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
-    all.push(kind);
-    Ok(())
-}
 
-/// Returns all kinds, built in and registered.
-pub fn kinds() -> Vec<NetworkKind> {
-    let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
-    KINDS.iter().chain(registered.iter()).copied().collect()
+    /// Returns all kinds, built in and registered.
+    pub fn all() -> Vec<Self> {
+        let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+        KINDS.iter().chain(registered.iter()).copied().collect()
+    }
 }

@@ -10,37 +10,12 @@ use tiltrl_tilt::noise::Noise;
 
 use super::denoiser::{Compiled, Denoiser, Query};
 use super::mlp::Mlp;
+use super::network::NetworkShape;
 use crate::compute::Compute;
-use crate::fast::{Activation, Diffusion, MlpSpec, PathSampler};
+use crate::fast::{Diffusion, MlpSpec, PathSampler};
 
 /// Width of the sinusoidal embedding of the step.
-pub const EMBEDDING: usize = 16;
-
-/// Shape of a [`Perceptron`].
-#[derive(Clone, Debug)]
-pub struct PerceptronShape {
-    /// Width of a state.
-    pub dim: usize,
-    /// Width of a condition; may be 0.
-    pub condition_dim: usize,
-    /// Outputs.
-    pub outputs: usize,
-    /// Hidden widths.
-    pub hidden: Vec<usize>,
-    /// Non-linearity.
-    pub activation: Activation,
-    /// Octaves of sin and cos of the state that the network sees besides it, the longest period being 4. Posteriors with many
-    /// sharp modes in few dimensions are learned much faster with them (arXiv:2006.10739).
-    pub waves: usize,
-}
-
-impl PerceptronShape {
-    /// Returns the widths of all layers.
-    pub fn sizes(&self) -> Vec<usize> {
-        let inputs = self.dim + EMBEDDING + self.condition_dim + 2 * self.dim * self.waves;
-        [vec![inputs], self.hidden.clone(), vec![self.outputs]].concat()
-    }
-}
+pub(crate) const EMBEDDING: usize = 16;
 
 /// A perceptron that denoises states.
 #[derive(Module, Debug)]
@@ -65,15 +40,22 @@ pub fn embedding(step: usize, num_steps: usize) -> [f32; EMBEDDING] {
 }
 
 impl Perceptron {
+    /// Returns the widths of all layers of a network of this shape.
+    pub fn sizes(shape: &NetworkShape) -> Vec<usize> {
+        let waves = 2 * shape.dim * shape.waves;
+        let inputs = shape.dim + EMBEDDING + shape.condition_dim + waves;
+        [vec![inputs], shape.hidden.clone(), vec![shape.outputs]].concat()
+    }
+
     /// Returns a network with random weights; those of the last layer are scaled by `last_scale`.
     pub fn new(
-        shape: &PerceptronShape,
+        shape: &NetworkShape,
         last_scale: f32,
         noise: &mut Noise,
         compute: &Compute,
     ) -> Self {
         let spec = MlpSpec {
-            sizes: shape.sizes(),
+            sizes: Self::sizes(shape),
             activation: shape.activation,
             layer_norm: false,
         };
@@ -81,7 +63,7 @@ impl Perceptron {
     }
 
     /// Returns the denoiser over a perceptron of the shape's widths.
-    pub fn over(net: Mlp, shape: &PerceptronShape) -> Self {
+    pub fn over(net: Mlp, shape: &NetworkShape) -> Self {
         Self {
             net,
             dim: shape.dim,

@@ -2,9 +2,9 @@
 //!
 //! What a file says is taken or refused: a tensor that is missing, of another shape, or left over is an error that names it.
 
-pub mod gpt2;
-pub mod llama;
-pub mod unet2d;
+pub(super) mod gpt2;
+mod llama;
+pub(super) mod unet2d;
 
 use std::collections::BTreeMap;
 
@@ -29,12 +29,12 @@ fn refused(what: impl std::fmt::Display) -> TiltError {
 ///
 /// # Errors
 /// [`TiltError::Model`] when it is no JSON, or a key is missing or has a value that no code here stands for.
-pub fn config<T: DeserializeOwned>(text: &str) -> Result<T, TiltError> {
+fn config<T: DeserializeOwned>(text: &str) -> Result<T, TiltError> {
     serde_json::from_str(text).map_err(|e| refused(format!("config.json: {e}")))
 }
 
 /// Tensors of a file that no layer has taken yet.
-pub struct Pretrained {
+struct Pretrained {
     tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
     device: Device,
 }
@@ -81,7 +81,7 @@ impl Pretrained {
     ///
     /// # Errors
     /// [`TiltError::Model`] when the file is damaged, holds another type of numbers, or a number that is not finite.
-    pub fn read(bytes: &[u8], device: &Device) -> Result<Self, TiltError> {
+    fn read(bytes: &[u8], device: &Device) -> Result<Self, TiltError> {
         let file = SafeTensors::deserialize(bytes).map_err(|e| refused(e.to_string()))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.iter() {
@@ -98,17 +98,17 @@ impl Pretrained {
     }
 
     /// Returns whether a tensor is still there.
-    pub fn has(&self, name: &str) -> bool {
+    fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
 
     /// Drops tensors whose name ends so: buffers that say nothing new.
-    pub fn drop_ending(&mut self, end: &str) {
+    fn drop_ending(&mut self, end: &str) {
         self.tensors.retain(|name, _| !name.ends_with(end));
     }
 
     /// Renames tensors: where a part of the name is `from`, it becomes `to`.
-    pub fn rename(&mut self, from: &str, to: &str) {
+    fn rename(&mut self, from: &str, to: &str) {
         let old = std::mem::take(&mut self.tensors);
         let renamed = old.into_iter().map(|(name, t)| (name.replace(from, to), t));
         self.tensors = renamed.collect();
@@ -225,7 +225,7 @@ impl Pretrained {
     ///
     /// # Errors
     /// [`TiltError::Model`] when tensors are left: they belong to a part that no code here has.
-    pub fn finish(self) -> Result<(), TiltError> {
+    fn finish(self) -> Result<(), TiltError> {
         let left: Vec<&String> = self.tensors.keys().collect();
         match left.as_slice() {
             [] => Ok(()),

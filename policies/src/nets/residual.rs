@@ -38,7 +38,7 @@ impl Residual {
     /// Returns a network with random weights; those of the last layer are a tenth.
     ///
     /// # Errors
-    /// [`TiltError::Model`] when the hidden widths differ.
+    /// [`TiltError::Model`] when the hidden widths differ, or it should see waves.
     pub(super) fn new(
         shape: &NetworkShape,
         noise: &mut Noise,
@@ -49,6 +49,12 @@ impl Residual {
             return Err(TiltError::Model(format!(
                 "prior.hidden: a residual network has blocks of one width, as [256, 256, 256]; found {:?}",
                 shape.hidden
+            )));
+        }
+        if shape.waves > 0 {
+            return Err(TiltError::Model(format!(
+                "a residual network sees no waves of the state, found {}\n  hint: `perceptron` does",
+                shape.waves
             )));
         }
         let device = &compute.device;

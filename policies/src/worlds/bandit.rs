@@ -6,7 +6,8 @@ use super::grid::Marginal;
 use super::mixture::{GaussianMixture, GaussianReward};
 use super::model::exact_model;
 use super::problem::{Problem, Settings, nearest};
-use crate::models::HostField;
+use crate::agent::baselines::Tilt;
+use crate::fast::HostField;
 use crate::models::Schedule;
 
 /// Q(s, u) = height(s) − ½ curvature (u − best(s))², μ(u|s) = Σ w_k N(centre_k + slope_k s, std²), s in [-1, 1].
@@ -95,7 +96,22 @@ pub fn bandit(
     let (of_reward, of_slope) = (world.clone(), world.clone());
     Problem {
         name: name.into(),
-        prior: exact_model([1, 1], schedule, exact, &settings),
+        tilt: Tilt {
+            prior: exact_model([1, 1], schedule, exact, &settings),
+            log_reward: Arc::new(move |u, s| {
+                let rows = u.iter().zip(s);
+                rows.map(|(&u, &s)| of_reward.reward(f64::from(s), alpha).log(&[f64::from(u)]))
+                    .collect()
+            }),
+            gradient: Arc::new(move |u, s| {
+                let rows = u.iter().zip(s);
+                rows.map(|(&u, &s)| {
+                    let reward = of_slope.reward(f64::from(s), alpha);
+                    ((reward.centre[0] - f64::from(u)) / (reward.width * reward.width)) as f32
+                })
+                .collect()
+            }),
+        },
         width: 1,
         draw: Arc::new(|rows, noise| {
             (0..rows)
@@ -103,19 +119,6 @@ pub fn bandit(
                 .collect()
         }),
         conditions: states.iter().map(|&s| s as f32).collect(),
-        log_reward: Arc::new(move |u, s| {
-            let rows = u.iter().zip(s);
-            rows.map(|(&u, &s)| of_reward.reward(f64::from(s), alpha).log(&[f64::from(u)]))
-                .collect()
-        }),
-        gradient: Arc::new(move |u, s| {
-            let rows = u.iter().zip(s);
-            rows.map(|(&u, &s)| {
-                let reward = of_slope.reward(f64::from(s), alpha);
-                ((reward.centre[0] - f64::from(u)) / (reward.width * reward.width)) as f32
-            })
-            .collect()
-        }),
         log_z,
         exact: Arc::new(move |state, count, noise| {
             (0..count)

@@ -6,7 +6,7 @@ use crate::models::Schedule;
 
 /// A density on an even grid.
 #[derive(Clone, Debug)]
-pub struct Marginal {
+pub(crate) struct Marginal {
     /// First grid point.
     pub low: f64,
     /// Distance of grid points.
@@ -89,17 +89,6 @@ impl Marginal {
             .sum()
     }
 
-    /// Returns (mean, variance).
-    pub fn moments(&self) -> [f64; 2] {
-        let sum = |f: &dyn Fn(f64) -> f64| -> f64 {
-            (0..self.density.len())
-                .map(|i| f(self.point(i)) * self.density[i] * self.step)
-                .sum()
-        };
-        let mean = sum(&|x| x);
-        [mean, sum(&|x| (x - mean) * (x - mean))]
-    }
-
     /// Returns a sampler by inversion of the distribution function, uniform within a cell.
     pub(crate) fn sampler(&self) -> impl Fn(f64) -> f64 + Send + Sync + use<> {
         let mut sums: Vec<f64> = Vec::with_capacity(self.density.len());
@@ -125,6 +114,17 @@ mod tests {
     use crate::models::{Prediction, ScheduleKind};
     use crate::worlds::LinearGaussian;
 
+    /// Mean and variance.
+    fn moments(p: &Marginal) -> [f64; 2] {
+        let sum = |f: &dyn Fn(f64) -> f64| -> f64 {
+            (0..p.density.len())
+                .map(|i| f(p.point(i)) * p.density[i] * p.step)
+                .sum()
+        };
+        let mean = sum(&|x| x);
+        [mean, sum(&|x| (x - mean) * (x - mean))]
+    }
+
     #[test]
     fn quadrature_agrees_with_the_recursion_of_the_linear_gaussian_world() {
         let schedule =
@@ -142,11 +142,11 @@ mod tests {
                 gain * x + offset
             });
             let [m, v, _] = world.marginal(&schedule);
-            let [mean, variance] = marginal.moments();
+            let [mean, variance] = moments(&marginal);
             assert!((mean - m).abs() < 1e-8 && (variance - v).abs() < 1e-8);
             let (log_z, posterior) = marginal.tilted(|x| world.log_reward(x));
             let [expected, m, v] = world.posterior(&schedule);
-            let [mean, variance] = posterior.moments();
+            let [mean, variance] = moments(&posterior);
             assert!((log_z - expected).abs() < 1e-8);
             assert!((mean - m).abs() < 1e-8 && (variance - v).abs() < 1e-8);
         }

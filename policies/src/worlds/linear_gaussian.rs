@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::model::exact_model;
 use super::problem::Settings;
-use crate::compute::Compute;
-use crate::models::{GaussianDiffusion, HostField, StepShape, Units};
-use crate::models::{Prediction, Schedule};
+use crate::fast::HostField;
+use crate::models::{GaussianDiffusion, Prediction, Schedule};
 
 /// F1: data N(m, s²) in each of `dim` dimensions with the exact denoiser, reward exp(b x − c x²/2) on the first.
 #[derive(Clone, Copy, Debug)]
@@ -23,57 +23,16 @@ pub struct LinearGaussian {
 }
 
 impl LinearGaussian {
-    /// Returns the prior: the exact ε* of N(m, s²), plus a perceptron that starts at zero.
-    pub fn prior(
-        &self,
-        mut schedule: Schedule,
-        hidden: usize,
-        seed: u64,
-        compute: &Compute,
-    ) -> GaussianDiffusion {
+    /// Returns the prior: the exact ε* of N(m, s²), plus a perceptron that starts at zero. It predicts ε, whatever the schedule says.
+    pub fn prior(&self, settings: &Settings) -> GaussianDiffusion {
+        let mut schedule = settings.schedule.clone();
         schedule.prediction = Prediction::Epsilon;
-        self.model(schedule, hidden, StepShape::default(), seed, compute)
-    }
-
-    /// Returns the same prior whose posterior may shrink its variances, shifts in units of σ.
-    pub fn learned_variance_prior(
-        &self,
-        mut schedule: Schedule,
-        hidden: usize,
-        seed: u64,
-        compute: &Compute,
-    ) -> GaussianDiffusion {
-        schedule.prediction = Prediction::Epsilon;
-        let step = StepShape {
-            units: Units::Sigma,
-            learned_variance: true,
-            ..StepShape::default()
-        };
-        self.model(schedule, hidden, step, seed, compute)
-    }
-
-    fn model(
-        &self,
-        schedule: Schedule,
-        hidden: usize,
-        step: StepShape,
-        seed: u64,
-        compute: &Compute,
-    ) -> GaussianDiffusion {
-        let settings = Settings {
-            hidden: vec![hidden],
-            step,
-            waves: 0,
-            seed,
-            compute: compute.clone(),
-            schedule: schedule.clone(),
-        };
         let exact = self.denoiser(&schedule);
-        super::exact_model([self.dim, 0], schedule, exact, &settings)
+        exact_model([self.dim, 0], schedule, exact, settings)
     }
 
     /// Returns the exact denoiser of rows.
-    pub fn denoiser(&self, schedule: &Schedule) -> Arc<HostField> {
+    pub(crate) fn denoiser(&self, schedule: &Schedule) -> Arc<HostField> {
         let (mean, variance, dim) = (self.mean, self.std * self.std, self.dim);
         let levels = schedule.alpha_bar.clone();
         Arc::new(move |x: &[f32], steps: &[usize], _: &[f32]| {
@@ -113,25 +72,8 @@ impl LinearGaussian {
         self.b * first - 0.5 * self.c * first * first
     }
 
-    /// Returns (slope, variance) of the exact posterior kernel of each step: its mean is slope · x + constant.
-    ///
-    /// log of h_k(x) = E[r(x_T) | x_k = x] is a parabola of curvature −λ_k: λ_T = c and λ_k = g² λ/(1 + λ σ²) with
-    /// λ = λ_{k+1} and the prior's gain g. The kernel's variance is (1/σ² + λ_{k+1})⁻¹.
-    pub fn posterior_kernels(&self, schedule: &Schedule) -> Vec<[f64; 2]> {
-        let mut curvature = self.c;
-        let mut kernels = vec![[0.0; 2]; schedule.num_steps()];
-        for k in (0..schedule.num_steps()).rev() {
-            let [gain, _] = self.kernel(schedule, k);
-            let variance = schedule.sigma[k].powi(2);
-            let shrink = 1.0 + curvature * variance;
-            kernels[k] = [gain / shrink, variance / shrink];
-            curvature = gain * gain * curvature / shrink;
-        }
-        kernels
-    }
-
     /// Returns (gain, offset) of the prior's mean at step k: gain · x + offset.
-    pub fn kernel(&self, schedule: &Schedule, k: usize) -> [f64; 2] {
+    pub(crate) fn kernel(&self, schedule: &Schedule, k: usize) -> [f64; 2] {
         let level = schedule.alpha_bar[schedule.num_steps() - k];
         let schedule = Schedule {
             prediction: Prediction::Epsilon,

@@ -10,7 +10,8 @@ use super::LinearGaussian;
 use super::linear_gaussian::epsilon_of_gaussian;
 use super::model::exact_model;
 use super::problem::{Problem, Settings};
-use crate::models::HostField;
+use crate::agent::baselines::Tilt;
+use crate::fast::HostField;
 use crate::models::Schedule;
 
 /// Two states, one action.
@@ -36,7 +37,7 @@ pub struct Lqr {
 
 /// A policy N(gain · s, variance).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LinearPolicy {
+pub(crate) struct LinearPolicy {
     /// Gain.
     pub gain: [f64; 2],
     /// Variance of the action.
@@ -45,11 +46,11 @@ pub struct LinearPolicy {
 
 /// V(s) = −½ sᵀ P s − constant.
 #[derive(Clone, Copy, Debug)]
-pub struct Quadratic {
+pub(crate) struct Quadratic {
     /// P, symmetric.
-    pub matrix: [[f64; 2]; 2],
+    pub(super) matrix: [[f64; 2]; 2],
     /// The constant.
-    pub constant: f64,
+    pub(super) constant: f64,
 }
 
 impl Lqr {
@@ -165,7 +166,8 @@ impl Lqr {
     }
 
     /// Returns KL(π* ‖ behaviour) at a state, in nats.
-    pub fn kl(&self, policy: LinearPolicy, behaviour: LinearPolicy, s: [f64; 2]) -> f64 {
+    #[cfg(test)]
+    fn kl(&self, policy: LinearPolicy, behaviour: LinearPolicy, s: [f64; 2]) -> f64 {
         let gap = (policy.gain[0] - behaviour.gain[0]) * s[0]
             + (policy.gain[1] - behaviour.gain[1]) * s[1];
         let ratio = policy.variance / behaviour.variance;
@@ -205,27 +207,30 @@ impl Lqr {
             .collect();
         Problem {
             name: name.into(),
-            prior: exact_model([1, 2], schedule, exact, &settings),
+            tilt: Tilt {
+                prior: exact_model([1, 2], schedule, exact, &settings),
+                log_reward: Arc::new(move |a, s| {
+                    let rows = a.iter().zip(s.chunks_exact(2));
+                    rows.map(|(&a, s)| {
+                        let [constant, slope, curvature] =
+                            of_reward.action_value(&value, of_row(s));
+                        let a = f64::from(a);
+                        (constant + slope * a - 0.5 * curvature * a * a) / alpha
+                    })
+                    .collect()
+                }),
+                gradient: Arc::new(move |a, s| {
+                    let rows = a.iter().zip(s.chunks_exact(2));
+                    rows.map(|(&a, s)| {
+                        let [_, slope, curvature] = of_slope.action_value(&value, of_row(s));
+                        ((slope - curvature * f64::from(a)) / alpha) as f32
+                    })
+                    .collect()
+                }),
+            },
             width: 2,
             draw: Arc::new(|rows, noise| noise.normals(rows, 2)),
             conditions: states.iter().flatten().map(|&v| v as f32).collect(),
-            log_reward: Arc::new(move |a, s| {
-                let rows = a.iter().zip(s.chunks_exact(2));
-                rows.map(|(&a, s)| {
-                    let [constant, slope, curvature] = of_reward.action_value(&value, of_row(s));
-                    let a = f64::from(a);
-                    (constant + slope * a - 0.5 * curvature * a * a) / alpha
-                })
-                .collect()
-            }),
-            gradient: Arc::new(move |a, s| {
-                let rows = a.iter().zip(s.chunks_exact(2));
-                rows.map(|(&a, s)| {
-                    let [_, slope, curvature] = of_slope.action_value(&value, of_row(s));
-                    ((slope - curvature * f64::from(a)) / alpha) as f32
-                })
-                .collect()
-            }),
             log_z: states
                 .iter()
                 .map(|&s| self.log_z(behaviour, alpha, s))

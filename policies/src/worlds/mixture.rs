@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::grid::Marginal;
 use super::model::exact_model;
 use super::problem::{Problem, Settings, nearest};
-use crate::models::HostField;
+use crate::agent::baselines::Tilt;
+use crate::fast::HostField;
 use crate::models::Schedule;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::rtb::log_mean_exp;
@@ -160,7 +161,7 @@ impl GaussianMixture {
     }
 
     /// Returns the exact denoiser of rows.
-    pub fn denoiser(&self, schedule: &Schedule) -> Arc<HostField> {
+    pub(crate) fn denoiser(&self, schedule: &Schedule) -> Arc<HostField> {
         let (mixture, levels) = (self.clone(), schedule.alpha_bar.clone());
         let dim = mixture.means[0].len();
         Arc::new(move |x: &[f32], steps: &[usize], _: &[f32]| {
@@ -213,15 +214,17 @@ pub fn line(
     let (r, g) = (reward.clone(), reward.clone());
     Problem {
         name: name.into(),
-        prior: model,
+        tilt: Tilt {
+            prior: model,
+            log_reward: Arc::new(move |x, _| x.iter().map(|&x| r.log(&[f64::from(x)])).collect()),
+            gradient: Arc::new(move |x, _| {
+                let slope = |x: f32| (g.centre[0] - f64::from(x)) / (g.width * g.width);
+                x.iter().map(|&x| slope(x) as f32).collect()
+            }),
+        },
         width: 1,
         draw: Arc::new(|rows, _| vec![0.0; rows]),
         conditions: vec![0.0],
-        log_reward: Arc::new(move |x, _| x.iter().map(|&x| r.log(&[f64::from(x)])).collect()),
-        gradient: Arc::new(move |x, _| {
-            let slope = |x: f32| (g.centre[0] - f64::from(x)) / (g.width * g.width);
-            x.iter().map(|&x| slope(x) as f32).collect()
-        }),
         log_z: vec![log_z],
         exact: Arc::new(move |_, count, noise| {
             (0..count).map(|_| invert(noise.uniform())).collect()
@@ -279,12 +282,16 @@ pub fn square(
     };
     Problem {
         name: name.into(),
-        prior: exact_model([2, 0], schedule, exact, &settings),
+        tilt: Tilt {
+            prior: exact_model([2, 0], schedule, exact, &settings),
+            log_reward: Arc::new(move |x, _| x.chunks_exact(2).map(|x| reward(&wide(x))).collect()),
+            gradient: Arc::new(move |x, _| {
+                x.chunks_exact(2).flat_map(|x| slope(wide(x))).collect()
+            }),
+        },
         width: 1,
         draw: Arc::new(|rows, _| vec![0.0; rows]),
         conditions: vec![0.0],
-        log_reward: Arc::new(move |x, _| x.chunks_exact(2).map(|x| reward(&wide(x))).collect()),
-        gradient: Arc::new(move |x, _| x.chunks_exact(2).flat_map(|x| slope(wide(x))).collect()),
         log_z: vec![log_z],
         exact: square_sampler(grid, &cells),
         modes: vec![target.means.iter().cloned().zip(masses).collect()],

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use crate::agent::baselines::{LogReward, RewardGradient};
+use crate::agent::baselines::Tilt;
 use crate::compute::Compute;
-use crate::models::{GaussianDiffusion, StepShape, Units};
-use crate::models::{Prediction, Schedule, ScheduleKind};
-use tiltrl_tilt::host::{host, matrix};
+use crate::models::{Prediction, Schedule, ScheduleKind, StepShape, Units};
+use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::noise::Noise;
 
 /// Exact posterior samples: (evaluation condition, count, noise) → [count, dim].
@@ -21,18 +20,14 @@ pub(super) type DrawConditions = dyn Fn(usize, &mut Noise) -> Vec<f32> + Send + 
 pub struct Problem {
     /// What it is.
     pub name: String,
-    /// The prior; its perceptron is at zero.
-    pub prior: GaussianDiffusion,
+    /// The prior, its perceptron at zero, and the log-reward with its gradient.
+    pub tilt: Tilt,
     /// Width of a condition row (1 and unused where there is none).
     pub width: usize,
     /// Draws conditions of training.
     pub draw: Arc<DrawConditions>,
     /// Conditions of evaluation, [count, width].
     pub conditions: Vec<f32>,
-    /// The log-reward.
-    pub log_reward: Arc<LogReward>,
-    /// Its gradient.
-    pub gradient: Arc<RewardGradient>,
     /// Exact log Z of each evaluation condition, of the sampler's own marginal.
     pub log_z: Vec<f64>,
     /// Exact samples of the posterior.
@@ -89,12 +84,7 @@ impl Problem {
     /// Returns evaluation condition `index`, repeated for `paths` paths.
     pub fn condition(&self, index: usize, paths: usize) -> Tensor<2> {
         let row = &self.conditions[index * self.width..(index + 1) * self.width];
-        matrix(row.repeat(paths), self.width, &self.prior.device())
-    }
-
-    /// Returns the log-reward of samples under conditions, one row per path each.
-    pub fn log_reward_of(&self, sample: &Tensor<2>, condition: &Tensor<2>) -> Vec<f64> {
-        (self.log_reward)(&host(sample.clone()), &host(condition.clone()))
+        matrix(row.repeat(paths), self.width, &self.tilt.prior.device())
     }
 
     /// Returns the share of samples [count, dim] nearest to each mode of a condition.
@@ -104,7 +94,7 @@ impl Problem {
         if modes.is_empty() {
             return counts;
         }
-        let rows = samples.chunks_exact(self.prior.dim());
+        let rows = samples.chunks_exact(self.tilt.prior.dim());
         let share = 1.0 / rows.len() as f64;
         for x in rows {
             counts[nearest(modes.iter().map(|(centre, _)| centre.as_slice()), x)] += share;
@@ -136,15 +126,4 @@ pub(super) fn nearest<'a>(centres: impl Iterator<Item = &'a [f64]>, x: &[f64]) -
             },
         )
         .0
-}
-
-impl Problem {
-    /// Returns the world's prior and reward alone, without the answer.
-    pub fn tilt(&self) -> crate::agent::baselines::Tilt {
-        crate::agent::baselines::Tilt {
-            prior: self.prior.clone(),
-            log_reward: self.log_reward.clone(),
-            gradient: self.gradient.clone(),
-        }
-    }
 }

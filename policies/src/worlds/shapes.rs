@@ -1,4 +1,4 @@
-//! Two-dimensional shapes as targets: chains of Gaussians along moons or rings, from a standard normal prior.
+//! Two-dimensional shapes as targets, from a standard normal prior.
 //!
 //! log r = K + log target(x) − log N(x; sampler's own marginal), so that log Z = K and the posterior is the target,
 //! exactly and at every finite T.
@@ -10,41 +10,8 @@ use super::LinearGaussian;
 use super::mixture::GaussianMixture;
 use super::model::exact_model;
 use super::problem::{Problem, Settings};
-use crate::models::HostField;
-
-/// Returns two interleaved half circles of radius `radius`, each of `count` Gaussians.
-pub fn moons(radius: f64, std: f64, count: usize) -> GaussianMixture {
-    let arc = |i: usize| PI * (i as f64 + 0.5) / count as f64;
-    let upper = (0..count).map(|i| {
-        let t = arc(i);
-        vec![radius * (t.cos() - 0.5), radius * (t.sin() - 0.25)]
-    });
-    let lower = (0..count).map(|i| {
-        let t = arc(i);
-        vec![radius * (0.5 - t.cos()), radius * (0.25 - t.sin())]
-    });
-    even(upper.chain(lower).collect(), std)
-}
-
-/// Returns concentric rings, each of `count` Gaussians per unit of radius.
-pub fn rings(radii: &[f64], std: f64, count: usize) -> GaussianMixture {
-    let ring = |&radius: &f64| {
-        let number = (count as f64 * radius).ceil() as usize;
-        (0..number).map(move |i| {
-            let t = 2.0 * PI * i as f64 / number as f64;
-            vec![radius * t.cos(), radius * t.sin()]
-        })
-    };
-    even(radii.iter().flat_map(ring).collect(), std)
-}
-
-fn even(means: Vec<Vec<f64>>, std: f64) -> GaussianMixture {
-    GaussianMixture {
-        weights: vec![1.0 / means.len() as f64; means.len()],
-        means,
-        std,
-    }
-}
+use crate::agent::baselines::Tilt;
+use crate::fast::HostField;
 
 /// Returns the problem that turns N(0, 1) in two dimensions into `target`, with log Z = `log_scale`.
 ///
@@ -79,12 +46,18 @@ pub fn shape(
     let exact: Arc<HostField> = world.denoiser(&schedule);
     Problem {
         name: name.into(),
-        prior: exact_model([2, 0], schedule, exact, &settings),
+        tilt: Tilt {
+            prior: exact_model([2, 0], schedule, exact, &settings),
+            log_reward: Arc::new(move |x, _| {
+                x.chunks_exact(2).map(|x| log_reward(wide(x))).collect()
+            }),
+            gradient: Arc::new(move |x, _| {
+                x.chunks_exact(2).flat_map(|x| slope(wide(x))).collect()
+            }),
+        },
         width: 1,
         draw: Arc::new(|rows, _| vec![0.0; rows]),
         conditions: vec![0.0],
-        log_reward: Arc::new(move |x, _| x.chunks_exact(2).map(|x| log_reward(wide(x))).collect()),
-        gradient: Arc::new(move |x, _| x.chunks_exact(2).flat_map(|x| slope(wide(x))).collect()),
         log_z: vec![log_scale],
         exact: Arc::new(move |_, count, noise| of_samples.sample(count, noise)),
         modes: vec![modes],

@@ -5,7 +5,7 @@ use tiltrl_tilt::TiltError;
 use tiltrl_tilt::finetune::{Batch, Finetuner, Mixture, Options};
 use tiltrl_tilt::host::{host64, matrix};
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::optimizer::AdamConfig;
+use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::{Shaping, effective_share, log_mean_exp};
 use tiltrl_tilt::score::{Known, score};
@@ -13,7 +13,6 @@ use tiltrl_tilt::sequential::{Rows, SequentialModel};
 
 use super::Problem;
 use crate::agent::baselines::{Learner, Method, systematic};
-use crate::agent::cosine_decay;
 use crate::fast::HostAdam;
 use crate::models::GaussianDiffusion;
 
@@ -72,7 +71,7 @@ pub fn solve(problem: &Problem, recipe: &Recipe) -> Result<WorldTuner, TiltError
         max_gradient_norm: recipe.max_gradient_norm,
         ..AdamConfig::plain(recipe.learning_rate)
     };
-    let prior = &problem.prior;
+    let prior = &problem.tilt.prior;
     let probe = problem.condition(0, 8);
     let optimizer = HostAdam::new(adam);
     let mut tuner = Finetuner::new(
@@ -88,7 +87,7 @@ pub fn solve(problem: &Problem, recipe: &Recipe) -> Result<WorldTuner, TiltError
         let condition = problem.condition(0, recipe.pool);
         let mut noise = Noise::keyed(recipe.seed, "solve-pool", 0);
         let samples = prior.sample(&condition, &mut noise);
-        let rewards = problem.log_reward_of(&samples, &condition);
+        let rewards = problem.tilt.log_reward_of(&samples, &condition);
         (samples, rewards)
     });
     for update in 0..recipe.updates {
@@ -103,7 +102,7 @@ pub fn solve(problem: &Problem, recipe: &Recipe) -> Result<WorldTuner, TiltError
             conditions: matrix(rows, problem.width, &prior.device()),
             data,
         };
-        let value = |sample: &Tensor<2>, c: &Tensor<2>| problem.log_reward_of(sample, c);
+        let value = |sample: &Tensor<2>, c: &Tensor<2>| problem.tilt.log_reward_of(sample, c);
         tuner.set_learning_rate(recipe.learning_rate * cosine_decay(update, recipe.updates));
         tuner.update(&batch, &value, &mut noise)?;
     }
@@ -124,11 +123,16 @@ pub fn train_baseline(
         ..AdamConfig::plain(recipe.learning_rate)
     };
     let paths = recipe.paths.total();
-    let mut learner = Learner::new(problem.tilt(), (method, &problem.prior), adam, paths);
+    let mut learner = Learner::new(
+        problem.tilt.clone(),
+        (method, &problem.tilt.prior),
+        adam,
+        paths,
+    );
     for update in 0..recipe.updates {
         let mut noise = Noise::keyed(recipe.seed, method.name(), update);
         let rows = (problem.draw)(recipe.conditions, &mut noise);
-        let condition = matrix(rows, problem.width, &problem.prior.device()).repeated(paths);
+        let condition = matrix(rows, problem.width, &problem.tilt.prior.device()).repeated(paths);
         learner.set_learning_rate(recipe.learning_rate * cosine_decay(update, recipe.updates));
         learner.update(&condition, &mut noise)?;
     }
@@ -159,7 +163,7 @@ pub fn measure(problem: &Problem, model: &GaussianDiffusion, paths: usize, seed:
         ..Measured::default()
     };
     let count = problem.num_conditions();
-    let value = |sample: &Tensor<2>, c: &Tensor<2>| problem.log_reward_of(sample, c);
+    let value = |sample: &Tensor<2>, c: &Tensor<2>| problem.tilt.log_reward_of(sample, c);
     let reward = Reward {
         value: &value,
         temperature: 1.0,
@@ -172,7 +176,13 @@ pub fn measure(problem: &Problem, model: &GaussianDiffusion, paths: usize, seed:
             posterior: Some(scores),
             prior: None,
         };
-        let scores = score(model, &problem.prior, reward, (&condition, &path), known);
+        let scores = score(
+            model,
+            &problem.tilt.prior,
+            reward,
+            (&condition, &path),
+            known,
+        );
         let l = scores.log_weights();
         worst.path_kl += scores.path_kl() / count as f64;
         let samples = host64(model.sample_of(&path));
@@ -213,7 +223,7 @@ const FLOOR_PAIRS: usize = 8;
 
 /// Returns the energy distance of samples to exact ones, and the mean of that between two exact sets of the same size.
 pub fn distances(problem: &Problem, index: usize, samples: &[f64], noise: &mut Noise) -> [f64; 2] {
-    let dim = problem.prior.dim();
+    let dim = problem.tilt.prior.dim();
     let count = COMPARED.min(samples.len() / dim);
     let mut exact = || (problem.exact)(index, count, noise);
     let energy = energy_distance(&samples[..count * dim], &exact(), dim);

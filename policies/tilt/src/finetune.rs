@@ -10,9 +10,9 @@ mod draw;
 mod options;
 mod replay;
 mod start;
+mod step_weights;
 mod tuner;
 mod value;
-mod weigh;
 
 use std::path::Path;
 
@@ -29,8 +29,8 @@ use crate::weights;
 use draw::{Drawn, Set};
 pub use options::{Exploration, KlBudget, LogZ, Options, ReplayOptions};
 pub use replay::{Replay, Replayed};
+use step_weights::StepWeights;
 pub use tuner::{Batch, Finetuner, Mixture, Report};
-use weigh::Weighed;
 
 /// A gradient of the loss, with what else an update learns from.
 pub struct Gradient<M: SequentialModel> {
@@ -105,11 +105,11 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         let main = self.draw(&tracked, batch, reward, noise);
         let replayed = self.draw_replayed(&tracked, noise);
         let sets: Vec<Set<M>> = std::iter::once(main).chain(replayed).collect();
-        let Weighed {
+        let StepWeights {
             report,
             weights,
             value,
-        } = self.weigh(&sets, noise);
+        } = self.step_weights(&sets, noise);
         if !report.loss.is_finite() {
             return Err(non_finite("loss"));
         }

@@ -43,6 +43,11 @@ impl Noise {
         }
     }
 
+    /// Returns the ChaCha8 key of each stream, for a device that draws the same numbers itself.
+    pub fn keys(&self) -> Vec<[u8; 32]> {
+        self.streams.iter().map(ChaCha8Rng::get_seed).collect()
+    }
+
     /// Keeps the streams whose flag is set.
     pub fn keep(&mut self, flags: &[bool]) {
         let mut flags = flags.iter();

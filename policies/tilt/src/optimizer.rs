@@ -40,6 +40,12 @@ pub trait Optimizer {
     ) -> Result<(), TiltError>;
 }
 
+/// Returns the share of the step size at an update: cosine from 1 to 0.02, so that late updates average noise away.
+pub fn cosine_decay(update: u64, updates: u64) -> f32 {
+    let share = (update as f64 / updates.max(1) as f64).min(1.0);
+    (0.02 + 0.98 * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())) as f32
+}
+
 /// Settings of Adam.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamConfig {

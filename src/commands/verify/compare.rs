@@ -6,12 +6,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
-use tiltrl_policies::agent::baselines::{
-    Method, best_of, guided, resample, systematic, twisted_smc,
-};
+use tiltrl_policies::agent::baselines::{Method, best_of, guided, resample, twisted_smc};
 use tiltrl_policies::models::GaussianDiffusion;
-use tiltrl_policies::worlds::Problem;
-use tiltrl_policies::worlds::solve::{Recipe, distances, solve, train_baseline};
+use tiltrl_policies::worlds::{Problem, Recipe, distances, solve, train_baseline};
 use tiltrl_tilt::host::host;
 use tiltrl_tilt::noise::Noise;
 
@@ -74,26 +71,26 @@ fn world(name: &str, problem: &Problem, recipe: &Recipe, rows: &mut Vec<Row>) ->
             Ok(train_baseline(problem, recipe, method)?)
         })?;
     }
-    let tilt = problem.tilt();
+    let tilt = &problem.tilt;
     type Draw<'a> = &'a dyn Fn(&mut Noise) -> Vec<f64>;
     let drawn: [(&str, Draw<'_>); 6] = [
-        ("prior", &|n| sampled(&problem.prior, problem, n)),
+        ("prior", &|n| sampled(&problem.tilt.prior, problem, n)),
         ("best of 16", &|n| {
             chosen(problem, 16, n, &|r, _| best_of(r, 16))
         }),
         ("resampling of 16", &|n| {
-            chosen(problem, 16, n, &|r, n| resample(r, 16, n))
+            chosen(problem, 16, n, &|r, n| resample(r, [16, 1], n))
         }),
         ("resampling of 64", &|n| {
-            chosen(problem, 64, n, &|r, n| resample(r, 64, n))
+            chosen(problem, 64, n, &|r, n| resample(r, [64, 1], n))
         }),
         ("twisted SMC", &|n| {
-            let found = twisted_smc(&tilt, &problem.condition(0, COUNT), COUNT, n);
-            let rows = systematic(&found.log_weights, COUNT, n.uniform());
-            picked(&found.samples, problem.prior.dim(), &rows)
+            let found = twisted_smc(tilt, &problem.condition(0, COUNT), COUNT, n);
+            let rows = resample(&found.log_weights, [COUNT, COUNT], n);
+            picked(&found.samples, problem.tilt.prior.dim(), &rows)
         }),
         ("guidance", &|n| {
-            wide(&guided(&tilt, &problem.condition(0, COUNT), 1.0, n))
+            wide(&guided(tilt, &problem.condition(0, COUNT), 1.0, n))
         }),
     ];
     for (method, draw) in drawn {
@@ -119,10 +116,10 @@ fn chosen(
     choose: &dyn Fn(&[f64], &mut Noise) -> Vec<usize>,
 ) -> Vec<f64> {
     let condition = problem.condition(0, COUNT * n);
-    let sample = problem.prior.sample(&condition, noise);
-    let rewards = problem.log_reward_of(&sample, &condition);
+    let sample = problem.tilt.prior.sample(&condition, noise);
+    let rewards = problem.tilt.log_reward_of(&sample, &condition);
     let rows = choose(&rewards, noise);
-    picked(&host(sample), problem.prior.dim(), &rows)
+    picked(&host(sample), problem.tilt.prior.dim(), &rows)
 }
 
 fn sampled(model: &GaussianDiffusion, problem: &Problem, noise: &mut Noise) -> Vec<f64> {

@@ -1,7 +1,7 @@
 //! A row of the table, and what it must meet.
 
 use serde::Serialize;
-use tiltrl_policies::worlds::solve::Measured;
+use tiltrl_policies::worlds::Measured;
 
 /// What a row must meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -4,16 +4,15 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
 use tiltrl_policies::Compute;
-use tiltrl_policies::agent::cosine_decay;
 use tiltrl_policies::fast::HostAdam;
 use tiltrl_policies::models::Autoregressive;
 use tiltrl_policies::models::MaskedDiffusion;
 use tiltrl_policies::models::{Strings, enumerated_posterior, total_variation};
 use tiltrl_policies::nets::{CausalPerceptron, MaskedPerceptron, StringShape};
-use tiltrl_policies::worlds::solve::Measured;
+use tiltrl_policies::worlds::Measured;
 use tiltrl_tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::optimizer::AdamConfig;
+use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::{effective_share, log_mean_exp};
 use tiltrl_tilt::score::{Known, score};

@@ -1,19 +1,20 @@
 //! The worlds of `tiltrl verify`, with the recipe of each.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use tiltrl_policies::Compute;
-use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::worlds::solve::{Recipe, measure, solve};
+use tiltrl_policies::agent::baselines::Tilt;
+use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind, StepShape};
 use tiltrl_policies::worlds::{
-    Bandit, GaussianMixture, GaussianReward, LinearGaussian, Lqr, Problem, Settings, bandit, line,
-    moons, rings, shape, square,
+    Bandit, GaussianMixture, GaussianReward, LinearGaussian, Lqr, Problem, Recipe, Settings,
+    bandit, line, measure, shape, solve, square,
 };
 use tiltrl_tilt::finetune::LogZ;
 use tiltrl_tilt::host::host;
 use tiltrl_tilt::noise::Noise;
 
 use super::row::{Requirement, Row};
+use super::shapes::{moons, rings};
 use super::strings;
 use crate::error::Error;
 
@@ -202,7 +203,7 @@ fn diffusion(
     let clock = Instant::now();
     let model = solve(problem, recipe)?.into_posterior();
     let measured = measure(problem, &model, 20_000, 2);
-    let pictures = (problem.prior.dim() == 2).then(|| {
+    let pictures = (problem.tilt.prior.dim() == 2).then(|| {
         let mut noise = Noise::keyed(3, "pictures", 0);
         let samples = host(model.sample(&problem.condition(0, 1000), &mut noise));
         let exact = (problem.exact)(0, 1000, &mut noise);
@@ -235,22 +236,27 @@ fn control(name: &str) -> Result<Row, Error> {
         c: 0.0,
         dim: 1,
     };
-    let schedule = Schedule::unchecked(ScheduleKind::UnscaledLinear, 75, Prediction::Epsilon);
-    let [m, v, _] = world.marginal(&schedule);
-    let [log_z, mean, variance] = world.posterior(&schedule);
-    let prior = world.prior(schedule, 32, 1, &Compute::cpu());
+    let settings = Settings {
+        schedule: Schedule::unchecked(ScheduleKind::UnscaledLinear, 75, Prediction::Epsilon),
+        step: StepShape::default(),
+        ..Settings::new(20, &[32])
+    };
+    let [m, v, _] = world.marginal(&settings.schedule);
+    let [log_z, mean, variance] = world.posterior(&settings.schedule);
     let problem = Problem {
         name: name.into(),
-        prior,
+        tilt: Tilt {
+            prior: world.prior(&settings),
+            log_reward: Arc::new(move |x, _| {
+                x.iter().map(|&x| world.log_reward(f64::from(x))).collect()
+            }),
+            gradient: Arc::new(|x, _| vec![1.0; x.len()]),
+        },
         width: 1,
-        draw: std::sync::Arc::new(|rows, _| vec![0.0; rows]),
+        draw: Arc::new(|rows, _| vec![0.0; rows]),
         conditions: vec![0.0],
-        log_reward: std::sync::Arc::new(move |x, _| {
-            x.iter().map(|&x| world.log_reward(f64::from(x))).collect()
-        }),
-        gradient: std::sync::Arc::new(|x, _| vec![1.0; x.len()]),
         log_z: vec![log_z],
-        exact: std::sync::Arc::new(move |_, count, noise| {
+        exact: Arc::new(move |_, count, noise| {
             let z = noise.normals(count, 1);
             z.iter()
                 .map(|&z| mean + variance.sqrt() * f64::from(z))

@@ -3,9 +3,8 @@
 use burn::tensor::Tensor;
 use tiltrl_policies::Compute;
 use tiltrl_policies::fast::Activation;
-use tiltrl_policies::models::GaussianDiffusion;
-use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
-use tiltrl_policies::nets::{Denoiser, Network, Perceptron, PerceptronShape, UNet, UNetShape};
+use tiltrl_policies::models::{GaussianDiffusion, Prediction, Schedule, ScheduleKind, StepShape};
+use tiltrl_policies::nets::{Denoiser, Network, NetworkShape, Perceptron, UNet, UNetShape};
 use tiltrl_tilt::host::{host, host64};
 use tiltrl_tilt::noise::Noise;
 
@@ -59,7 +58,7 @@ pub fn perceptron(
     compute: &Compute,
 ) -> Result<GaussianDiffusion, Error> {
     let [dim, condition_dim] = widths;
-    let shape = PerceptronShape {
+    let shape = NetworkShape {
         dim,
         condition_dim,
         outputs: dim,
@@ -69,7 +68,12 @@ pub fn perceptron(
     };
     let mut noise = Noise::keyed(seed, "image-prior-init", 0);
     let net = Network::of(Perceptron::new(&shape, 0.1, &mut noise, compute));
-    Ok(GaussianDiffusion::new(net, schedule(settings)?, widths)?)
+    Ok(GaussianDiffusion::new(
+        net,
+        schedule(settings)?,
+        widths,
+        StepShape::default(),
+    )?)
 }
 
 /// Returns an untrained diffusion over a U-Net on images of this height and width.
@@ -91,7 +95,12 @@ pub fn unet(
     let mut noise = Noise::keyed(seed, "image-prior-init", 0);
     let net = UNet::new(&shape, &mut noise, compute)?;
     let widths = [height * width, 0];
-    Ok(GaussianDiffusion::new(net, schedule(settings)?, widths)?)
+    Ok(GaussianDiffusion::new(
+        net,
+        schedule(settings)?,
+        widths,
+        StepShape::default(),
+    )?)
 }
 
 /// Returns conditions for so many rows where nothing is asked for.

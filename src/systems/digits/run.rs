@@ -240,7 +240,7 @@ fn known<'a>(
     let whole = log_reward.len() / RESAMPLED * RESAMPLED;
     let drawn = Drawn {
         prior,
-        resampled: pick(&resample(&log_reward[..whole], RESAMPLED, &mut noise)),
+        resampled: pick(&resample(&log_reward[..whole], [RESAMPLED, 1], &mut noise)),
         exact,
     };
     let known = Known {

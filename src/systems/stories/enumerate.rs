@@ -1,7 +1,7 @@
 //! log p(suffix | text, infill) of every infill of two tokens: the reward of the fine-tuner, and what the exact posterior is made of.
 
 use rayon::prelude::*;
-use tiltrl_policies::nets::llama::host::{HostLlama, Position};
+use tiltrl_policies::nets::llama::{HostLlama, Position};
 
 /// Share of Z that all infills which are given up together may hold.
 const GIVEN_UP: f64 = 1e-3;
@@ -134,6 +134,8 @@ mod tests {
             kv_heads: 1,
             vocabulary: 12,
             length: 9,
+            epsilon: 1e-5,
+            theta: 10_000.0,
         };
         let llama = HostLlama::new(&LlamaWeights::random(
             shape,

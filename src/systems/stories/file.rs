@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use tiltrl_policies::nets::llama::{LayerWeights, LlamaShape, LlamaWeights};
+use tiltrl_policies::nets::llama::LlamaWeights;
 
 use super::tokenizer::Tokenizer;
 use crate::error::Error;
@@ -79,7 +79,8 @@ pub struct Stories {
 /// When a file is missing, has another digest than the known one, or is damaged.
 pub fn load(folder: &Path, [model, tokens]: [&str; 2]) -> Result<Stories, Error> {
     let model = read(folder, model)?;
-    let weights = weights(&model.path, &model.bytes)?;
+    let weights = LlamaWeights::read_llama2c(&model.bytes)
+        .map_err(|e| damaged(&model.path, &e.to_string()))?;
     let tokens = read(folder, tokens)?;
     let count = weights.shape.vocabulary;
     let tokenizer = Tokenizer::parse(&tokens.bytes, count)
@@ -102,113 +103,6 @@ pub fn load(folder: &Path, [model, tokens]: [&str; 2]) -> Result<Stories, Error>
     })
 }
 
-/// Reads numbers one after another.
-struct Reader<'a> {
-    left: &'a [u8],
-}
-
-impl Reader<'_> {
-    fn take(&mut self, count: usize) -> Option<Vec<f32>> {
-        let (head, tail) = self.left.split_at_checked(4 * count)?;
-        self.left = tail;
-        let number = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-        Some(head.chunks_exact(4).map(number).collect())
-    }
-
-    /// Matrices [outputs, inputs] as [inputs, outputs].
-    fn matrices(&mut self, count: usize, [outputs, inputs]: [usize; 2]) -> Option<Vec<Vec<f32>>> {
-        (0..count)
-            .map(|_| {
-                let values = self.take(outputs * inputs)?;
-                let cell = |i: usize| values[i % outputs * inputs + i / outputs];
-                Some((0..values.len()).map(cell).collect())
-            })
-            .collect()
-    }
-}
-
-/// Reads the weights of a file's bytes.
-///
-/// # Errors
-/// When the header names sizes that fit no model, the length is another than they need, or a number is not finite.
-pub fn weights(path: &Path, bytes: &[u8]) -> Result<LlamaWeights, Error> {
-    let header: Vec<i32> = bytes
-        .chunks_exact(4)
-        .take(7)
-        .map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-        .collect();
-    if header.len() < 7 || header.iter().any(|&n| n <= 0) {
-        let reason = format!(
-            "a header of seven positive sizes, found {header:?}; weights of an output layer of its own are not read"
-        );
-        return Err(damaged(path, &reason));
-    }
-    let size = |i: usize| header[i] as usize;
-    let shape = LlamaShape {
-        dim: size(0),
-        hidden: size(1),
-        layers: size(2),
-        heads: size(3),
-        kv_heads: size(4),
-        vocabulary: size(5),
-        length: size(6),
-    };
-    shape.check().map_err(|e| damaged(path, &e.to_string()))?;
-    let mut reader = Reader { left: &bytes[28..] };
-    let found = all(&shape, &mut reader);
-    // Two tables of rotary positions end the file.
-    let tables = 4 * shape.length * shape.head();
-    let Some(weights) = found.filter(|_| reader.left.len() == tables) else {
-        let reason = format!(
-            "{} bytes do not fit the sizes of its header, {header:?}",
-            bytes.len()
-        );
-        return Err(damaged(path, &reason));
-    };
-    let finite = |values: &Vec<f32>| values.iter().all(|v| v.is_finite());
-    let layers = weights.layers.iter();
-    let whole = layers
-        .flat_map(|l| l.attention.iter().chain(&l.hidden))
-        .all(finite);
-    if !whole || !finite(&weights.tokens) {
-        return Err(damaged(path, "a weight is not finite"));
-    }
-    Ok(weights)
-}
-
-fn all(shape: &LlamaShape, reader: &mut Reader<'_>) -> Option<LlamaWeights> {
-    let (dim, kv, hidden, layers) = (shape.dim, shape.kv_dim(), shape.hidden, shape.layers);
-    let tokens = reader.take(shape.vocabulary * dim)?;
-    let attention_norms = reader.take(layers * dim)?;
-    let mut query = reader.matrices(layers, [dim, dim])?;
-    let mut key = reader.matrices(layers, [kv, dim])?;
-    let mut value = reader.matrices(layers, [kv, dim])?;
-    let mut back = reader.matrices(layers, [dim, dim])?;
-    let hidden_norms = reader.take(layers * dim)?;
-    let mut gate = reader.matrices(layers, [hidden, dim])?;
-    let mut down = reader.matrices(layers, [dim, hidden])?;
-    let mut up = reader.matrices(layers, [hidden, dim])?;
-    let norm = reader.take(dim)?;
-    let take = std::mem::take::<Vec<f32>>;
-    let layer = |i: usize| LayerWeights {
-        attention_norm: attention_norms[i * dim..(i + 1) * dim].to_vec(),
-        attention: [
-            take(&mut query[i]),
-            take(&mut key[i]),
-            take(&mut value[i]),
-            take(&mut back[i]),
-        ],
-        hidden_norm: hidden_norms[i * dim..(i + 1) * dim].to_vec(),
-        hidden: [take(&mut gate[i]), take(&mut up[i]), take(&mut down[i])],
-    };
-    Some(LlamaWeights {
-        layers: (0..layers).map(layer).collect(),
-        shape: shape.clone(),
-        tokens,
-        norm,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,27 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn weights_come_from_their_places_and_damage_is_refused() {
-        let (good, path) = (bytes(), Path::new("tiny.bin"));
-        let found = weights(path, &good).expect("reads");
-        assert_eq!(found.tokens[7], 7.0);
-        // The first query matrix starts at 24; [outputs, inputs] = [4, 4] there, the other way round here.
-        assert_eq!(found.layers[0].attention[0][..3], [24.0, 28.0, 32.0]);
-        // Keys [2, 4] at 40: output 1 of input 0 is 44.
-        assert_eq!(found.layers[0].attention[1][..3], [40.0, 44.0, 41.0]);
-        assert_eq!(found.norm, [112.0, 113.0, 114.0, 115.0]);
-        for cut in [good.len() - 4, 20, good.len() - 1] {
-            let error = weights(path, &good[..cut]).expect_err("cut");
-            assert!(error.to_string().contains("tiny.bin: damaged"), "{error}");
-        }
-        let longer = [good.clone(), vec![0; 4]].concat();
-        assert!(weights(path, &longer).is_err());
-        let mut other = good.clone();
-        other[0] = 8;
-        assert!(weights(path, &other).is_err());
-        let mut not_finite = good;
-        not_finite[28..32].copy_from_slice(&f32::NAN.to_le_bytes());
-        assert!(weights(path, &not_finite).is_err());
+    fn a_damaged_file_is_named() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let whole = bytes();
+        std::fs::write(folder.path().join("tiny.bin"), &whole[..whole.len() - 4])
+            .expect("writable");
+        let error = load(folder.path(), ["tiny.bin", "tok512.bin"]);
+        let error = error.err().expect("cut").to_string();
+        assert!(error.contains("tiny.bin: damaged"), "{error}");
     }
 
     #[test]

@@ -190,6 +190,8 @@ mod tests {
             kv_heads: 1,
             vocabulary: 7,
             length: 9,
+            epsilon: 1e-5,
+            theta: 10_000.0,
         };
         let mut noise = Noise::keyed(4, "llama", 0);
         let weights = LlamaWeights::random(shape, &mut noise);

@@ -10,8 +10,7 @@ mod tokenizer;
 
 use burn::tensor::Tensor;
 use tiltrl_policies::models::Strings;
-use tiltrl_policies::nets::llama::Llama;
-use tiltrl_policies::nets::llama::host::HostLlama;
+use tiltrl_policies::nets::llama::{HostLlama, Llama};
 use tiltrl_tilt::finetune::{Exploration, Mixture, ReplayOptions};
 use tiltrl_tilt::noise::Noise;
 

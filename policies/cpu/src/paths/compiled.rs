@@ -16,7 +16,7 @@ pub(super) const MOST_ROWS_PER_SHARD: usize = 128;
 
 /// A function of states on the host, such as ∇ log r or an exact part of the denoiser's output:
 /// (states [rows, dim], step of each row, conditions [rows, c]) → [rows, dim].
-pub type Guidance = dyn Fn(&[f32], &[usize], &[f32]) -> Vec<f32> + Send + Sync;
+pub type HostField = dyn Fn(&[f32], &[usize], &[f32]) -> Vec<f32> + Send + Sync;
 
 /// One step x_{k+1} = state · x_k + output · out + σ z of a diffusion.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,9 +50,9 @@ pub struct Diffusion {
     /// c where σ of a step is σ_k exp(c tanh(o / c)); none where variances are fixed.
     pub log_sigma_limit: Option<f32>,
     /// The guidance term, scaled by the network and by σ_k.
-    pub guidance: Option<Arc<Guidance>>,
+    pub guidance: Option<Arc<HostField>>,
     /// What is added to the mean beside the network, times the step's factor.
-    pub exact: Option<Arc<Guidance>>,
+    pub exact: Option<Arc<HostField>>,
 }
 
 impl Diffusion {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::compiled::{Guidance, MOST_ROWS_PER_SHARD, PathSampler};
+use super::compiled::{HostField, MOST_ROWS_PER_SHARD, PathSampler};
 use super::kept::KeptShard;
 use super::waves::waves;
 use crate::pass::{self, sized};
@@ -171,7 +171,7 @@ impl PathSampler {
             log_sigma_limit: self.diffusion.log_sigma_limit,
             scale,
         };
-        let of_row = |function: &Arc<Guidance>| function(x, &vec![step; x.len() / dim], condition);
+        let of_row = |function: &Arc<HostField>| function(x, &vec![step; x.len() / dim], condition);
         let along = self.diffusion.guidance.as_ref().map(of_row);
         let exact = self.diffusion.exact.as_ref().map(of_row);
         let mut slopes = slopes.chunks_exact_mut(outputs);

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::deterministic::{Deterministic, Plan};
-use super::keys::{BATCH, DISCOUNT, HIDDEN, NORMALIZE, RATE, REWARD_SCALE, UPDATE_COUNT, object};
+use super::keys::{BATCH, DISCOUNT, HIDDEN, NORMALIZE, RATE, REWARD_SCALE, UPDATE_COUNT};
 use crate::agent::algorithm::{AlgorithmKind, Trains};
-use crate::agent::critic::parse;
+use crate::agent::critic::{object, parse};
 
 /// Settings, those of the CORL library.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,8 +75,9 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
         ]
     },
     defaults: || object(&Bc::default()),
-    trains: Trains::Policy(|settings, shape| {
+    changes: "",
+    trains: Trains::Policy(|settings, shape, observation| {
         let plan = parse::<Bc>(settings)?.plan(shape.action_dim);
-        Ok(Box::new(Deterministic::new(plan, shape)))
+        Ok(Box::new(Deterministic::new(plan, shape, observation)))
     }),
 };

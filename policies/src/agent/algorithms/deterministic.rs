@@ -12,8 +12,9 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::AdamConfig;
 
 use super::batch::{Batch, join};
-use crate::agent::algorithm::{AlgorithmShape, PolicyLearner, not_finite};
+use crate::agent::algorithm::{PolicyLearner, not_finite};
 use crate::agent::coordinates::Normalizer;
+use crate::agent::critic::LearnerShape;
 use crate::agent::transitions::Transitions;
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
 use crate::nets::initial;
@@ -67,7 +68,7 @@ struct Buffers {
 }
 
 impl Deterministic {
-    pub(super) fn new(plan: Plan, shape: &AlgorithmShape) -> Self {
+    pub(super) fn new(plan: Plan, shape: &LearnerShape, observation: &Normalizer) -> Self {
         let mut noise = Noise::keyed(shape.seed, "policy-init", 0);
         let mut networks = Networks::new(&shape.compute.engine);
         let mut push = |inputs: usize, outputs: usize, layer_norm: bool, scale: f32| {
@@ -96,7 +97,7 @@ impl Deterministic {
             plan,
             widths: [observation_dim, action_dim],
             seed: shape.seed,
-            observation: shape.observation.clone(),
+            observation: observation.clone(),
             networks,
             batch: Batch::default(),
             buffers: Buffers::default(),
@@ -273,7 +274,7 @@ impl PolicyLearner for Deterministic {
 
     fn update(&mut self, transitions: &Transitions, update: u64) -> Result<Vec<f64>, TiltError> {
         let mut noise = Noise::keyed(self.seed, "policy-update", update);
-        let rows = noise.indices(self.plan.batch_size, transitions.len());
+        let rows = noise.indices(self.plan.batch_size, transitions.count());
         let raw = (!self.plan.normalize).then_some(&self.observation);
         self.batch.fill(transitions, &rows, self.plan.discount, raw);
         let moves = (update + 1).is_multiple_of(self.plan.policy_every);

@@ -18,13 +18,13 @@ use super::batch::{Batch, join};
 use super::diffusion_steps::{Chain, inputs};
 use super::keys::{
     BATCH, DISCOUNT, HIDDEN, LAYER_NORM, NORMALIZE, RATE, REWARD_SCALE, TARGET_RATE, UPDATE_COUNT,
-    key, object,
+    key,
 };
-use crate::agent::algorithm::{AlgorithmKind, AlgorithmShape, PolicyLearner, Trains, not_finite};
+use crate::agent::algorithm::{AlgorithmKind, PolicyLearner, Trains, not_finite};
 use crate::agent::baselines::best_of;
 use crate::agent::coordinates::Normalizer;
-use crate::agent::critic::parse;
-use crate::agent::setting::{LARGEST, Range};
+use crate::agent::critic::{LearnerShape, object, parse};
+use crate::agent::setting::Range;
 use crate::agent::transitions::Transitions;
 use crate::fast::{Activation, HostAdam, MlpSpec, NetworkPass, Networks};
 use crate::nets::initial;
@@ -87,7 +87,7 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
             key("eta", Range::Number(0.0, 1e6), eta),
             key(
                 "max_gradient_norm",
-                Range::Number(0.0, LARGEST),
+                Range::Number(0.0, f64::INFINITY),
                 "Limit of each network's gradient norm; 0 = none",
             ),
             key(
@@ -102,7 +102,10 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
         ]
     },
     defaults: || object(&DiffusionQl::default()),
-    trains: Trains::Policy(|settings, shape| Ok(Box::new(Learner::new(parse(settings)?, shape)))),
+    changes: "",
+    trains: Trains::Policy(|settings, shape, observation| {
+        Ok(Box::new(Learner::new(parse(settings)?, shape, observation)))
+    }),
 };
 
 const CRITICS: [usize; 2] = [0, 1];
@@ -125,7 +128,7 @@ struct Learner {
 }
 
 impl Learner {
-    fn new(config: DiffusionQl, shape: &AlgorithmShape) -> Self {
+    fn new(config: DiffusionQl, shape: &LearnerShape, observation: &Normalizer) -> Self {
         let mut noise = Noise::keyed(shape.seed, "policy-init", 0);
         let widths = [shape.observation_dim, shape.action_dim];
         let spec = |inputs: usize, outputs: usize, layer_norm: bool| MlpSpec {
@@ -154,7 +157,7 @@ impl Learner {
             config,
             widths,
             seed: shape.seed,
-            observation: shape.observation.clone(),
+            observation: observation.clone(),
             device: shape.compute.device.clone(),
             batch: Batch::default(),
             joined: Default::default(),
@@ -294,7 +297,7 @@ impl PolicyLearner for Learner {
 
     fn update(&mut self, transitions: &Transitions, update: u64) -> Result<Vec<f64>, TiltError> {
         let mut noise = Noise::keyed(self.seed, "policy-update", update);
-        let rows = noise.indices(self.config.batch_size, transitions.len());
+        let rows = noise.indices(self.config.batch_size, transitions.count());
         let raw = (!self.config.normalize).then_some(&self.observation);
         self.batch
             .fill(transitions, &rows, self.config.discount, raw);

@@ -15,11 +15,11 @@ use tiltrl_tilt::optimizer::AdamConfig;
 use super::batch::{Batch, join};
 use super::keys::{
     BATCH, DISCOUNT, HIDDEN, LAYER_NORM, NORMALIZE, RATE, REWARD_SCALE, TARGET_RATE, UPDATE_COUNT,
-    key, object,
+    key,
 };
-use crate::agent::algorithm::{AlgorithmKind, AlgorithmShape, PolicyLearner, Trains, not_finite};
+use crate::agent::algorithm::{AlgorithmKind, PolicyLearner, Trains, not_finite};
 use crate::agent::coordinates::Normalizer;
-use crate::agent::critic::parse;
+use crate::agent::critic::{LearnerShape, object, parse};
 use crate::agent::iql::losses;
 use crate::agent::setting::Range;
 use crate::agent::transitions::Transitions;
@@ -91,7 +91,14 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
         ]
     },
     defaults: || object(&IqlSettings::default()),
-    trains: Trains::Policy(|settings, shape| Ok(Box::new(IqlPolicy::new(parse(settings)?, shape)))),
+    changes: "",
+    trains: Trains::Policy(|settings, shape, observation| {
+        Ok(Box::new(IqlPolicy::new(
+            parse(settings)?,
+            shape,
+            observation,
+        )))
+    }),
 };
 
 /// Networks by index: twin Q, V, the mean before tanh, log σ.
@@ -114,7 +121,7 @@ pub(super) struct IqlPolicy {
 }
 
 impl IqlPolicy {
-    pub(super) fn new(config: IqlSettings, shape: &AlgorithmShape) -> Self {
+    pub(super) fn new(config: IqlSettings, shape: &LearnerShape, observation: &Normalizer) -> Self {
         let mut noise = Noise::keyed(shape.seed, "policy-init", 0);
         let mut networks = Networks::new(&shape.compute.engine);
         let widths = [shape.observation_dim, shape.action_dim];
@@ -144,7 +151,7 @@ impl IqlPolicy {
             config,
             widths,
             seed: shape.seed,
-            observation: shape.observation.clone(),
+            observation: observation.clone(),
             networks,
             batch: Batch::default(),
             joined: Vec::new(),
@@ -244,7 +251,7 @@ impl PolicyLearner for IqlPolicy {
 
     fn update(&mut self, transitions: &Transitions, update: u64) -> Result<Vec<f64>, TiltError> {
         let mut noise = Noise::keyed(self.seed, "policy-update", update);
-        let rows = noise.indices(self.config.batch_size, transitions.len());
+        let rows = noise.indices(self.config.batch_size, transitions.count());
         let raw = (!self.config.normalize).then_some(&self.observation);
         self.batch
             .fill(transitions, &rows, self.config.discount, raw);

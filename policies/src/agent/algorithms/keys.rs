@@ -1,9 +1,6 @@
 //! Settings that several algorithms share.
 
-use serde::Serialize;
-use serde_json::{Map, Value};
-
-use crate::agent::setting::{LARGEST, ROWS, Range, Setting, UPDATES};
+use crate::agent::setting::{ROWS, Range, Setting, UPDATES};
 
 pub(super) const fn key(key: &'static str, range: Range, meaning: &'static str) -> Setting {
     Setting {
@@ -26,7 +23,7 @@ pub(super) const HIDDEN: Setting = key(
 );
 pub(super) const RATE: Setting = key(
     "learning_rate",
-    Range::Above(0.0, LARGEST),
+    Range::Above(0.0, f64::INFINITY),
     "Step size of Adam",
 );
 pub(super) const DISCOUNT: Setting = key("discount", Range::Between(0.0, 1.0), "Discount γ");
@@ -65,11 +62,3 @@ pub(super) const REWARD_SCALE: Setting = key(
     Range::Choice(&["raw", "range"]),
     "Rewards as recorded, or times 1000 / (highest − lowest return of an episode)",
 );
-
-/// Returns settings as a map.
-pub(super) fn object<T: Serialize>(settings: &T) -> Map<String, Value> {
-    match serde_json::to_value(settings) {
-        Ok(Value::Object(map)) => map,
-        _ => Map::new(),
-    }
-}

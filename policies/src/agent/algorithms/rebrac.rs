@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::deterministic::{Deterministic, Plan};
 use super::keys::{
     BATCH, DISCOUNT, HIDDEN, LAYER_NORM, NOISE_CLIP, NORMALIZE, POLICY_EVERY, POLICY_NOISE, RATE,
-    REWARD_SCALE, TARGET_RATE, UPDATE_COUNT, key, object,
+    REWARD_SCALE, TARGET_RATE, UPDATE_COUNT, key,
 };
 use crate::agent::algorithm::{AlgorithmKind, Trains};
-use crate::agent::critic::parse;
+use crate::agent::critic::{object, parse};
 use crate::agent::setting::Range;
 
 /// Settings, the authors'; the two penalties are chosen per task, see the presets.
@@ -105,8 +105,9 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
         ]
     },
     defaults: || object(&Rebrac::default()),
-    trains: Trains::Policy(|settings, shape| {
+    changes: "",
+    trains: Trains::Policy(|settings, shape, observation| {
         let plan = parse::<Rebrac>(settings)?.plan();
-        Ok(Box::new(Deterministic::new(plan, shape)))
+        Ok(Box::new(Deterministic::new(plan, shape, observation)))
     }),
 };

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::deterministic::{Deterministic, Plan};
 use super::keys::{
     BATCH, DISCOUNT, HIDDEN, NOISE_CLIP, NORMALIZE, POLICY_EVERY, POLICY_NOISE, RATE, REWARD_SCALE,
-    TARGET_RATE, UPDATE_COUNT, key, object,
+    TARGET_RATE, UPDATE_COUNT, key,
 };
 use crate::agent::algorithm::{AlgorithmKind, Trains};
-use crate::agent::critic::parse;
+use crate::agent::critic::{object, parse};
 use crate::agent::setting::Range;
 
 /// Settings, the authors'.
@@ -95,8 +95,9 @@ pub(super) const KIND: AlgorithmKind = AlgorithmKind {
         ]
     },
     defaults: || object(&Td3Bc::default()),
-    trains: Trains::Policy(|settings, shape| {
+    changes: "",
+    trains: Trains::Policy(|settings, shape, observation| {
         let plan = parse::<Td3Bc>(settings)?.plan(shape.action_dim);
-        Ok(Box::new(Deterministic::new(plan, shape)))
+        Ok(Box::new(Deterministic::new(plan, shape, observation)))
     }),
 };

@@ -43,7 +43,7 @@ impl Method {
     }
 
     /// Returns the model that the method trains, from a prior that may have outputs for more than the mean.
-    pub fn model(self, prior: &GaussianDiffusion) -> GaussianDiffusion {
+    pub(super) fn model(self, prior: &GaussianDiffusion) -> GaussianDiffusion {
         match self {
             Self::AdjointMatching => {
                 let plain = prior.step().plain();

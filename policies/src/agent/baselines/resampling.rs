@@ -18,18 +18,21 @@ pub fn best_of(values: &[f64], n: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Returns, of each group of `n` log-weights, a row drawn ∝ their exponentials: self-normalised importance resampling.
-pub fn resample(log_weights: &[f64], n: usize, noise: &mut Noise) -> Vec<usize> {
+/// Returns, of each group of `n` log-weights, `count` rows drawn ∝ their exponentials: self-normalised importance resampling, by
+/// one uniform number per group, evenly spaced.
+pub fn resample(log_weights: &[f64], [n, count]: [usize; 2], noise: &mut Noise) -> Vec<usize> {
     let groups = log_weights.len() / n;
     let draws = noise.uniform_rows(groups, 1);
     let groups = log_weights.chunks_exact(n).zip(draws).enumerate();
-    groups
-        .map(|(group, (w, draw))| group * n + systematic(w, 1, draw)[0])
-        .collect()
+    let rows = groups.flat_map(|(group, (w, draw))| {
+        let drawn = systematic(w, count, draw).into_iter();
+        drawn.map(move |row| group * n + row)
+    });
+    rows.collect()
 }
 
 /// Returns `count` indices drawn ∝ exp(weights) by systematic resampling: one uniform number, evenly spaced.
-pub fn systematic(log_weights: &[f64], count: usize, uniform: f64) -> Vec<usize> {
+pub(crate) fn systematic(log_weights: &[f64], count: usize, uniform: f64) -> Vec<usize> {
     let top = log_weights
         .iter()
         .copied()

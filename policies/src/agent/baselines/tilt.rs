@@ -8,9 +8,9 @@ use crate::models::GaussianDiffusion;
 use tiltrl_tilt::host::host;
 
 /// log r of samples [rows, dim] under conditions [rows, width].
-pub(crate) type LogReward = dyn Fn(&[f32], &[f32]) -> Vec<f64> + Send + Sync;
+type LogReward = dyn Fn(&[f32], &[f32]) -> Vec<f64> + Send + Sync;
 /// ∇ log r of samples [rows, dim] under conditions [rows, width], [rows, dim].
-pub(crate) type RewardGradient = dyn Fn(&[f32], &[f32]) -> Vec<f32> + Send + Sync;
+type RewardGradient = dyn Fn(&[f32], &[f32]) -> Vec<f32> + Send + Sync;
 /// What a baseline starts from: a frozen prior, and the log-reward of samples under conditions with its gradient.
 #[derive(Clone)]
 pub struct Tilt {

@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 use tiltrl_tilt::host::{host, matrix};
 
-use super::{GaussianDiffusion, HostField};
+use super::GaussianDiffusion;
+use crate::fast::HostField;
 use crate::nets::Denoiser;
 
 impl<N: Denoiser> GaussianDiffusion<N> {
@@ -75,7 +76,7 @@ mod tests {
     use crate::models::gaussian::{StepShape, Units};
     use crate::models::schedule::{Prediction, Schedule, ScheduleKind};
     use crate::nets::Network;
-    use crate::nets::{Perceptron, PerceptronShape};
+    use crate::nets::{NetworkShape, Perceptron};
 
     fn model(units: Units, waves: usize, noise: &mut Noise) -> GaussianDiffusion {
         let step = StepShape {
@@ -83,7 +84,7 @@ mod tests {
             learned_variance: true,
             guidance: None,
         };
-        let shape = PerceptronShape {
+        let shape = NetworkShape {
             dim: 2,
             condition_dim: 3,
             outputs: step.outputs(2),
@@ -94,7 +95,7 @@ mod tests {
         let net = Perceptron::new(&shape, 1.0, noise, &Compute::cpu());
         let schedule = Schedule::new(ScheduleKind::Cosine, 6, Prediction::Velocity);
         let schedule = schedule.expect("memoryless");
-        GaussianDiffusion::with_parts(Network::of(net), schedule, [2, 3], step).expect("fits")
+        GaussianDiffusion::new(Network::of(net), schedule, [2, 3], step).expect("fits")
     }
 
     /// ⟨along, mean(x)⟩ moves by Jᵀ · along, with and without an exact part and for both units.

@@ -1,7 +1,6 @@
 //! Paths of a model, drawn and scored: compiled on the CPU where the denoiser allows it, else step by step by tensors.
 
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
 use tiltrl_tilt::host::{host, matrix};
@@ -24,14 +23,6 @@ impl<N: Denoiser> GaussianDiffusion<N> {
                 let mut path = self.exploration_by_tensors(condition, 1.0, noise);
                 path.states.pop().expect("a path has states")
             }
-        }
-    }
-
-    /// Returns the same model without its compiled form: tensors draw and score its paths. The reference of the fast form.
-    pub fn by_tensors(&self) -> Self {
-        Self {
-            compiled: Arc::new(OnceLock::from(None)),
-            ..self.clone()
         }
     }
 

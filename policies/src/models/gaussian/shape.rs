@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-/// A function of states on the host, an exact denoiser or the gradient of a reward:
-/// (x [rows, dim], step of each row, condition [rows, c]) → [rows, dim].
-pub type HostField = dyn Fn(&[f32], &[usize], &[f32]) -> Vec<f32> + Send + Sync;
+use crate::fast::HostField;
 
 /// How the network's outputs enter a step. The default is a plain denoiser with fixed variances.
 ///
@@ -36,7 +34,7 @@ pub const LOG_SIGMA_LIMIT: f64 = 2.0;
 
 impl StepShape {
     /// Returns how many outputs the network of a model of `dim` values needs.
-    pub fn outputs(&self, dim: usize) -> usize {
+    pub(crate) fn outputs(&self, dim: usize) -> usize {
         dim + dim * usize::from(self.learned_variance) + usize::from(self.guidance.is_some())
     }
 

@@ -8,7 +8,8 @@ use tiltrl_tilt::host::{host, host64, matrix};
 use tiltrl_tilt::noise::Noise;
 
 use super::GaussianDiffusion;
-use super::shape::{HostField, LOG_SIGMA_LIMIT, Units};
+use super::shape::{LOG_SIGMA_LIMIT, Units};
+use crate::fast::HostField;
 use crate::nets::{Denoiser, Query};
 
 /// Mean and, where the variance is learned, log σ − log σ_k of steps, [steps, paths, dim] each.
@@ -24,6 +25,30 @@ pub struct Moments {
     pub mean: Vec<f64>,
     /// Standard deviations [rows · dim].
     pub std: Vec<f64>,
+}
+
+impl Moments {
+    /// Returns log N(x; mean, std²) of each row of `x` [rows, dim], without −½ log 2π per value.
+    pub fn log_density(&self, x: &[f32], dim: usize) -> Vec<f64> {
+        let one = |i: usize| {
+            let z = (f64::from(x[i]) - self.mean[i]) / self.std[i];
+            -0.5 * z.powi(2) - self.std[i].ln()
+        };
+        let rows = 0..x.len() / dim;
+        rows.map(|row| (row * dim..(row + 1) * dim).map(one).sum())
+            .collect()
+    }
+
+    /// Returns log N(x; self) − log N(x; other) of each row, the normalisers as one logarithm.
+    pub(crate) fn log_ratio(&self, other: &Self, x: &[f32], dim: usize) -> Vec<f64> {
+        let one = |i: usize| {
+            let z = |m: &Self| (f64::from(x[i]) - m.mean[i]) / m.std[i];
+            0.5 * (z(other).powi(2) - z(self).powi(2)) + (other.std[i] / self.std[i]).ln()
+        };
+        let rows = 0..x.len() / dim;
+        rows.map(|row| (row * dim..(row + 1) * dim).map(one).sum())
+            .collect()
+    }
 }
 
 impl<N: Denoiser> GaussianDiffusion<N> {
@@ -128,5 +153,63 @@ impl<N: Denoiser> GaussianDiffusion<N> {
             score = score - normalizer;
         }
         score.reshape([count, paths]).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tiltrl_tilt::sequential::SequentialModel;
+
+    use super::*;
+    use crate::compute::Compute;
+    use crate::fast::Activation;
+    use crate::models::gaussian::StepShape;
+    use crate::models::schedule::{Prediction, Schedule, ScheduleKind};
+    use crate::nets::{Network, NetworkShape, Perceptron};
+
+    fn model(noise: &mut Noise) -> GaussianDiffusion {
+        let step = StepShape {
+            learned_variance: true,
+            ..StepShape::default()
+        };
+        let shape = NetworkShape {
+            dim: 3,
+            condition_dim: 2,
+            outputs: 6,
+            hidden: vec![16],
+            activation: Activation::Silu,
+            waves: 0,
+        };
+        let net = Perceptron::new(&shape, 1.0, noise, &Compute::cpu());
+        let schedule = Schedule::new(ScheduleKind::Cosine, 6, Prediction::Velocity);
+        let schedule = schedule.expect("memoryless");
+        GaussianDiffusion::new(Network::of(net), schedule, [3, 2], step).expect("fits")
+    }
+
+    /// The density on the host, the ratio of two, and the score of a path by tensors or the engine are one number.
+    #[test]
+    fn densities_on_the_host_are_the_scores_of_paths() {
+        let mut noise = Noise::keyed(1, "density", 0);
+        let (posterior, prior) = (model(&mut noise), model(&mut noise));
+        let condition = matrix(noise.normals(5, 2), 2, &prior.device());
+        let (path, _) = posterior.sample_path(&condition, &mut noise);
+        for k in 0..6 {
+            let next = host(path.states[k + 1].clone());
+            let of = |m: &GaussianDiffusion| m.step_moments(&path.states[k], k, &condition);
+            let (q, p) = (of(&posterior), of(&prior));
+            assert_ne!(q, p);
+            // Scores leave log σ_k out.
+            let constant = 3.0 * prior.schedule().sigma[k].ln();
+            let score = |m: &GaussianDiffusion| host64(m.step_log_probs(&path, k..k + 1));
+            let scores = score(&posterior).into_iter().zip(score(&prior));
+            let densities = q.log_density(&next, 3).into_iter();
+            let densities = densities.zip(p.log_density(&next, 3));
+            let ratios = q.log_ratio(&p, &next, 3).into_iter();
+            for ((scored, (q, p)), ratio) in scores.zip(densities).zip(ratios) {
+                assert!((q + constant - scored.0).abs() < 1e-3 * q.abs().max(1.0));
+                assert!((p + constant - scored.1).abs() < 1e-3 * p.abs().max(1.0));
+                assert!((q - p - ratio).abs() < 1e-9 * ratio.abs().max(1.0));
+            }
+        }
     }
 }

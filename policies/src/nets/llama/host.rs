@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
-use super::{EPSILON, LlamaShape, LlamaWeights};
+use super::weights::{LlamaShape, LlamaWeights};
 
 /// Weights as arrays.
 pub struct HostLlama {
@@ -47,11 +47,11 @@ fn array(values: &[f32], columns: usize) -> Array2<f32> {
     Array2::from_shape_vec(shape, values.to_vec()).expect("a whole number of rows")
 }
 
-fn normed(x: &Array2<f32>, gains: &Array1<f32>) -> Array2<f32> {
+fn normed(x: &Array2<f32>, gains: &Array1<f32>, epsilon: f32) -> Array2<f32> {
     let mut out = x.clone();
     for mut row in out.rows_mut() {
         let square = row.iter().map(|v| v * v).sum::<f32>() / row.len() as f32;
-        let scale = 1.0 / (square + EPSILON).sqrt();
+        let scale = 1.0 / (square + epsilon).sqrt();
         row.iter_mut()
             .zip(gains)
             .for_each(|(v, gain)| *v *= scale * gain);
@@ -59,10 +59,11 @@ fn normed(x: &Array2<f32>, gains: &Array1<f32>) -> Array2<f32> {
     out
 }
 
-fn turn(x: &mut Array2<f32>, head: usize, position: usize) {
+fn turn(x: &mut Array2<f32>, shape: &LlamaShape, position: usize) {
+    let head = shape.head();
     let angles: Vec<(f32, f32)> = (0..head / 2)
         .map(|i| {
-            let frequency = 10_000f64.powf(-((2 * i) as f64) / head as f64);
+            let frequency = shape.theta.powf(-((2 * i) as f64) / head as f64);
             let angle = position as f64 * frequency;
             (angle.cos() as f32, angle.sin() as f32)
         })
@@ -102,7 +103,10 @@ impl HostLlama {
         });
         Self {
             layers: layers.collect(),
-            head: tokens.t().as_standard_layout().into_owned(),
+            head: match &weights.head {
+                Some(head) => array(head, shape.vocabulary),
+                None => tokens.t().as_standard_layout().into_owned(),
+            },
             tokens,
             norm: gains(&weights.norm),
             shape,
@@ -119,30 +123,31 @@ impl HostLlama {
     /// A position of `past` holds one row, which every text sees, or one row per text.
     pub fn step(&self, tokens: &[u32], past: &[&Position]) -> (Array2<f32>, Position) {
         let picked: Vec<usize> = tokens.iter().map(|&t| t as usize).collect();
+        let epsilon = self.shape.epsilon;
         let mut x = self.tokens.select(Axis(0), &picked);
         let mut kept = Position {
             keys: Vec::new(),
             values: Vec::new(),
         };
         for (index, layer) in self.layers.iter().enumerate() {
-            let y = normed(&x, &layer.attention_norm);
+            let y = normed(&x, &layer.attention_norm, epsilon);
             let [query, key, value, back] = &layer.attention;
             let mut query = y.dot(query);
             let mut key = y.dot(key);
-            turn(&mut query, self.shape.head(), past.len());
-            turn(&mut key, self.shape.head(), past.len());
+            turn(&mut query, &self.shape, past.len());
+            turn(&mut key, &self.shape, past.len());
             kept.keys.push(key);
             kept.values.push(y.dot(value));
             let found = self.attend(&query, index, past, &kept);
             x += &found.dot(back);
-            let y = normed(&x, &layer.hidden_norm);
+            let y = normed(&x, &layer.hidden_norm, epsilon);
             let [gate, up, down] = &layer.hidden;
             let mut gate = y.dot(gate);
             gate.mapv_inplace(|v| v / (1.0 + (-v).exp()));
             gate *= &y.dot(up);
             x += &gate.dot(down);
         }
-        let mut logits = normed(&x, &self.norm).dot(&self.head);
+        let mut logits = normed(&x, &self.norm, epsilon).dot(&self.head);
         for mut row in logits.rows_mut() {
             let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let sum: f64 = row.iter().map(|l| f64::from((l - top).exp())).sum();
@@ -266,6 +271,8 @@ mod tests {
             kv_heads: 2,
             vocabulary: 11,
             length: 20,
+            epsilon: 1e-5,
+            theta: 10_000.0,
         };
         shape.check().expect("fits");
         LlamaWeights::random(shape, &mut Noise::keyed(1, "llama", 0))

@@ -49,7 +49,7 @@ impl Tree {
     }
 
     /// Returns whether node i sees node j, itself included, [nodes, nodes].
-    pub fn seen(&self) -> Vec<bool> {
+    pub(super) fn seen(&self) -> Vec<bool> {
         let nodes = self.tokens.len();
         let mut seen = vec![false; nodes * nodes];
         for node in 0..nodes {

@@ -77,7 +77,7 @@ fn activated(x: Tensor<3>, activation: usize) -> Tensor<3> {
 }
 
 /// Adds −∞ in effect to what lies ahead.
-pub(super) fn causal(scores: Tensor<4>) -> Tensor<4> {
+fn causal(scores: Tensor<4>) -> Tensor<4> {
     let [_, _, count, _] = scores.dims();
     let mut mask = vec![0.0f32; count * count];
     for i in 0..count {
@@ -88,11 +88,7 @@ pub(super) fn causal(scores: Tensor<4>) -> Tensor<4> {
 }
 
 /// Returns tokens [rows · count] as a tensor of whole numbers.
-pub(super) fn whole(
-    tokens: &[usize],
-    [rows, count]: [usize; 2],
-    device: &Device,
-) -> Tensor<2, Int> {
+fn whole(tokens: &[usize], [rows, count]: [usize; 2], device: &Device) -> Tensor<2, Int> {
     let values: Vec<i64> = tokens.iter().map(|&t| t as i64).collect();
     Tensor::from_data(TensorData::new(values, [rows, count]), device)
 }

@@ -121,7 +121,7 @@ impl UNet2D {
     }
 
     /// Returns the output [rows, channels · height · width] for images [rows, …] at noise levels from 0, one per row.
-    pub fn forward(&self, images: &Tensor<2>, levels: &[f64]) -> Tensor<2> {
+    fn forward(&self, images: &Tensor<2>, levels: &[f64]) -> Tensor<2> {
         let rows = levels.len();
         let [channels, height, width] = self.size;
         let device = self.first.weight.val().device().inner();

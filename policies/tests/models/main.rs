@@ -1,0 +1,12 @@
+//! Models, critics, baselines and the silent failures of the method. One binary, because each is linked anew.
+
+mod algorithms;
+mod baselines;
+mod chain;
+mod compiled_paths;
+mod conformance;
+mod conformity;
+mod critics;
+mod plain;
+mod pretrained;
+mod silent_failures;
