@@ -66,7 +66,7 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "updates",
-            [4000.0, 100.0],
+            [8000.0, 100.0],
             [1.0, 1e7],
             "updates of the posterior",
         ),
