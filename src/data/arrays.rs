@@ -28,9 +28,6 @@ pub(crate) fn npz_arrays(path: &Path) -> Result<Vec<(String, Array)>, DataError>
     File::open(path).map_err(|source| DataError::io(path, "open", source))?;
     let format = "npz";
     let npz = Npz::open(path)?;
-    if let Some(twice) = npz.names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Faults { path, format }.of(format!("key `{}`: it is there twice", twice[0])));
-    }
     let array = |key: &String| {
         if let Some(text) = npz.text(key)? {
             return Ok((key.clone(), Array::Text(text)));

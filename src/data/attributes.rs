@@ -44,12 +44,31 @@ impl DataFile {
         action_dim: usize,
     ) -> Result<Option<ActionBounds>, DataError> {
         let attributes = self.attributes()?;
-        let numbers = |name: &str| attributes.get(name).and_then(numbers);
+        let numbers = |name: &str| match attributes.get(name) {
+            None => Ok(None),
+            Some(value) => numbers(value)
+                .map(Some)
+                .ok_or_else(|| DataError::WrongType {
+                    path: self.path.clone(),
+                    key: format!("attribute {name}"),
+                    expected: "numbers",
+                    found: value.type_name().to_string(),
+                }),
+        };
         let negated = |values: Vec<f64>| values.into_iter().map(|value| -value).collect();
         let space = attributes.get("action_space").and_then(AttrValue::as_str);
-        let (name, low, high) = match (numbers("action_low"), numbers("action_high")) {
+        let (name, low, high) = match (numbers("action_low")?, numbers("action_high")?) {
             (Some(low), Some(high)) => ("action_low", low, high),
-            _ => match (numbers("action_bound"), space.and_then(box_space)) {
+            (Some(alone), None) | (None, Some(alone)) => {
+                return Err(DataError::WrongShape {
+                    path: self.path.clone(),
+                    key: "attributes action_low, action_high".to_string(),
+                    expected: "both of them, or neither".to_string(),
+                    found: format!("one alone, {alone:?}"),
+                    hint: "",
+                });
+            }
+            (None, None) => match (numbers("action_bound")?, space.and_then(box_space)) {
                 (Some(high), _) => ("action_bound", negated(high.clone()), high),
                 (None, Some((low, high))) => ("action_space", low, high),
                 (None, None) => return Ok(None),

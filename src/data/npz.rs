@@ -30,7 +30,7 @@ impl Npz {
     /// Reads the archive's table of contents.
     ///
     /// # Errors
-    /// [`DataError::Format`] where it is damaged or cut short.
+    /// [`DataError::Format`] where it is damaged or cut short, or holds an array twice.
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
         let format = "npz";
         let entries = zip::entries(path).map_err(|reason| Faults { path, format }.of(reason))?;
@@ -41,6 +41,10 @@ impl Npz {
         let entries: Vec<_> = entries.into_iter().map(named).collect();
         let mut names: Vec<String> = entries.iter().map(|(name, _)| name.clone()).collect();
         names.sort();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            let reason = format!("key `{}`: it is there twice", twice[0]);
+            return Err(Faults { path, format }.of(reason));
+        }
         Ok(Self {
             path: path.to_path_buf(),
             entries,

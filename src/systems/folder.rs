@@ -85,13 +85,24 @@ pub fn run_seed(
         rows,
         pictures,
         notes,
-    } = (system.run)(request)?;
+    } = (system.run)(request).inspect_err(|_| forget_untrained(folder))?;
     for picture in &pictures {
         picture.draw(folder)?;
     }
     let finished_seed = Finished { rows, notes };
     write_state(&finished, &finished_seed)?;
     Ok((finished_seed.rows, finished_seed.notes))
+}
+
+/// Removes the origin of a seed that failed before its first checkpoint, so that a corrected call may use the folder.
+fn forget_untrained(folder: &Path) {
+    let mut entries = std::fs::read_dir(folder.join("checkpoints"))
+        .into_iter()
+        .flatten();
+    if entries.next().is_none() {
+        // A file that stays only asks for another folder.
+        let _ = std::fs::remove_file(folder.join("tilt.toml"));
+    }
 }
 
 /// Writes the origin, or compares it with what is there.
@@ -112,10 +123,12 @@ fn same(file: &Path, wanted: &Origin) -> Result<(), Error> {
     for (key, new) in &now {
         let old = was.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
         if old != Some(new.as_str()) {
-            lines.push(format!(
-                "{key}: {} in the folder, {new} now",
-                old.unwrap_or("nothing")
-            ));
+            let said = |text: Option<&str>| {
+                let text = text.filter(|text| !text.is_empty());
+                text.unwrap_or("nothing").to_string()
+            };
+            let (old, new) = (said(old), said(Some(new)));
+            lines.push(format!("{key}: {old} in the folder, {new} now"));
         }
     }
     if lines.is_empty() {
@@ -173,4 +186,26 @@ pub fn write_results(
     write_atomically(&folder.join("results.json"), text.as_bytes())?;
     let text = format!("{}\n", table.join("\n"));
     write_atomically(&folder.join("table.txt"), text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_kept_from_its_first_checkpoint_on() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (origin, checkpoints) = (
+            folder.path().join("tilt.toml"),
+            folder.path().join("checkpoints"),
+        );
+        std::fs::create_dir(&checkpoints).expect("a folder");
+        std::fs::write(&origin, "").expect("written");
+        std::fs::write(checkpoints.join("prior"), "").expect("written");
+        forget_untrained(folder.path());
+        assert!(origin.exists());
+        std::fs::remove_file(checkpoints.join("prior")).expect("it is there");
+        forget_untrained(folder.path());
+        assert!(!origin.exists());
+    }
 }

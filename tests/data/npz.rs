@@ -73,3 +73,21 @@ pub fn packed(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     );
     archive
 }
+
+#[test]
+fn an_array_that_is_there_twice_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("twice.npz");
+    let plain =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats/plain.npz");
+    let mut files = entries(&std::fs::read(plain).expect("the fixture"));
+    let rewards = files.iter().find(|(name, _)| name == "rewards.npy");
+    let rewards = rewards.expect("it has rewards").clone();
+    files.push(rewards);
+    std::fs::write(&path, packed(&files)).expect("written");
+    let error = tiltrl::data::Dataset::read(&[path]).expect_err("which one is meant?");
+    assert!(
+        error.to_string().contains("`rewards`: it is there twice"),
+        "{error}"
+    );
+}

@@ -68,6 +68,13 @@ fn the_files_attributes_say_the_bounds_and_win() {
     file.attributes = vec![("action_bound", AttrValue::F64Array(vec![1.0, 2.0]))];
     let (error, message) = file.refusal();
     assert!(matches!(error, DataError::WrongShape { .. }), "{message}");
+    let text = AttrValue::VarLenString("one".to_string());
+    file.attributes = vec![("action_bound", text)];
+    let (error, message) = file.refusal();
+    assert!(matches!(error, DataError::WrongType { .. }), "{message}");
+    file.attributes = vec![("action_low", array(-4.0))];
+    let (_, message) = file.refusal();
+    assert!(message.contains("both of them"), "{message}");
 }
 
 #[test]
