@@ -11,7 +11,7 @@ use tiltrl::policies::agent::{Choice, Coordinates, DiffusionPolicy, Normalizer, 
 use tiltrl::policies::fast::{Activation, Arithmetic, Engine};
 use tiltrl::policies::models::{GaussianDiffusion, StepShape};
 use tiltrl::policies::models::{Prediction, Schedule, ScheduleKind};
-use tiltrl::policies::nets::{Network, Perceptron, PerceptronShape};
+use tiltrl::policies::nets::{Network, NetworkShape, Perceptron};
 use tiltrl::tilt::noise::Noise;
 
 use crate::fake::Fake;
@@ -47,10 +47,10 @@ impl Made {
             learned_variance: learned,
             ..StepShape::default()
         };
-        let shape = PerceptronShape {
+        let shape = NetworkShape {
             dim,
             condition_dim: width,
-            outputs: step.outputs(dim),
+            outputs: dim + dim * usize::from(learned),
             hidden: hidden.to_vec(),
             activation,
             waves: 0,
@@ -58,7 +58,7 @@ impl Made {
         let perceptron = Perceptron::new(&shape, 1.0, &mut noise, &compute);
         let schedule = Schedule::new(ScheduleKind::Cosine, 10, Prediction::Velocity).unwrap();
         let network = Network::of(perceptron.clone());
-        let model = GaussianDiffusion::with_parts(network, schedule, [dim, width], step).unwrap();
+        let model = GaussianDiffusion::new(network, schedule, [dim, width], step).unwrap();
         let normal = |mean: f32, std: f32, width: usize| Normalizer {
             mean: (0..width).map(|k| mean * k as f32).collect(),
             std: (0..width).map(|k| std + 0.1 * k as f32).collect(),
