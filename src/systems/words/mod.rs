@@ -68,7 +68,7 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "infilling_updates",
-            [150.0, 200.0],
+            [300.0, 300.0],
             [1.0, 1e7],
             "updates of the infilling's posterior, which starts near its prior",
         ),
