@@ -23,6 +23,8 @@ mod explain;
 mod faults;
 mod file;
 mod formats;
+mod hdf5_messages;
+mod hdf5_writer;
 mod hints;
 mod join;
 mod link;
