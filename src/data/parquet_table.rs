@@ -257,7 +257,9 @@ mod reader {
                     self.table.set(row, (array, first + entry), value as f32)
                 }
                 _ => {
-                    self.table.starts.push(row == 0 || value != self.filled.last);
+                    self.table
+                        .starts
+                        .push(row == 0 || value != self.filled.last);
                     self.filled.last = value;
                 }
             }
