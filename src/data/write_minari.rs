@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::dataset::Dataset;
 use super::error::DataError;
+use super::fragments::{Fragment, Last, fragments};
 use super::matrix::Matrix;
 use super::minari::{MAIN, METADATA};
 use super::notes::Note;
-use super::segments::{Last, Segment, segments};
 use super::units::ActionBounds;
 use super::write::{add_flags, add_numbers, bool_type, check, create_whole, finish};
 
@@ -49,13 +49,13 @@ pub fn write_minari(
             path: path.to_path_buf(),
         });
     }
-    let (segments, notes) = segments(dataset);
+    let (fragments, notes) = fragments(dataset);
     let written = Written {
-        episodes: segments.len(),
-        steps: segments.iter().map(|segment| segment.rows.len()).sum(),
+        episodes: fragments.len(),
+        steps: fragments.iter().map(|fragment| fragment.rows.len()).sum(),
         notes,
     };
-    if segments.is_empty() {
+    if fragments.is_empty() {
         return Err(DataError::Empty {
             path: path.to_path_buf(),
         });
@@ -63,7 +63,7 @@ pub fn write_minari(
     let part = Part::beside(path)?;
     let data = part.0.join("data");
     fs::create_dir_all(&data).map_err(|source| DataError::io(&data, "create", source))?;
-    let builder = build(path, dataset, &segments)?;
+    let builder = build(path, dataset, &fragments)?;
     create_whole(&data.join(MAIN), |file| finish(builder, file))?;
     let size = fs::metadata(data.join(MAIN)).map_or(0, |metadata| metadata.len());
     let metadata = json!({
@@ -118,23 +118,23 @@ fn space(width: usize, bounds: Option<&ActionBounds>) -> String {
     )
 }
 
-fn build(path: &Path, dataset: &Dataset, segments: &[Segment]) -> Result<FileBuilder, DataError> {
+fn build(path: &Path, dataset: &Dataset, fragments: &[Fragment]) -> Result<FileBuilder, DataError> {
     let (mut builder, flags) = (FileBuilder::new(), bool_type(path)?);
-    for (index, segment) in segments.iter().enumerate() {
+    for (index, fragment) in fragments.iter().enumerate() {
         let mut group = builder.create_group(&format!("episode_{index}"));
-        fill(&mut group, dataset, segment, &flags);
+        fill(&mut group, dataset, fragment, &flags);
         group.set_attr("id", AttrValue::I64(index as i64));
         builder.add_group(group.finish());
     }
     Ok(builder)
 }
 
-fn fill(group: &mut GroupBuilder, dataset: &Dataset, segment: &Segment, flags: &Datatype) {
-    let Segment {
+fn fill(group: &mut GroupBuilder, dataset: &Dataset, fragment: &Fragment, flags: &Datatype) {
+    let Fragment {
         rows,
         last,
         terminal,
-    } = segment.clone();
+    } = fragment.clone();
     let steps = rows.len();
     let of = |array: &Matrix| -> Vec<f32> {
         let width = array.ncols();
