@@ -41,7 +41,7 @@ fn reinforce<M: SequentialModel>(
     let (path, scores) = tracked.sample_path(&condition, noise);
     let reward = Reward {
         value: target.log_reward,
-        temperature: 1.0,
+        alpha: 1.0,
     };
     let known = Known {
         posterior: Some(scores),

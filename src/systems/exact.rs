@@ -137,7 +137,7 @@ impl Sampled {
         };
         let reward = Reward {
             value: log_reward,
-            temperature: 1.0,
+            alpha: 1.0,
         };
         let scores = score(model, prior, reward, (conditions, &path), known);
         let l = scores.log_weights();

@@ -29,7 +29,7 @@ pub struct Baseline<'a> {
     pub tilt: &'a Tilt,
     /// The prior in the posterior's shape.
     pub widened: &'a GaussianDiffusion,
-    /// Temperature of the reward.
+    /// The reward's α.
     pub alpha: f64,
     /// Seed of the run.
     pub seed: u64,

@@ -64,7 +64,7 @@ impl Subject<'_> {
         let value = |sample: &Tensor<2>, c: &Tensor<2>| self.tilt.log_reward_of(sample, c);
         let reward = Reward {
             value: &value,
-            temperature: 1.0,
+            alpha: 1.0,
         };
         let rows = (&self.condition, path);
         let scores = score(

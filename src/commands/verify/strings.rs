@@ -112,7 +112,7 @@ where
     };
     let reward = Reward {
         value: &value,
-        temperature: 1.0,
+        alpha: 1.0,
     };
     let scores = score(posterior, prior, reward, (&conditions, &path), known);
     let l = scores.log_weights();

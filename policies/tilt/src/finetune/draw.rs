@@ -175,7 +175,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         let stored = |_: &M::Sample, _: &M::Condition| replayed.values.clone();
         let reward = Reward {
             value: &stored,
-            temperature: self.temperature,
+            alpha: self.alpha,
         };
         let scorer = self.scorer(tracked);
         let rows = (&replayed.condition, &path);

@@ -1,4 +1,4 @@
-//! Replay of good samples. It stores raw values, never values over a temperature, so a change of α
+//! Replay of good samples. It stores raw values, never values over α, so a change of α
 //! leaves nothing stale; paths and log-probabilities are made anew at every use.
 
 use std::collections::VecDeque;
