@@ -16,7 +16,7 @@ use tiltrl_tilt::finetune::{Batch, Finetuner, Report};
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::AdamConfig;
-use tiltrl_tilt::sequential::Rows;
+use tiltrl_tilt::sequential::Batched;
 
 use super::prior::{Prior, describe};
 use super::reward::values;

@@ -9,7 +9,7 @@ use tiltrl_policies::tilt::checkpoint::Checkpoint;
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::optimizer::{Adam, AdamConfig, Optimizer};
-use tiltrl_policies::tilt::sequential::Rows;
+use tiltrl_policies::tilt::sequential::Batched;
 
 use super::{devices, gap};
 

@@ -6,7 +6,7 @@ use crate::optimizer::Optimizer;
 use crate::reward::Reward;
 use crate::rtb;
 use crate::score::{Known, Scores, score};
-use crate::sequential::{Rows, SequentialModel};
+use crate::sequential::{Batched, SequentialModel};
 
 /// Paths of one source with their numbers.
 pub(super) struct Drawn<M: SequentialModel> {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::options::ReplayOptions;
 use crate::noise::Noise;
-use crate::sequential::{Rows, SequentialModel};
+use crate::sequential::{Batched, SequentialModel};
 
 /// A condition (one row) and its best samples, best first, with their raw values.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::rtb::Shaping;
 use crate::score::Known;
-use crate::sequential::{Rows, SequentialModel};
+use crate::sequential::{Batched, SequentialModel};
 use crate::weights;
 
 /// Largest |log q − log p| of a path at the start, nats per ten steps: what f32 rounding leaves.
