@@ -104,7 +104,7 @@ updates = 1500
 kind = "known"
 [finetune]
 updates = 300
-temperature = 0.5
+alpha_in_std = 0.5
 [evaluation]
 episodes = 16
 episodes_in_training = 8

@@ -110,7 +110,7 @@ struct QuickstartArgs {
     /// Also write the table as JSON here.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Overrides, as finetune.temperature=0.5; may be repeated.
+    /// Overrides, as finetune.alpha_in_std=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
     /// Limit in MiB of the activations that an update of fine-tuning keeps, whatever the number of denoising steps. It sets
@@ -147,7 +147,7 @@ struct RunArgs {
     /// Seeds, comma-separated.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     seeds: Vec<u64>,
-    /// Overrides, as finetune.temperature=0.5; may be repeated.
+    /// Overrides, as finetune.alpha_in_std=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
     /// Limit in MiB of the activations that an update of fine-tuning keeps, whatever the number of denoising steps. It sets
@@ -190,7 +190,7 @@ struct VerifyArgs {
 struct ConfigArgs {
     /// A preset, or a file of the same format.
     experiment: String,
-    /// Overrides, as finetune.temperature=0.5; may be repeated.
+    /// Overrides, as finetune.alpha_in_std=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
 }

@@ -19,7 +19,7 @@ use crate::scripted::scripted;
 use crate::stats::mean;
 
 #[derive(Serialize)]
-struct Row {
+struct PolicyReturns {
     env: String,
     engine: String,
     engine_version: String,
@@ -143,7 +143,7 @@ fn show(spec: &EnvSpec, name: &str, args: &EvaluateArgs, returns: &[f64]) -> Res
         returns.len(),
         score.map_or(String::new(), |s| format!(", score {s:.1}"))
     ));
-    let row = Row {
+    let row = PolicyReturns {
         env: spec.id.clone(),
         engine: spec.engine.clone(),
         engine_version: spec.engine_version.clone(),

@@ -135,18 +135,18 @@ pub struct FinetuneConfig {
     pub learning_rate: f32,
     /// Joint gradient norm limit; 0 = none.
     pub max_gradient_norm: f32,
-    /// Temperature α as a price, reward per nat; 0 = `temperature` says it.
+    /// Temperature α as a price, reward per nat; 0 = `alpha_in_std` says it.
     #[serde(default)]
     pub alpha: f64,
     /// Temperature α in units of the prior's mean standard deviation of Q within a state.
-    pub temperature: f64,
+    pub alpha_in_std: f64,
     /// Dead zone and Huber cap of δ.
     pub shaping: Shaping,
     /// Let the posterior learn the variance of its steps.
     pub learned_variance: bool,
     /// Let the posterior follow the critic's gradient, by a learned scale that starts at zero.
     pub guidance: bool,
-    /// Variants: learned log Z, exploration, replay, subsampled or chunked steps, segments, KL budget.
+    /// Variants: learned log Z, exploration, replay, subsampled or chunked steps, sub-trajectories, KL budget.
     pub options: Options,
 }
 

@@ -8,11 +8,11 @@ use serde_json::json;
 
 use super::dataset::Dataset;
 use super::error::DataError;
+use super::fragments::{Fragment, Last, fragments};
 use super::hdf5_messages::{Attribute, Element};
 use super::hdf5_writer::{Hdf5Writer, Member};
 use super::minari::{MAIN, METADATA};
 use super::notes::Note;
-use super::segments::{Last, Segment, segments};
 use super::units::ActionBounds;
 use super::write::{check, create_whole, numbers};
 
@@ -50,13 +50,13 @@ pub fn write_minari(
             path: path.to_path_buf(),
         });
     }
-    let (segments, notes) = segments(dataset);
+    let (fragments, notes) = fragments(dataset);
     let written = Written {
-        episodes: segments.len(),
-        steps: segments.iter().map(|segment| segment.rows.len()).sum(),
+        episodes: fragments.len(),
+        steps: fragments.iter().map(|fragment| fragment.rows.len()).sum(),
         notes,
     };
-    if segments.is_empty() {
+    if fragments.is_empty() {
         return Err(DataError::Empty {
             path: path.to_path_buf(),
         });
@@ -64,7 +64,7 @@ pub fn write_minari(
     let part = Part::beside(path)?;
     let data = part.0.join("data");
     fs::create_dir_all(&data).map_err(|source| DataError::io(&data, "create", source))?;
-    create_whole(&data.join(MAIN), |file| fill(file, dataset, &segments))?;
+    create_whole(&data.join(MAIN), |file| fill(file, dataset, &fragments))?;
     let size = fs::metadata(data.join(MAIN)).map_or(0, |metadata| metadata.len());
     let metadata = json!({
         "total_episodes": written.episodes,
@@ -118,12 +118,12 @@ fn space(width: usize, bounds: Option<&ActionBounds>) -> String {
     )
 }
 
-fn fill(file: &mut fs::File, dataset: &Dataset, segments: &[Segment]) -> io::Result<()> {
+fn fill(file: &mut fs::File, dataset: &Dataset, fragments: &[Fragment]) -> io::Result<()> {
     let mut out = Hdf5Writer::new(file)?;
-    let mut groups = Vec::with_capacity(segments.len());
-    for (index, segment) in segments.iter().enumerate() {
-        let members = episode(&mut out, dataset, segment)?;
-        let attributes = [("total_steps", segment.rows.len()), ("id", index)];
+    let mut groups = Vec::with_capacity(fragments.len());
+    for (index, fragment) in fragments.iter().enumerate() {
+        let members = episode(&mut out, dataset, fragment)?;
+        let attributes = [("total_steps", fragment.rows.len()), ("id", index)];
         let attributes = attributes.map(|(name, n)| (name.into(), Attribute::Integer(n as i64)));
         let group = out.group(members, &attributes)?;
         groups.push((format!("episode_{index}"), group));
@@ -133,9 +133,13 @@ fn fill(file: &mut fs::File, dataset: &Dataset, segments: &[Segment]) -> io::Res
 }
 
 /// Writes the arrays of an episode.
-fn episode(out: &mut Hdf5Writer, dataset: &Dataset, segment: &Segment) -> io::Result<Vec<Member>> {
-    let (start, steps) = (segment.rows.start, segment.rows.len());
-    let last = match (segment.last, &dataset.next_observations) {
+fn episode(
+    out: &mut Hdf5Writer,
+    dataset: &Dataset,
+    fragment: &Fragment,
+) -> io::Result<Vec<Member>> {
+    let (start, steps) = (fragment.rows.start, fragment.rows.len());
+    let last = match (fragment.last, &dataset.next_observations) {
         (Last::Successor(row), Some(next)) => next.row(row),
         (Last::Successor(row) | Last::Observation(row), _) => dataset.observations.row(row),
     };
@@ -164,7 +168,7 @@ fn episode(out: &mut Hdf5Writer, dataset: &Dataset, segment: &Segment) -> io::Re
             rows.map(|row| u8::from(set && row + 1 == steps)).collect()
         })
     };
-    let (terminations, truncations) = (at_end(segment.terminal)?, at_end(!segment.terminal)?);
+    let (terminations, truncations) = (at_end(fragment.terminal)?, at_end(!fragment.terminal)?);
     let members = [
         ("observations", observations),
         ("actions", actions),

@@ -5,7 +5,7 @@ use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::score::{Known, score};
-use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, SequentialModel};
 use tiltrl_tilt::weights;
 
 use super::request::Request;
@@ -41,7 +41,7 @@ fn reinforce<M: SequentialModel>(
     let (path, scores) = tracked.sample_path(&condition, noise);
     let reward = Reward {
         value: target.log_reward,
-        temperature: 1.0,
+        alpha: 1.0,
     };
     let known = Known {
         posterior: Some(scores),

@@ -5,7 +5,7 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::{effective_share, log_mean_exp};
 use tiltrl_tilt::score::{Known, score};
-use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, SequentialModel};
 
 use super::outcome::Row;
 use super::train::LogReward;
@@ -137,7 +137,7 @@ impl Sampled {
         };
         let reward = Reward {
             value: log_reward,
-            temperature: 1.0,
+            alpha: 1.0,
         };
         let scores = score(model, prior, reward, (conditions, &path), known);
         let l = scores.log_weights();

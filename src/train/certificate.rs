@@ -115,7 +115,7 @@ pub fn certificate(
     };
     let reward = Reward {
         value: &value,
-        temperature: posterior.alpha,
+        alpha: posterior.alpha,
     };
     let mut all = Certified::default();
     for chunk in rows.chunks(16) {

@@ -12,7 +12,7 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::effective_share;
 use tiltrl_tilt::score::{Known, score};
-use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, SequentialModel};
 
 use super::training_data::TrainingData;
 
@@ -64,7 +64,7 @@ impl Subject<'_> {
         let value = |sample: &Tensor<2>, c: &Tensor<2>| self.tilt.log_reward_of(sample, c);
         let reward = Reward {
             value: &value,
-            temperature: 1.0,
+            alpha: 1.0,
         };
         let rows = (&self.condition, path);
         let scores = score(

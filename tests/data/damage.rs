@@ -7,7 +7,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tiltrl::data::{Dataset, Ending, NextObservations, Recorder, Row, read_attributes, write};
+use tiltrl::data::{
+    Dataset, Ending, NextObservations, Recorder, Transition, read_attributes, write,
+};
 
 /// Counts live bytes and remembers the most there ever were.
 struct Counting;
@@ -136,7 +138,7 @@ fn good_files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     for row in 0..20_000_u16 {
         let observation: [f32; 11] =
             std::array::from_fn(|entry| (f32::from(row) + entry as f32).sin());
-        recorder.push(Row {
+        recorder.push(Transition {
             observation: &observation,
             action: &observation[..3],
             reward: observation[5],

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use ndarray::Array2;
 use proptest::prelude::*;
 use tiltrl::data::{
-    DataError, Dataset, Ending, Interruptions, NextObservations, Recorder, Row, read_attributes,
-    summarize, write,
+    DataError, Dataset, Ending, Interruptions, NextObservations, Recorder, Transition,
+    read_attributes, summarize, write,
 };
 
 /// `episodes` of the given lengths, each ended by a terminal if its length is even.
@@ -23,7 +23,7 @@ fn record(lengths: &[usize], dims: (usize, usize), next: NextObservations) -> Da
             let action: Vec<f32> = (0..dims.1)
                 .map(|entry| (clock + entry as f32).sin())
                 .collect();
-            recorder.push(Row {
+            recorder.push(Transition {
                 observation: &observation,
                 action: &action,
                 reward: 0.1 * clock,
@@ -180,7 +180,7 @@ fn recorders_join_in_order_and_a_cut_episode_counts_as_a_timeout() {
         let mut recorder = Recorder::new(1, 1, NextObservations::Omitted);
         for timestep in 0..3 {
             let observation = [start + timestep as f32];
-            recorder.push(Row {
+            recorder.push(Transition {
                 observation: &observation,
                 action: &[0.5],
                 reward: 1.0,

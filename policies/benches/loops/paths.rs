@@ -106,7 +106,7 @@ pub fn stored() -> Box<dyn FnMut()> {
         posterior = stepped(&posterior, &mut step, |tracked| {
             let reward = Reward {
                 value: &value,
-                temperature: 1.0,
+                alpha: 1.0,
             };
             let rows = (&condition, &path);
             let scores = score(tracked, &prior, reward, rows, Known::default());

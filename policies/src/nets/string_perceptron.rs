@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::sequential::Rows;
+use tiltrl_tilt::sequential::Batched;
 
 use super::mlp::Mlp;
 use super::tokens::{CausalNet, Contexts, MaskedNet};

@@ -187,7 +187,7 @@ impl Lqr {
         })
     }
 
-    /// Returns the problem at temperature `alpha`, evaluated at the given states.
+    /// Returns the problem with temperature `alpha`, evaluated at the given states.
     pub fn problem(
         &self,
         name: &str,

@@ -9,7 +9,7 @@ use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::{Shaping, effective_share, log_mean_exp};
 use tiltrl_tilt::score::{Known, score};
-use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, SequentialModel};
 
 use super::Problem;
 use crate::agent::baselines::{Learner, Method, systematic};
@@ -166,7 +166,7 @@ pub fn measure(problem: &Problem, model: &GaussianDiffusion, paths: usize, seed:
     let value = |sample: &Tensor<2>, c: &Tensor<2>| problem.tilt.log_reward_of(sample, c);
     let reward = Reward {
         value: &value,
-        temperature: 1.0,
+        alpha: 1.0,
     };
     for index in 0..count {
         let mut noise = Noise::keyed(seed, "measure", index as u64);

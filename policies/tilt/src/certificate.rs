@@ -10,7 +10,7 @@ use crate::noise::Noise;
 use crate::reward::Reward;
 use crate::rtb::{effective_share, log_mean_exp};
 use crate::score::{Known, score};
-use crate::sequential::{Rows, SequentialModel};
+use crate::sequential::{Batched, SequentialModel};
 
 /// What a certificate must meet, in medians over conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -28,7 +28,7 @@ pub struct Scores {
     pub prior: Vec<f64>,
     /// Raw value of each path's sample.
     pub values: Vec<f64>,
-    /// log r = value / temperature.
+    /// log r = value / α.
     pub log_reward: Vec<f64>,
 }
 
@@ -56,7 +56,7 @@ pub fn score<M: SequentialModel>(
         posterior: host64(tracked.clone()),
         tracked,
         prior: host64(of_prior),
-        log_reward: values.iter().map(|v| v / reward.temperature).collect(),
+        log_reward: values.iter().map(|v| v / reward.alpha).collect(),
         values,
     }
 }

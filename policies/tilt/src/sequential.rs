@@ -8,8 +8,8 @@ use burn::tensor::Tensor;
 use crate::host::{host, host64, matrix};
 use crate::noise::Noise;
 
-/// Rows that can be picked out and put together again: conditions and samples, one row per path.
-pub trait Rows: Clone {
+/// A batch whose rows can be picked out and put together again: conditions and samples, one row per path.
+pub trait Batched: Clone {
     /// Returns how many rows there are.
     fn count(&self) -> usize;
     /// Returns the rows of these indices, in this order; an index may repeat.
@@ -28,7 +28,7 @@ pub trait Rows: Clone {
     }
 }
 
-impl Rows for Tensor<2> {
+impl Batched for Tensor<2> {
     fn count(&self) -> usize {
         self.dims()[0]
     }
@@ -74,9 +74,9 @@ pub trait SequentialModel: Clone {
     /// What is trained: a burn module, be it one flat perceptron or a transformer of a hundred tensors.
     type Weights: Module;
     /// What a sample depends on, one row per path.
-    type Condition: Rows;
+    type Condition: Batched;
     /// Finished samples, one row per path.
-    type Sample: Rows;
+    type Sample: Batched;
     /// All states of a batch of paths, with their condition.
     type Path: Clone;
 

@@ -21,7 +21,7 @@ const COUNT: usize = 1000;
 
 /// One method on one world.
 #[derive(Serialize)]
-struct Row {
+struct MethodResult {
     world: String,
     method: String,
     energy: f64,
@@ -56,7 +56,12 @@ pub fn compare(json: Option<&Path>) -> Result<(), Error> {
     write_json(json, &rows)
 }
 
-fn world(name: &str, problem: &Problem, recipe: &Recipe, rows: &mut Vec<Row>) -> Result<(), Error> {
+fn world(
+    name: &str,
+    problem: &Problem,
+    recipe: &Recipe,
+    rows: &mut Vec<MethodResult>,
+) -> Result<(), Error> {
     let mut trained = |method: &str, train: &dyn Fn() -> Result<GaussianDiffusion, Error>| {
         let clock = Instant::now();
         let model = train()?;
@@ -132,13 +137,13 @@ fn measured(
     problem: &Problem,
     training_seconds: f64,
     draw: &dyn Fn(&mut Noise) -> Vec<f64>,
-) -> Row {
+) -> MethodResult {
     let mut noise = Noise::keyed(4, "compare", 0);
     let clock = Instant::now();
     let samples = draw(&mut noise);
     let milliseconds = clock.elapsed().as_secs_f64() * 1e3 / COUNT as f64;
     let [energy, floor] = distances(problem, 0, &samples, &mut noise);
-    let row = Row {
+    let row = MethodResult {
         world: world.into(),
         method: method.into(),
         energy,

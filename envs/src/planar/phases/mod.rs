@@ -17,7 +17,7 @@ use super::lanes::{Lanes, Real};
 use super::model::{Joint, Model, Motion};
 use crate::dispatch::{self, Work};
 use crate::env::Step;
-use crate::fleet::Rows;
+use crate::fleet::StepBuffers;
 use crate::locomotion::{Task, Variant, half_cheetah, hopper, walker2d};
 use crate::random::Stream;
 use counted::{Counted, Operations, count};
@@ -79,12 +79,12 @@ fn snapshots<const N: usize>(task: &Task<N>) -> Vec<Snapshot<N, ROBOTS, f64>> {
             taken.push(midway(task, &states, &actions));
         }
         let (observations, steps) = (&mut observations, &mut steps);
-        let rows = Rows {
+        let buffers = StepBuffers {
             actions: &actions,
             observations,
             steps,
         };
-        task.step::<ROBOTS, f64>(&mut states, 0, &indices, rows);
+        task.step::<ROBOTS, f64>(&mut states, 0, &indices, buffers);
         for k in 0..ROBOTS {
             if steps[k].terminated {
                 states[k] = task.start((t * ROBOTS + k) as u64);

@@ -26,7 +26,7 @@ pub(super) fn surrogate(
     let value = |sample: &Tensor<2>, c: &Tensor<2>| tilt.log_reward_of(sample, c);
     let reward = Reward {
         value: &value,
-        temperature: 1.0,
+        alpha: 1.0,
     };
     let known = Known {
         posterior: Some(scores),

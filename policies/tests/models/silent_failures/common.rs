@@ -97,7 +97,7 @@ pub fn scored<M: SequentialModel<Condition = Tensor<2>>>(
     let value = |sample: &M::Sample, _: &Tensor<2>| log_reward(sample);
     let reward = Reward {
         value: &value,
-        temperature: 1.0,
+        alpha: 1.0,
     };
     score(posterior, prior, reward, (&none(1), path), Known::default())
 }

@@ -6,7 +6,7 @@ use crate::optimizer::Optimizer;
 use crate::reward::Reward;
 use crate::rtb;
 use crate::score::{Known, Scores, score};
-use crate::sequential::{Rows, SequentialModel};
+use crate::sequential::{Batched, SequentialModel};
 
 /// Paths of one source with their numbers.
 pub(super) struct Drawn<M: SequentialModel> {
@@ -175,7 +175,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         let stored = |_: &M::Sample, _: &M::Condition| replayed.values.clone();
         let reward = Reward {
             value: &stored,
-            temperature: self.temperature,
+            alpha: self.alpha,
         };
         let scorer = self.scorer(tracked);
         let rows = (&replayed.condition, &path);
