@@ -185,7 +185,7 @@ pub fn residual_report(
     seed: u64,
     [states, paths]: [usize; 2],
 ) -> ResidualReport {
-    let mut noise = Noise::keyed(seed, "anatomy", 0);
+    let mut noise = Noise::keyed(seed, "residuals", 0);
     let rows = noise.indices(states, data.len());
     let device = tilt.prior.device();
     let observations = matrix(data.observations(&rows), data.widths()[0], &device);
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn a_quadratic_in_one_dimension_is_found_there() {
         let (paths, dim) = (200, 2);
-        let x = Noise::keyed(1, "anatomy-test", 0).normals(paths, dim);
+        let x = Noise::keyed(1, "residuals-test", 0).normals(paths, dim);
         let l: Vec<f64> = x
             .chunks_exact(2)
             .map(|x| f64::from(x[1]) - 2.0 * f64::from(x[1] * x[1]))

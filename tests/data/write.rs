@@ -8,6 +8,7 @@ use tiltrl::data::{
     DataError, Dataset, Ending, Interruptions, NextObservations, Recorder, Transition,
     read_attributes, summarize, write,
 };
+use tiltrl::envs::ReferenceScores;
 
 /// `episodes` of the given lengths, each ended by a terminal if its length is even.
 fn record(lengths: &[usize], dims: (usize, usize), next: NextObservations) -> Dataset {
@@ -250,7 +251,7 @@ fn a_summary_counts_what_is_there() {
         .iter_mut()
         .take(3)
         .for_each(|entry| *entry = -1.0);
-    let summary = summarize(&dataset, Some((1.0, 5.0)));
+    let summary = summarize(&dataset, Some(ReferenceScores { min: 1.0, max: 5.0 }));
     assert_eq!(
         (
             summary.transitions,

@@ -163,9 +163,9 @@ impl<const N: usize> Task<N> {
     ) {
         let way = to.position[0].0[0];
         for k in 0..N {
-            to.position[k].0[0] = from.position[k].0[lane].wide();
-            to.velocity[k].0[0] = from.velocity[k].0[lane].wide();
-            to.guess[k].0[0] = from.guess[k].0[lane].wide();
+            to.position[k].0[0] = from.position[k].0[lane].to_f64();
+            to.velocity[k].0[0] = from.velocity[k].0[lane].to_f64();
+            to.guess[k].0[0] = from.guess[k].0[lane].to_f64();
         }
         if self.precision == Precision::F32 {
             to.position[0].0[0] += way;

@@ -205,8 +205,8 @@ proptest! {
         let mut adam = HostAdam::new(config.clone());
         let mut parameters = noise.normals(length, 1);
         let mut average = vec![parameters.clone()];
-        let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|&v| f64::from(v)).collect() };
-        let (mut p, mut a) = (wide(&parameters), wide(&average[0]));
+        let to_f64 = |values: &[f32]| -> Vec<f64> { values.iter().map(|&v| f64::from(v)).collect() };
+        let (mut p, mut a) = (to_f64(&parameters), to_f64(&average[0]));
         let (mut first, mut second) = (vec![0.0; length], vec![0.0; length]);
         for count in 1..=updates {
             let gradient = noise.normals(length, 1);
@@ -214,7 +214,7 @@ proptest! {
             let (old, g) = (vec![tensor(&parameters)], vec![Some(tensor(&gradient))]);
             let (stepped, norm) = adam.step_averaged(old, g, &mut average, 0.995);
             parameters = host(stepped[0].clone());
-            let g = wide(&gradient);
+            let g = to_f64(&gradient);
             adam64(&config, [&mut p, &mut first, &mut second, &mut a], &g, count, 0.995);
             let exact = g.iter().map(|g| g * g).sum::<f64>().sqrt();
             prop_assert!((norm - exact).abs() <= 1e-6 * exact);

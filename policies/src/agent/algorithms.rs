@@ -41,7 +41,7 @@ const KINDS: [AlgorithmKind; 7] = [
 
 impl AlgorithmKind {
     /// Returns all algorithms.
-    pub fn all() -> &'static [Self] {
+    pub const fn all() -> &'static [Self] {
         &KINDS
     }
 }

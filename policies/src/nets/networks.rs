@@ -28,7 +28,7 @@ const KINDS: [NetworkKind; 2] = [PERCEPTRON, RESIDUAL];
 
 const PERCEPTRON: NetworkKind = NetworkKind {
     name: "perceptron",
-    summary: "a perceptron of the hidden widths, on the CPU engine's fused kernels",
+    summary: "a perceptron of the hidden widths, on the CPU engine's fused form",
     make: |shape, noise, compute| Ok(Network::of(Perceptron::new(shape, 0.1, noise, compute))),
 };
 

@@ -60,8 +60,9 @@ impl Batched for Tensor<2> {
                 Tensor::empty([rows * times, width], &self.device())
             };
         }
-        let wide = self.clone().reshape([rows, 1, width]);
-        wide.expand([rows, times, width])
+        let expanded = self.clone().reshape([rows, 1, width]);
+        expanded
+            .expand([rows, times, width])
             .reshape([rows * times, width])
     }
 }

@@ -95,7 +95,7 @@ fn world(
             picked(&found.samples, problem.tilt.prior.dim(), &rows)
         }),
         ("guidance", &|n| {
-            wide(&guided(tilt, &problem.condition(0, COUNT), 1.0, n))
+            to_f64(&guided(tilt, &problem.condition(0, COUNT), 1.0, n))
         }),
     ];
     for (method, draw) in drawn {
@@ -104,12 +104,12 @@ fn world(
     Ok(())
 }
 
-fn wide(samples: &[f32]) -> Vec<f64> {
+fn to_f64(samples: &[f32]) -> Vec<f64> {
     samples.iter().map(|&v| f64::from(v)).collect()
 }
 
 fn picked(samples: &[f32], dim: usize, rows: &[usize]) -> Vec<f64> {
-    let of_row = |&row: &usize| wide(&samples[row * dim..(row + 1) * dim]);
+    let of_row = |&row: &usize| to_f64(&samples[row * dim..(row + 1) * dim]);
     rows.iter().flat_map(of_row).collect()
 }
 
@@ -128,7 +128,7 @@ fn chosen(
 }
 
 fn sampled(model: &GaussianDiffusion, problem: &Problem, noise: &mut Noise) -> Vec<f64> {
-    wide(&host(model.sample(&problem.condition(0, COUNT), noise)))
+    to_f64(&host(model.sample(&problem.condition(0, COUNT), noise)))
 }
 
 fn measured(
