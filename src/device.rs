@@ -26,7 +26,7 @@ pub struct Compute {
 /// An NVIDIA card that plays episodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Card {
-    /// Its number.
+    /// Which of the machine's cards, from 0.
     pub ordinal: usize,
     /// Whether physics may round as it goes fastest (`cuda:0/fast`); else its bytes are the processor's.
     pub fast: bool,

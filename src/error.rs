@@ -13,7 +13,7 @@ pub enum Error {
     /// Reading or writing a file failed.
     #[error("{path}: {source}")]
     Io {
-        /// The file.
+        /// File that was read or written.
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,

@@ -20,7 +20,7 @@ pub struct Episode {
     /// Sum of rewards.
     #[serde(rename = "return")]
     pub episode_return: f64,
-    /// Timesteps.
+    /// Timesteps until it ended.
     pub length: usize,
     /// Ended by the task, not by the horizon.
     pub terminated: bool,

@@ -8,7 +8,7 @@
 pub trait Work {
     /// What it computes.
     type Output;
-    /// Does it.
+    /// Computes it; inlined into the copy for each instruction set.
     fn run(self) -> Self::Output;
 }
 

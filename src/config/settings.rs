@@ -43,13 +43,13 @@ pub struct Config {
     /// How the data are read.
     #[serde(default)]
     pub data: DataConfig,
-    /// Diffusion prior.
+    /// How the prior is trained.
     pub prior: PriorConfig,
-    /// Critic.
+    /// Which critic judges actions, and how it is trained.
     pub critic: CriticConfig,
-    /// RTB fine-tuning.
+    /// How the posterior is trained.
     pub finetune: FinetuneConfig,
-    /// Evaluation.
+    /// When policies are played, and where.
     pub evaluation: EvaluationConfig,
     /// Settings of the algorithm, unless it is "rtb".
     #[serde(default, skip_serializing_if = "Baselines::is_empty")]
@@ -99,11 +99,11 @@ pub struct PriorConfig {
     /// Name of the network's kind.
     #[serde(default = "perceptron")]
     pub network: String,
-    /// Hidden widths.
+    /// Widths of the hidden layers, in order.
     pub hidden: Vec<usize>,
-    /// Non-linearity.
+    /// Function after each hidden layer.
     pub activation: Activation,
-    /// Updates.
+    /// Updates until the stage is done.
     pub updates: u64,
     /// Actions per update.
     pub batch_size: usize,
@@ -121,11 +121,11 @@ fn perceptron() -> String {
     "perceptron".into()
 }
 
-/// RTB fine-tuning.
+/// How the posterior is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneConfig {
-    /// Updates.
+    /// Updates until the stage is done.
     pub updates: u64,
     /// States per update.
     pub states: usize,

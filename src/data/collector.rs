@@ -47,7 +47,7 @@ pub struct Transition<'a> {
     pub reward: f32,
     /// `[observation_dim]`: what was seen after acting (before any reset).
     pub next_observation: &'a [f32],
-    /// What follows.
+    /// Whether the episode goes on, ends, or is cut.
     pub ending: Ending,
 }
 

@@ -21,9 +21,9 @@ pub struct Provenance {
     pub tiltrl: String,
     /// SHA-256 of the data.
     pub data_sha256: String,
-    /// Physics engine.
+    /// Name of the physics engine that played.
     pub engine: String,
-    /// Its version.
+    /// Version of that engine.
     pub engine_version: String,
     /// Contact margin rule, where the engine has one.
     pub margin_rule: String,
@@ -55,7 +55,7 @@ struct RunFile {
 /// The directory of one seed.
 #[derive(Clone, Debug)]
 pub struct RunDir {
-    /// Its path.
+    /// Where the seed's files lie.
     pub path: PathBuf,
 }
 

@@ -90,8 +90,8 @@ impl Baseline<'_> {
             max_gradient_norm: settings.max_gradient_norm,
             ..AdamConfig::plain(settings.learning_rate)
         };
-        let start = (self.method, self.widened);
-        let mut learner = Learner::new(self.tilt.clone(), start, adam, settings.paths.total());
+        let (tilt, paths) = (self.tilt.clone(), settings.paths.total());
+        let mut learner = Learner::new(tilt, self.method, self.widened, adam, paths);
         let path = self.checkpoint();
         if path.exists() {
             let checkpoint = Checkpoint::load(&path, "baseline")?;

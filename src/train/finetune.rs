@@ -33,7 +33,7 @@ type Tuner = Finetuner<GaussianDiffusion, HostAdam>;
 
 /// A fine-tuned posterior with its α.
 pub struct Posterior {
-    /// The model.
+    /// The tilted diffusion model.
     pub model: GaussianDiffusion,
     /// The temperature α, in the units of Q.
     pub alpha: f64,

@@ -11,7 +11,7 @@ use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::effective_share;
-use tiltrl_tilt::score::{Known, score};
+use tiltrl_tilt::score::{Known, Paths, score};
 use tiltrl_tilt::sequential::{Batched, SequentialModel};
 
 use super::training_data::TrainingData;
@@ -66,7 +66,10 @@ impl Subject<'_> {
             value: &value,
             alpha: 1.0,
         };
-        let rows = (&self.condition, path);
+        let rows = Paths {
+            condition: &self.condition,
+            path,
+        };
         let scores = score(
             self.posterior,
             &self.tilt.prior,

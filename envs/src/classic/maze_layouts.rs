@@ -46,7 +46,7 @@ impl Layout {
     }
 }
 
-/// U-shaped.
+/// One bend: start and goal lie on both sides of a wall.
 pub const UMAZE: Layout = Layout {
     name: "umaze",
     rows: &["#####", "#G..#", "###.#", "#...#", "#####"],
@@ -58,7 +58,7 @@ pub const UMAZE: Layout = Layout {
     },
 };
 
-/// Medium.
+/// D4RL's medium maze, 8 × 8 cells.
 pub const MEDIUM: Layout = Layout {
     name: "medium",
     rows: &[
@@ -73,7 +73,7 @@ pub const MEDIUM: Layout = Layout {
     },
 };
 
-/// Large.
+/// D4RL's large maze.
 pub const LARGE: Layout = Layout {
     name: "large",
     rows: &[

@@ -25,7 +25,7 @@ const WALL_OFFSET: f64 = -0.2;
 pub enum MazeReward {
     /// 1 within half a metre of the goal, else 0.
     Sparse,
-    /// exp(−distance).
+    /// exp(−distance to the goal), at every timestep.
     Dense,
 }
 
@@ -61,7 +61,7 @@ impl PointMaze {
         }
     }
 
-    /// The maze.
+    /// Returns the walls and free cells.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }

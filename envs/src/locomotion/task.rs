@@ -25,9 +25,9 @@ pub enum Precision {
 pub struct Task<const N: usize> {
     /// What users see.
     pub spec: EnvSpec,
-    /// The robot.
+    /// Bodies, joints and motors.
     pub model: Model<N>,
-    /// The rules.
+    /// Reward, ends and starts.
     pub rules: LocomotionRules,
     /// The robot as it was described.
     pub robot: &'static RobotDescription,

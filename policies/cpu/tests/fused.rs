@@ -105,6 +105,33 @@ proptest! {
     }
 }
 
+/// Weights are packed for many rows and read where they lie for few.
+#[test]
+fn few_rows_have_the_bytes_of_many() {
+    let mut noise = Noise::keyed(6, "rows", 0);
+    for sizes in [vec![17, 64, 33, 6], vec![3, 20, 1], vec![40, 5]] {
+        let (inputs, outputs) = (sizes[0], sizes[sizes.len() - 1]);
+        let spec = MlpSpec {
+            layer_norm: sizes.len() > 3,
+            activation: Activation::Silu,
+            sizes,
+        };
+        let net = Net::new(spec, &mut noise);
+        let values = noise.normals(64, inputs);
+        let forward = |engine: &Engine, rows: usize| {
+            let x = matrix(values[..rows * inputs].to_vec(), inputs, &Device::flex());
+            host(mlp_forward(engine, &net.spec, &net.parameters, x))
+        };
+        for engine in engines() {
+            let many = forward(&engine, 64);
+            for rows in [1, 2, 3, 4, 14, 15, 16, 17, 33] {
+                let few = forward(&engine, rows);
+                assert_eq!(few, many[..rows * outputs], "{rows} rows of {:?}", net.spec);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     let spec = MlpSpec {

@@ -22,7 +22,7 @@ use crate::nets::initial;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct IqlConfig {
-    /// Updates.
+    /// Updates until it is trained.
     pub updates: u64,
     /// Transitions per update.
     pub batch_size: usize,
@@ -34,7 +34,7 @@ pub(super) struct IqlConfig {
     pub learning_rate: f32,
     /// Expectile τ in (0, 1).
     pub expectile: f64,
-    /// Discount γ.
+    /// Discount γ of a timestep, in (0, 1).
     pub discount: f64,
     /// Rewards summed before the bootstrap (n-step return of the data's policy); 1 is plain IQL.
     pub n_step: usize,

@@ -219,7 +219,7 @@ pub fn total_variation(p: &[f64], q: &[f64]) -> f64 {
 /// A posterior over an enumerated set.
 #[derive(Clone, Debug)]
 pub struct Enumerated {
-    /// log Z.
+    /// Log of Σ p r over the set, nats.
     pub log_z: f64,
     /// p r / Z of each element.
     pub probabilities: Vec<f64>,

@@ -76,7 +76,7 @@ struct Block {
     down: Adapted,
 }
 
-/// The module.
+/// A Llama on burn's tensors, with low-rank adapters where they were asked for.
 #[derive(Module, Debug)]
 pub struct Llama {
     tokens: Param<Tensor<2>>,

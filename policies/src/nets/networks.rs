@@ -15,7 +15,7 @@ use crate::compute::Compute;
 /// A network that configurations can name.
 #[derive(Clone, Copy)]
 pub struct NetworkKind {
-    /// Its name.
+    /// Name that `prior.network` in a config takes.
     pub name: &'static str,
     /// What it is, in one line.
     pub summary: &'static str,

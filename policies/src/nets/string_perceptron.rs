@@ -24,7 +24,7 @@ pub struct StringShape {
     pub length: usize,
     /// Width of a condition; may be 0.
     pub condition_dim: usize,
-    /// Hidden widths.
+    /// Widths of the hidden layers, in order.
     pub hidden: Vec<usize>,
 }
 

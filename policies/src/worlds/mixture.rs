@@ -16,7 +16,7 @@ use tiltrl_tilt::rtb::log_mean_exp;
 pub struct GaussianMixture {
     /// Weights, sum 1.
     pub weights: Vec<f64>,
-    /// Centres.
+    /// Mean of each component.
     pub means: Vec<Vec<f64>>,
     /// Standard deviation of every component and dimension.
     pub std: f64,
@@ -27,7 +27,7 @@ pub struct GaussianMixture {
 pub struct GaussianReward {
     /// Where the reward is highest.
     pub centre: Vec<f64>,
-    /// Its width.
+    /// Distance from the centre at which it has fallen by ½ nat.
     pub width: f64,
     /// log of its height.
     pub log_scale: f64,

@@ -85,7 +85,7 @@ pub trait SequentialModel: Clone {
     fn weights(&self) -> &Self::Weights;
     /// Returns the same model with other weights.
     fn with_weights(&self, weights: Self::Weights) -> Self;
-    /// Returns T.
+    /// Returns T, how many random steps a path has.
     fn num_steps(&self) -> usize;
     /// Samples one path per row of the condition and scores its steps [paths, T] in the same pass.
     fn sample_path(

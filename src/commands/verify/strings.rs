@@ -15,7 +15,7 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::{effective_share, log_mean_exp};
-use tiltrl_tilt::score::{Known, score};
+use tiltrl_tilt::score::{Known, Paths, score};
 use tiltrl_tilt::sequential::SequentialModel;
 
 use super::world_result::{Requirement, WorldResult};
@@ -114,7 +114,11 @@ where
         value: &value,
         alpha: 1.0,
     };
-    let scores = score(posterior, prior, reward, (&conditions, &path), known);
+    let paths = Paths {
+        condition: &conditions,
+        path: &path,
+    };
+    let scores = score(posterior, prior, reward, paths, known);
     let l = scores.log_weights();
     let measured = Measured {
         log_z_error: (log_mean_exp(&l) - exact.log_z).abs(),

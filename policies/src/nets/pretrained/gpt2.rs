@@ -50,7 +50,7 @@ struct Block {
     narrow: Linear,
 }
 
-/// A GPT-2.
+/// A GPT-2 on burn's tensors, as transformers' `GPT2LMHeadModel` has it.
 #[derive(Module, Debug)]
 pub struct Gpt2 {
     tokens: Embedding,

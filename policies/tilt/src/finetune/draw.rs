@@ -5,7 +5,7 @@ use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::reward::Reward;
 use crate::rtb;
-use crate::score::{Known, Scores, score};
+use crate::score::{Known, Paths, Scores, score};
 use crate::sequential::{Batched, SequentialModel};
 
 /// Paths of one source with their numbers.
@@ -114,7 +114,16 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
             let (path, known) = self.path_from(source, tracked, batch, &condition, noise);
             let scorer = self.scorer(tracked);
             drawn.push(Drawn {
-                scores: score(scorer, &self.prior, reward, (&condition, &path), known),
+                scores: score(
+                    scorer,
+                    &self.prior,
+                    reward,
+                    Paths {
+                        condition: &condition,
+                        path: &path,
+                    },
+                    known,
+                ),
                 path,
                 per_condition: count,
             });
@@ -178,7 +187,10 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
             alpha: self.alpha,
         };
         let scorer = self.scorer(tracked);
-        let rows = (&replayed.condition, &path);
+        let rows = Paths {
+            condition: &replayed.condition,
+            path: &path,
+        };
         let scores = score(scorer, &self.prior, reward, rows, Known::default());
         Some(Set {
             drawn: vec![Drawn {

@@ -28,9 +28,9 @@ pub struct Replayed<M: SequentialModel> {
     pub conditions: M::Condition,
     /// Conditions, each repeated for its samples.
     pub condition: M::Condition,
-    /// The samples.
+    /// Samples to be noised backwards, one per repeated condition.
     pub samples: M::Sample,
-    /// Raw values.
+    /// Value of each sample, not yet divided by α.
     pub values: Vec<f64>,
 }
 

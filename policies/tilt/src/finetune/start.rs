@@ -93,7 +93,11 @@ fn same<M: SequentialModel>(
         value: &unscored,
         alpha: 1.0,
     };
-    let scores = crate::score::score(posterior, prior, reward, (condition, &path), known);
+    let paths = crate::score::Paths {
+        condition,
+        path: &path,
+    };
+    let scores = crate::score::score(posterior, prior, reward, paths, known);
     let (q, p) = (scores.log_posterior(), scores.log_prior());
     let gaps = q.iter().zip(&p).map(|(q, p)| (q - p).abs());
     let worst = gaps.fold(0.0, |worst: f64, gap| {
