@@ -179,6 +179,14 @@ impl Program {
         self.text(mode, include_str!("../../gpu/kernels/twin.cpp"))
     }
 
+    /// The same functions in OpenCL C, for tests on other compilers and for whoever drives other makers' cards.
+    ///
+    /// # Errors
+    /// As [`Self::source`].
+    pub fn opencl_source(&self, mode: Mode) -> Result<String, String> {
+        self.text(mode, include_str!("../../gpu/kernels/kernels.cl"))
+    }
+
     fn text(&self, mode: Mode, entry_points: &str) -> Result<String, String> {
         if !self.modes().contains(&mode) {
             return Err(format!("{} runs in f64 only", self.name));
