@@ -379,5 +379,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
         std::process::exit(1);
     }
+    let near = |c: &PolicyCheck| c.worst <= policies::ALLOWED;
+    if let Some(c) = found.policy_checks.iter().find(|c| !near(c)) {
+        let (policy, worst) = (&c.policy, c.worst);
+        eprintln!("error: {policy}: actions are {worst:e} from the twin's");
+        std::process::exit(1);
+    }
     Ok(())
 }

@@ -22,6 +22,9 @@ const LOOPS: [(&str, Mode); 4] = [
 /// More environments are not measured: an action of a million takes long, and says no more.
 const MOST: usize = 262_144;
 
+/// Actions further apart than this are wrong: rounding moves them by less than a hundredth of it.
+pub const ALLOWED: f64 = 1e-3;
+
 /// Actions compared with the twin's.
 pub struct PolicyCheck {
     pub policy: String,
@@ -81,7 +84,8 @@ fn check(plan: &Plan, hidden: &[usize]) -> Result<PolicyCheck, GpuError> {
     Ok(PolicyCheck {
         policy: shown(hidden),
         compared: want.len(),
-        worst: differences.fold(0.0, f64::max),
+        // A NaN is a difference too.
+        worst: differences.fold(0.0, |most, x| if x <= most { most } else { x }),
     })
 }
 

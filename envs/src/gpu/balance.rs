@@ -19,8 +19,8 @@ enum Kind {
 /// A robot of either number of joints.
 #[derive(Debug)]
 enum Robot {
-    Two(Model<2>),
-    Three(Model<3>),
+    Two(Box<Model<2>>),
+    Three(Box<Model<3>>),
 }
 
 /// A task.
@@ -54,14 +54,14 @@ impl Balanced {
     fn new<const N: usize, R: Rule<N>>(
         (name, kind, variant): (&'static str, Kind, Variant),
         env: &Balance<N, R>,
-        robot: fn(Model<N>) -> Robot,
+        robot: fn(Box<Model<N>>) -> Robot,
     ) -> Self {
         Self {
             name,
             spec: env.spec().clone(),
             kind,
             variant,
-            robot: robot(env.model().clone()),
+            robot: robot(Box::new(env.model().clone())),
             frame_skip: env.frame_skip(),
         }
     }
