@@ -101,7 +101,7 @@ pub fn scored<M: SequentialModel<Condition = Tensor<2>>>(
     };
     let paths = Paths {
         condition: &none(1),
-        path: path,
+        path,
     };
     score(posterior, prior, reward, paths, Known::default())
 }
