@@ -5,7 +5,7 @@
 //! D4RL, a cell's walls lie 0.2 m off the cell's whole-number coordinates. If the ball's centre is inside a wall, the
 //! nearest side pushes it out (MuJoCo may choose the top, which cannot move it).
 
-use super::maze_layouts::Layout;
+use super::maze_layouts::{FreeCells, Layout};
 use crate::env::{Component, Env, EnvSpec, Rules, Stateful, Step};
 use crate::planar::Margin;
 use crate::planar::ball::{Ball, Wall};
@@ -60,7 +60,10 @@ pub struct PointMaze {
 impl PointMaze {
     /// A maze with the ball on the first free cell.
     pub fn new(layout: Layout, reward: MazeReward, margin: Margin) -> Self {
-        let (starts, goal) = layout.free_cells();
+        let FreeCells {
+            cells: starts,
+            goal,
+        } = layout.free_cells();
         let mut ball = ball(margin);
         ball.position = starts[0];
         Self {
