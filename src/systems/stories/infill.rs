@@ -1,5 +1,6 @@
 //! Infills of a text by a Llama: a path writes the tokens one after another, and all paths share the text before them.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -145,26 +146,33 @@ impl Explore for Infill {
         for step in 0..self.length {
             let (tree, nodes) = net.tree(&z, &(step..step + 1));
             let logits = host64(net.net.logits(&tree));
+            let mut sums: HashMap<usize, Vec<f64>> = HashMap::new();
             for (row, draw) in noise.uniform_rows(rows, 1).into_iter().enumerate() {
                 let logits = &logits[nodes[row] * count..(nodes[row] + 1) * count];
-                z.tokens[row * self.length + step] = pick(logits, scale, draw);
+                let sums = sums
+                    .entry(nodes[row])
+                    .or_insert_with(|| cumulative(logits, scale));
+                z.tokens[row * self.length + step] = pick(sums, draw);
             }
         }
         z
     }
 }
 
-/// Draws a token from logits at a temperature.
-fn pick(logits: &[f64], temperature: f64, draw: f64) -> u32 {
+/// Cumulative weights of tokens at a temperature: infills that share a node share them.
+fn cumulative(logits: &[f64], temperature: f64) -> Vec<f64> {
     let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights = logits.iter().map(|l| ((l - top) / temperature).exp());
-    let weights: Vec<f64> = weights.collect();
-    let mut left = draw * weights.iter().sum::<f64>();
-    let found = weights.iter().position(|w| {
-        left -= w;
-        left < 0.0
-    });
-    found.unwrap_or(weights.len() - 1) as u32
+    let add = |sum: &mut f64, l: &f64| {
+        *sum += ((l - top) / temperature).exp();
+        Some(*sum)
+    };
+    logits.iter().scan(0.0, add).collect()
+}
+
+/// Draws a token from cumulative weights.
+fn pick(sums: &[f64], draw: f64) -> u32 {
+    let sought = draw * sums.last().expect("a token");
+    sums.partition_point(|s| *s <= sought).min(sums.len() - 1) as u32
 }
 
 /// Returns the condition of models that have none.

@@ -56,31 +56,37 @@ pub const SYSTEM: System = System {
     settings: &[
         Setting::new(
             "updates",
-            [2500.0, 50.0],
+            [2000.0, 50.0],
             [1.0, 1e7],
             "updates of the posterior",
         ),
         Setting::new(
             "on_policy",
-            [32.0, 16.0],
+            [512.0, 16.0],
             [0.0, 1e5],
-            "infills of the posterior per update",
+            "infills of the posterior per update; they share the tree that is read, so that many cost little more than few",
         ),
         Setting::new(
             "explored",
-            [16.0, 8.0],
+            [256.0, 8.0],
             [0.0, 1e5],
-            "infills of the posterior at temperature 1.5, falling to 1",
+            "infills of the posterior at a temperature that falls to 1",
+        ),
+        Setting::new(
+            "temperature",
+            [3.0, 1.5],
+            [1.0, 100.0],
+            "that temperature at the start; infills that prior and posterior hardly draw are found by it alone",
         ),
         Setting::new(
             "prior_paths",
-            [16.0, 8.0],
+            [128.0, 8.0],
             [0.0, 1e5],
             "infills of the prior per update",
         ),
         Setting::new(
             "replay",
-            [16.0, 8.0],
+            [0.0, 8.0],
             [0.0, 1e5],
             "good infills seen before, per update",
         ),
@@ -276,7 +282,7 @@ impl Work<'_> {
             },
             exploration: Exploration {
                 paths: settings.count("explored"),
-                scale: 1.5,
+                scale: settings.number("temperature"),
                 updates: settings.count("updates") as u64,
             },
             replay: ReplayOptions {

@@ -29,6 +29,8 @@ pub struct Work<'a> {
     pub unlabelled: &'a [Sentence],
     /// Sentences with labels.
     pub labelled: &'a [Sentence],
+    /// Share of each rationale among the sentences without labels, in the order of [`enumerate`].
+    pub shares: &'a [f64],
 }
 
 /// Where an E-step's rationales come from.
@@ -132,7 +134,8 @@ impl Work<'_> {
     }
 
     fn maximisation(&self, seen: &[(Vec<usize>, bool, f64)], start: &Teller) -> Teller {
-        start.fitted(seen, self.request.settings.number("penalty"))
+        let fitted = start.fitted(seen, self.request.settings.number("penalty"));
+        fitted.settled(self.length(), self.shares)
     }
 
     /// Returns the teller that learned from rationales of the prior: what every method starts from.
@@ -265,6 +268,27 @@ impl Work<'_> {
         }
         right as f64 / test.len() as f64
     }
+}
+
+/// Returns the mean probability of each rationale under the prior, over sentences at equal distances in a list.
+pub fn shares(
+    lexicon: &Lexicon,
+    prior: &Rationales,
+    sentences: &[Sentence],
+    request: &Request,
+) -> Vec<f64> {
+    let stride = sentences.len().div_ceil(ROWS);
+    let some: Vec<&Sentence> = sentences.iter().step_by(stride).collect();
+    let mut sums = Vec::new();
+    for some in some.chunks(128) {
+        let condition = conditions(lexicon, some, None, request);
+        for row in enumerate(prior, &condition, lexicon.latent.len() + 1) {
+            sums.resize(row.len(), 0.0);
+            let pairs = sums.iter_mut().zip(row);
+            pairs.for_each(|(sum, log)| *sum += log.exp());
+        }
+    }
+    sums.iter().map(|sum| sum / some.len() as f64).collect()
 }
 
 fn words_of(z: &Strings) -> Vec<Vec<usize>> {

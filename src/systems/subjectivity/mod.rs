@@ -3,6 +3,7 @@
 //! A sentence x has a label y, subjective or not. The prior p(z|x) names words that would fit into the sentence; it learned so
 //! without labels. p(y|z) is a logistic sum over the words of z. The E-step is the posterior p(z|x) p(y|z)/Z, amortised by the
 //! fine-tuner and held to the exact one over all z; the M-step fits p(y|z). A mechanism check: the prior is no language model.
+//! Both labels are taken to be equally common, as they are in SUBJ: by p(y|z) among the sentences without labels, and by naive Bayes.
 
 mod data;
 mod em;
@@ -14,7 +15,7 @@ use super::outcome::{Check, Figure, Outcome, Picture, Row};
 use super::request::{Request, Setting, System};
 use crate::error::Error;
 use data::{Lexicon, Sentence, naive_bayes, read};
-use em::{Found, Near, Work};
+use em::{Found, Near, Work, shares};
 use models::{Teller, prior};
 
 /// Largest mean KL to the exact posterior, nats per pair of a sentence and a label.
@@ -130,6 +131,7 @@ fn run(request: &Request) -> Result<Outcome, Error> {
     let latent = ["skipped", "latent"].map(|key| settings.count(key));
     let lexicon = Lexicon::new(&unlabelled, settings.count("seen"), latent);
     let prior = prior(&lexicon, &unlabelled, request)?;
+    let shares = shares(&lexicon, &prior, &unlabelled, request);
     let mut outcome = Outcome::default();
     let mut accuracies = Vec::new();
     for (name, file) in SETS.iter().filter(|(name, _)| request.wants(name)) {
@@ -140,6 +142,7 @@ fn run(request: &Request) -> Result<Outcome, Error> {
             prior: &prior,
             unlabelled: &unlabelled,
             labelled: &labelled,
+            shares: &shares,
         };
         accuracies.push((*name, task(name, &work, &test, &mut outcome)?));
     }

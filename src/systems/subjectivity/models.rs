@@ -226,6 +226,27 @@ impl Teller {
         pairs.map(|z| self.log_prob(&z, subjective)).collect()
     }
 
+    /// Returns the teller whose constant weight makes both labels equally likely; `shares` are those of every rationale in the order
+    /// of [`enumerate`], under sentences of any label.
+    ///
+    /// One word says little of a label, so that p(y|x) varies little between sentences: with the constant of a few labelled sentences,
+    /// of which one label is more frequent by chance, that label would be told of every sentence.
+    pub fn settled(mut self, length: usize, shares: &[f64]) -> Self {
+        let last = self.weights.len() - 1;
+        let [mut low, mut high] = [-30.0, 30.0];
+        for _ in 0..60 {
+            self.weights[last] = 0.5 * (low + high);
+            let odds = self.all(length, true).into_iter().map(f64::exp);
+            let subjective: f64 = odds.zip(shares).map(|(p, share)| p * share).sum();
+            if subjective > 0.5 {
+                high = self.weights[last];
+            } else {
+                low = self.weights[last];
+            }
+        }
+        self
+    }
+
     /// Returns the teller that fits weighted rationales best: Σ weight · log p(y | z) − ½ `penalty` · |weights of words|².
     pub fn fitted(&self, seen: &[(Vec<usize>, bool, f64)], penalty: f64) -> Self {
         let mut found = self.clone();
@@ -287,5 +308,20 @@ mod tests {
         let sum = found.log_prob(&[0], true).exp() + found.log_prob(&[0], false).exp();
         assert!((sum - 1.0).abs() < 1e-12);
         assert_eq!(found.all(2, true)[3 + 1], found.log_prob(&[1, 1], true));
+    }
+
+    #[test]
+    fn a_settled_teller_finds_both_labels_equally_likely() {
+        let teller = Teller {
+            weights: vec![2.0, -0.5, -3.0],
+        };
+        let shares = [0.5, 0.2, 0.3];
+        let found = teller.clone().settled(1, &shares);
+        let mean = |teller: &Teller| -> f64 {
+            let odds = teller.all(1, true).into_iter().zip(shares);
+            odds.map(|(log, share)| share * log.exp()).sum()
+        };
+        assert!((mean(&found) - 0.5).abs() < 1e-9 && mean(&teller) < 0.3);
+        assert_eq!(found.weights[..2], teller.weights[..2]);
     }
 }

@@ -67,6 +67,12 @@ pub const SYSTEM: System = System {
             "updates of the posterior",
         ),
         Setting::new(
+            "infilling_updates",
+            [150.0, 200.0],
+            [1.0, 1e7],
+            "updates of the infilling's posterior, which starts near its prior",
+        ),
+        Setting::new(
             "paths",
             [4096.0, 256.0],
             [2.0, 1e6],
@@ -134,6 +140,8 @@ struct Task<'a> {
     /// The elements of `exact` among all strings.
     elements: Vec<usize>,
     log_reward: &'a dyn Fn(&Strings) -> Vec<f64>,
+    /// The setting that holds its number of updates.
+    updates: &'static str,
 }
 
 impl Task<'_> {
@@ -156,6 +164,7 @@ fn doubles(
         elements: (0..masses.len()).collect(),
         exact: Exact::new(masses, doubles_without_s(&all)),
         log_reward: &doubles_without_s,
+        updates: "updates",
     };
     solve(&task, request, outcome)
 }
@@ -194,6 +203,7 @@ fn infilling(
         exact: Exact::new(masses, rewards.clone()),
         elements: elements.clone(),
         log_reward: &log_reward,
+        updates: "infilling_updates",
     };
     solve(&task, request, outcome)
 }
@@ -217,7 +227,11 @@ fn solve(task: &Task<'_>, request: &Request, outcome: &mut Outcome) -> Result<()
         prior: settings.count("prior_paths"),
         ..behaviour.mixture
     };
-    let tuned = balance(&target, (&recipe(request, "updates"), &behaviour), request)?;
+    let tuned = balance(
+        &target,
+        (&recipe(request, task.updates), &behaviour),
+        request,
+    )?;
     let found = task.masses(&tuned.model, request);
     let mut rows = vec![
         exact.row(task.name, "prior", &exact.prior),
@@ -232,7 +246,7 @@ fn solve(task: &Task<'_>, request: &Request, outcome: &mut Outcome) -> Result<()
     let mut curves = vec![("balance", tuned.curve)];
     let mut noise = Noise::keyed(request.seed, "resampling", 0);
     // An update of balance passes each path through the networks four times: drawn, scored twice, and back.
-    let same = 4 * settings.count("updates") * behaviour.paths();
+    let same = 4 * settings.count(task.updates) * behaviour.paths();
     rows.push(exact.importance_resampling(task.name, same.min(2_000_000), &mut noise));
     for (name, model) in baselines(&target, request)? {
         let found = task.masses(&model.model, request);
