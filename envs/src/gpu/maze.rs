@@ -3,7 +3,7 @@
 use super::tables::{Text, angles, softness, solver};
 use super::{BLOCK, Mode};
 use crate::classic::MazeReward;
-use crate::classic::maze_layouts::{LARGE, Layout, MEDIUM, UMAZE};
+use crate::classic::maze_layouts::{FreeCells, LARGE, Layout, MEDIUM, UMAZE};
 use crate::classic::point_maze;
 use crate::env::EnvSpec;
 use crate::planar::Margin;
@@ -91,7 +91,7 @@ impl Maze {
 
     fn cells(&self, text: &mut Text) {
         let (rows, columns) = (self.layout.rows.len(), self.layout.rows[0].len());
-        let (free, goal) = self.layout.free_cells();
+        let FreeCells { cells: free, goal } = self.layout.free_cells();
         text.count("MAZE_ROWS", rows);
         text.count("MAZE_COLUMNS", columns);
         let mut words = vec![0_i64; (rows * columns).div_ceil(32)];

@@ -171,7 +171,7 @@ impl CausalNet for StepNet {
                     _ => row[step - 1] as usize,
                 };
                 let goes_on = before < VALUES && step < question.steps();
-                let own = goes_on.then(|| (before, &question.operands, &question.minus));
+                let own = goes_on.then_some((before, &question.operands, &question.minus));
                 let next = seen.len();
                 let ended = step >= question.steps();
                 let at = *seen.entry((step, ended, own)).or_insert(next);
