@@ -104,7 +104,7 @@ updates = 1500
 kind = "known"
 [finetune]
 updates = 300
-temperature = 0.5
+alpha_in_std = 0.5
 [evaluation]
 episodes = 16
 episodes_in_training = 8
@@ -116,7 +116,7 @@ best_of = [16]
 fn compare(folder: &Path) -> Result<(), Error> {
     let dir = RunDir::of_seed(folder, 1);
     let agent = Agent::of_seed(&dir, &dir.config()?, 1, &Compute::cpu())?;
-    let (Some(critic), Some((_, alpha))) = (&agent.critic, &agent.posterior) else {
+    let (Some(critic), Some(tuned)) = (&agent.critic, &agent.posterior) else {
         return Err(Error::Run("the run is not finished".into()));
     };
     // Hanging a little to the right of the bottom.
@@ -130,7 +130,7 @@ fn compare(folder: &Path) -> Result<(), Error> {
     let mut normalised: Vec<f32> = states.iter().copied().collect();
     agent.coordinates.observation.apply(&mut normalised);
     let values = critic.values(&normalised, &prior);
-    let weights: Vec<f64> = values.iter().map(|q| (q / alpha).exp()).collect();
+    let weights: Vec<f64> = values.iter().map(|q| (q / tuned.alpha).exp()).collect();
     let weighted: f64 = prior
         .iter()
         .zip(&weights)

@@ -118,7 +118,7 @@ updates = 2000
 discount = 0.95
 [finetune]
 updates = 300
-temperature = 0.3
+alpha_in_std = 0.3
 [evaluation]
 episodes = 64
 evaluations_in_training = 3

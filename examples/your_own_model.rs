@@ -15,7 +15,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use tiltrl::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl::tilt::host::{host, host64};
 use tiltrl::tilt::optimizer::{Adam, AdamConfig};
-use tiltrl::tilt::sequential::Rows;
+use tiltrl::tilt::sequential::Batched;
 use tiltrl::tilt::{Noise, SequentialModel, conformity};
 
 const LETTERS: usize = 4;
@@ -68,7 +68,7 @@ impl Transformer {
 #[derive(Clone)]
 struct Words(Vec<[usize; LENGTH]>);
 
-impl Rows for Words {
+impl Batched for Words {
     fn count(&self) -> usize {
         self.0.len()
     }

@@ -20,6 +20,7 @@ pub use crate::policy_name::PolicyName;
 use crate::rollout::episode_noise;
 use crate::run::{RunDir, seeds_in};
 use crate::train::baseline::Baseline;
+use crate::train::finetune::Posterior;
 use crate::train::policy::Trained;
 use crate::train::training_data::TrainingData;
 use crate::train::{critic, finetune, policy, prior, reward};
@@ -34,8 +35,8 @@ pub struct Agent {
     pub prior: Option<GaussianDiffusion>,
     /// The critic, if it was trained.
     pub critic: Option<Arc<dyn Critic>>,
-    /// The last posterior and its temperature α, if it was trained.
-    pub posterior: Option<(GaussianDiffusion, f64)>,
+    /// The last posterior and its α, if it was trained.
+    pub posterior: Option<Posterior>,
     /// The posterior of highest return in training, if there is one.
     pub best: Option<GaussianDiffusion>,
     /// The last posterior whose last step has no noise. It has no density: its paths cannot be scored.
@@ -172,11 +173,11 @@ impl Agent {
         };
         agent.posterior = agent.posterior(&dir.checkpoint("posterior"), config)?;
         let best = agent.posterior(&dir.checkpoint("posterior-best"), config)?;
-        agent.best = best.map(|(model, _)| model);
+        agent.best = best.map(|best| best.model);
         let last = agent.posterior.as_ref();
-        agent.mean = last.map(|(model, _)| without_last_noise(model));
+        agent.mean = last.map(|last| without_last_noise(&last.model));
         let parts = (&agent.posterior, &agent.critic, &agent.prior);
-        if let (Some((model, alpha)), Some(critic), Some(own)) = parts {
+        if let (Some(Posterior { model, alpha }), Some(critic), Some(own)) = parts {
             let tilt = reward::tilt(own, &agent.coordinates, critic, *alpha);
             agent.widened = Some(own.reshaped(model.step().clone())?);
             agent.tilt = Some(tilt);
@@ -231,7 +232,7 @@ impl Agent {
     /// Returns a baseline of this seed, for training or reading.
     ///
     /// # Errors
-    /// When there is no posterior, whose temperature it shares.
+    /// When there is no posterior, whose α it shares.
     pub fn baseline<'a>(
         &'a self,
         config: &'a Config,
@@ -239,14 +240,14 @@ impl Agent {
         method: Method,
     ) -> Result<Baseline<'a>, Error> {
         let parts = (&self.tilt, &self.widened, &self.posterior);
-        let (Some(tilt), Some(widened), Some((_, alpha))) = parts else {
+        let (Some(tilt), Some(widened), Some(posterior)) = parts else {
             return Err(self.missing(&PolicyName::Trained(method), "posterior"));
         };
         Ok(Baseline {
             config,
             tilt,
             widened,
-            alpha: *alpha,
+            alpha: posterior.alpha,
             seed,
             folder: &self.folder,
             method,
@@ -308,11 +309,7 @@ impl Agent {
         ))
     }
 
-    fn posterior(
-        &self,
-        path: &Path,
-        config: &Config,
-    ) -> Result<Option<(GaussianDiffusion, f64)>, Error> {
+    fn posterior(&self, path: &Path, config: &Config) -> Result<Option<Posterior>, Error> {
         let parts = (path.exists(), &self.critic, &self.prior);
         let (true, Some(critic), Some(prior)) = parts else {
             return Ok(None);
@@ -323,7 +320,7 @@ impl Agent {
         let coordinates = &self.coordinates;
         let widened = finetune::widened(prior, config, critic, coordinates, start);
         let model = prior::restore(&checkpoint, path, "posterior", &widened)?.model;
-        Ok(Some((model, alpha)))
+        Ok(Some(Posterior { model, alpha }))
     }
 }
 

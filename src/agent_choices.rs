@@ -19,7 +19,7 @@ impl Agent {
         let prior = || self.prior.as_ref().ok_or_else(|| missing("prior"));
         let (model, choice) = match name {
             PolicyName::Prior => (prior()?, Choice::Sample),
-            PolicyName::Posterior => (&posterior()?.0, Choice::Sample),
+            PolicyName::Posterior => (&posterior()?.model, Choice::Sample),
             PolicyName::Best => (
                 self.best.as_ref().ok_or_else(|| missing("posterior"))?,
                 Choice::Sample,
@@ -28,9 +28,9 @@ impl Agent {
                 self.mean.as_ref().ok_or_else(|| missing("posterior"))?,
                 Choice::Sample,
             ),
-            PolicyName::PosteriorBestOf(n) => (&posterior()?.0, Choice::BestOf(n)),
+            PolicyName::PosteriorBestOf(n) => (&posterior()?.model, Choice::BestOf(n)),
             PolicyName::BestOf(n) => (prior()?, Choice::BestOf(n)),
-            PolicyName::Resample(n) => (prior()?, Choice::Resample(n, posterior()?.1)),
+            PolicyName::Resample(n) => (prior()?, Choice::Resample(n, posterior()?.alpha)),
             PolicyName::Smc(_) | PolicyName::Guidance(_) | PolicyName::Tail(_) => return Ok(None),
             PolicyName::Algorithm(_) if name != self.own => return Err(missing("training")),
             PolicyName::Algorithm(_) if self.learned.is_some() => return Ok(None),
@@ -66,8 +66,8 @@ impl Agent {
         let steering = match (name, &self.posterior) {
             (PolicyName::Guidance(weight), _) => Steering::Guidance(weight),
             (PolicyName::Smc(n), _) => Steering::Smc(n),
-            (PolicyName::Tail(ends), Some((posterior, _))) => {
-                Steering::Tail(posterior, tail_of(ends))
+            (PolicyName::Tail(ends), Some(posterior)) => {
+                Steering::Tail(&posterior.model, tail_of(ends))
             }
             _ => return Err(self.missing(&name, "posterior")),
         };

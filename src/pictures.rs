@@ -6,7 +6,7 @@ mod training;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use tiltrl_plots::{Curve, IntervalRow, Intervals, Panels, Series, curve, intervals, panels};
+use tiltrl_plots::{Band, Curve, IntervalRow, Intervals, Panels, Series, curve, intervals, panels};
 
 pub use certificate::{certificate, certificate_panels};
 
@@ -34,11 +34,9 @@ pub fn return_series(label: &str, seeds: &[PathBuf]) -> Result<Series, Error> {
             |u: &u64| -> Vec<f64> { curves.iter().filter_map(|c| c.get(u).copied()).collect() };
         updates.iter().map(|u| statistic(&at(u))).collect()
     };
-    let band = (seeds.len() > 1).then(|| {
-        (
-            over_seeds(|v| v.iter().copied().fold(f64::INFINITY, f64::min)),
-            over_seeds(|v| v.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
-        )
+    let band = (seeds.len() > 1).then(|| Band {
+        low: over_seeds(|v| v.iter().copied().fold(f64::INFINITY, f64::min)),
+        high: over_seeds(|v| v.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
     });
     Ok(Series {
         label: label.into(),

@@ -29,7 +29,7 @@ pub enum PolicyName {
     Smc(usize),
     /// `guidance` or `guidance-W`: the prior led by W (1 unless given) times ∇ Q/α at the predicted sample.
     Guidance(f64),
-    /// `reinforce`, `adjoint-matching`, `weighted-denoising`: trained on demand.
+    /// `reinforce` and the like, see [`Method`]: trained on demand.
     Trained(Method),
     /// `bc`, `td3bc`, `rebrac`, `iql`, `idql`, `diffusion-ql`: the policy of a run of that algorithm.
     Algorithm(&'static str),
@@ -42,7 +42,13 @@ fn algorithm(name: &str) -> Option<PolicyName> {
     own.then_some(PolicyName::Algorithm(kind.name))
 }
 
-const NAMES: &str = "prior, posterior, posterior-best, posterior-mean, posterior-best-of-N, tail-N, best-of-N, resample-N, smc-N, guidance, guidance-W, reinforce, adjoint-matching, weighted-denoising; `all` stands for every kind; a run of a baseline has the policy of its name";
+/// Returns the names of all policies, for errors.
+fn all_names() -> String {
+    format!(
+        "prior, posterior, posterior-best, posterior-mean, posterior-best-of-N, tail-N, best-of-N, resample-N, smc-N, guidance, guidance-W, {}; `all` stands for every kind; a run of a baseline has the policy of its name",
+        Method::ALL.map(Method::name).join(", ")
+    )
+}
 
 impl PolicyName {
     /// Returns what a run with this config acts by, unless another policy is named.
@@ -137,7 +143,8 @@ impl std::str::FromStr for PolicyName {
                 let hint = nearest(text, known)
                     .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
                 Error::Usage(format!(
-                    "unknown policy `{text}`{hint}\n  policies: {NAMES}"
+                    "unknown policy `{text}`{hint}\n  policies: {}",
+                    all_names()
                 ))
             })
     }

@@ -28,11 +28,11 @@ pub struct Line {
 /// Contents of summary.json.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
-    /// Preset.
+    /// Name of the experiment.
     pub preset: String,
-    /// Environment.
+    /// Id of the environment that was played.
     pub env: String,
-    /// Seeds.
+    /// Seeds in the order of the columns.
     pub seeds: Vec<u64>,
     /// Where everything came from, without the seed.
     pub provenance: Provenance,

@@ -11,7 +11,7 @@ use tiltrl_envs::{EnvBatch, EnvOptions, EnvSpec, Step};
 use tiltrl_policies::agent::Policy;
 use tiltrl_tilt::noise::Noise;
 
-use crate::data::{Ending, NextObservations, Recorder, Row};
+use crate::data::{Ending, NextObservations, Recorder, Transition};
 use crate::error::Error;
 
 /// One finished episode.
@@ -20,7 +20,7 @@ pub struct Episode {
     /// Sum of rewards.
     #[serde(rename = "return")]
     pub episode_return: f64,
-    /// Timesteps.
+    /// Timesteps until it ended.
     pub length: usize,
     /// Ended by the task, not by the horizon.
     pub terminated: bool,
@@ -99,7 +99,7 @@ pub(crate) fn episodes_by<E>(
             result.terminated = step.terminated;
             let truncated = result.length >= spec.horizon;
             if let Some(list) = recorders.as_deref_mut() {
-                list[index].push(Row {
+                list[index].push(Transition {
                     observation: &observations[row * width..(row + 1) * width],
                     action: &actions[row * dim..(row + 1) * dim],
                     reward: step.reward as f32,

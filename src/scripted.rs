@@ -141,7 +141,8 @@ fn reach(s: &[f64]) -> [f64; 2] {
 
 /// Force towards the next cell on the shortest way to the goal.
 fn follow(layout: &Layout, s: &[f64]) -> [f64; 2] {
-    let (cells, goal) = layout.free_cells();
+    let free = layout.free_cells();
+    let (cells, goal) = (free.cells, free.goal);
     let index = |place: [f64; 2]| {
         let near = |cell: &[f64; 2]| (cell[0] - place[0]).powi(2) + (cell[1] - place[1]).powi(2);
         (0..cells.len()).min_by(|&i, &j| near(&cells[i]).total_cmp(&near(&cells[j])))

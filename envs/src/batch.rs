@@ -5,7 +5,7 @@
 
 use crate::env::{Env, EnvSpec, Step};
 use crate::error::EnvError;
-use crate::fleet::{Boxes, Fleet, Rows};
+use crate::fleet::{Boxes, Fleet, StepBuffers};
 use crate::options::EnvOptions;
 use crate::registry;
 
@@ -125,7 +125,7 @@ impl EnvBatch {
         if !indices.is_empty() {
             self.fleet.step(
                 indices,
-                Rows {
+                StepBuffers {
                     actions,
                     observations,
                     steps,

@@ -8,7 +8,7 @@
 pub trait Work {
     /// What it computes.
     type Output;
-    /// Does it.
+    /// Computes it; inlined into the copy for each instruction set.
     fn run(self) -> Self::Output;
 }
 
@@ -23,22 +23,22 @@ pub fn run_alone<W: Work>(work: W) -> W::Output {
     work.run()
 }
 
-/// Whether [`run_wide`] has vector instructions for more than one robot at a time. Where it has not, robots are stepped one by one: no
+/// Whether [`run_on_vectors`] has vector instructions for more than one robot at a time. Where it has not, robots are stepped one by one: no
 /// copy for many is compiled for the oldest x86 processors, and the bytes are the same.
 #[inline]
-pub fn is_wide() -> bool {
+pub fn has_vectors() -> bool {
     #[cfg(target_arch = "x86_64")]
     return is_x86_feature_detected!("avx2");
     #[cfg(not(target_arch = "x86_64"))]
     true
 }
 
-/// Runs `work` with the widest vectors available, on processors for which [`is_wide`] holds.
+/// Runs `work` with the widest vectors available, on processors for which [`has_vectors`] holds.
 ///
 /// # Panics
 /// On other processors.
 #[inline]
-pub fn run_wide<W: Work>(work: W) -> W::Output {
+pub fn run_on_vectors<W: Work>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f")
@@ -48,7 +48,7 @@ pub fn run_wide<W: Work>(work: W) -> W::Output {
             // SAFETY: the processor has the three features, checked on the lines above.
             return unsafe { with_avx512(work) };
         }
-        assert!(is_wide(), "a processor with AVX2");
+        assert!(has_vectors(), "a processor with AVX2");
         // SAFETY: the processor has the feature, checked on the line above.
         unsafe { with_avx2(work) }
     }

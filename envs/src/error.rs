@@ -17,11 +17,11 @@ pub enum EnvError {
     /// The environment exists but not with this option.
     #[error("environment `{id}` has no {option}: {reason}")]
     Unsupported {
-        /// The environment.
+        /// Id that was asked for.
         id: String,
         /// The option that it lacks.
         option: &'static str,
-        /// Why.
+        /// Why it does not have it, or what failed.
         reason: String,
     },
     /// A word that is none of the choices.

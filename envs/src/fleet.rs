@@ -2,8 +2,8 @@
 
 use crate::env::{Env, EnvSpec, Step};
 
-/// The rows of a batched step; row k belongs to the k-th of the chosen environments.
-pub struct Rows<'a> {
+/// What a batched step reads and writes; row k belongs to the k-th of the chosen environments.
+pub struct StepBuffers<'a> {
     /// [chosen, action_dim].
     pub actions: &'a [f32],
     /// [chosen, observation_dim], written.
@@ -21,7 +21,7 @@ pub trait Fleet: Send {
     /// Starts the episode of `seed` in environment `index`.
     fn reset(&mut self, index: usize, seed: u64, observation: &mut [f32]);
     /// Steps the environments `indices`, strictly increasing.
-    fn step(&mut self, indices: &[usize], rows: Rows<'_>);
+    fn step(&mut self, indices: &[usize], buffers: StepBuffers<'_>);
 }
 
 /// Environments behind the [`Env`] trait.
@@ -64,7 +64,7 @@ impl Fleet for Boxes {
         self.0[index].reset(seed, observation);
     }
 
-    fn step(&mut self, indices: &[usize], rows: Rows<'_>) {
+    fn step(&mut self, indices: &[usize], buffers: StepBuffers<'_>) {
         let (width, action_dim) = (self.spec().observation_dim, self.spec().action_dim);
         // A few parts per thread: enough to level out slow environments, few enough to cost nothing beside fast ones.
         let part = (indices.len() / (4 * rayon::current_num_threads())).max(1);
@@ -72,13 +72,13 @@ impl Fleet for Boxes {
             &mut self.0,
             0,
             indices,
-            rows,
+            buffers,
             part,
-            &|envs, offset, indices, rows| {
+            &|envs, offset, indices, buffers| {
                 for (k, &index) in indices.iter().enumerate() {
-                    let action = &rows.actions[k * action_dim..][..action_dim];
-                    let observation = &mut rows.observations[k * width..][..width];
-                    rows.steps[k] = envs[index - offset].step(action, observation);
+                    let action = &buffers.actions[k * action_dim..][..action_dim];
+                    let observation = &mut buffers.observations[k * width..][..width];
+                    buffers.steps[k] = envs[index - offset].step(action, observation);
                 }
             },
         );
@@ -86,17 +86,17 @@ impl Fleet for Boxes {
 }
 
 /// Splits a step in halves over rayon's pool until a part has at most `part` environments, and does `work(store,
-/// offset, indices, rows)` on each part: `store` starts at index `offset`. Nothing is locked or allocated.
+/// offset, indices, buffers)` on each part: `store` starts at index `offset`. Nothing is locked or allocated.
 pub fn for_each_part<T: Send>(
     store: &mut [T],
     offset: usize,
     indices: &[usize],
-    rows: Rows<'_>,
+    buffers: StepBuffers<'_>,
     part: usize,
-    work: &(impl Fn(&mut [T], usize, &[usize], Rows<'_>) + Sync),
+    work: &(impl Fn(&mut [T], usize, &[usize], StepBuffers<'_>) + Sync),
 ) {
     if indices.len() <= part {
-        work(store, offset, indices, rows);
+        work(store, offset, indices, buffers);
         return;
     }
     // A multiple of `part` on the left, so that only the last part can be short.
@@ -104,17 +104,17 @@ pub fn for_each_part<T: Send>(
     let boundary = indices[middle];
     let (left_store, right_store) = store.split_at_mut(boundary - offset);
     let (left_indices, right_indices) = indices.split_at(middle);
-    let action_dim = rows.actions.len() / indices.len();
-    let width = rows.observations.len() / indices.len();
-    let (left_actions, right_actions) = rows.actions.split_at(middle * action_dim);
-    let (left_observations, right_observations) = rows.observations.split_at_mut(middle * width);
-    let (left_steps, right_steps) = rows.steps.split_at_mut(middle);
-    let left = Rows {
+    let action_dim = buffers.actions.len() / indices.len();
+    let width = buffers.observations.len() / indices.len();
+    let (left_actions, right_actions) = buffers.actions.split_at(middle * action_dim);
+    let (left_observations, right_observations) = buffers.observations.split_at_mut(middle * width);
+    let (left_steps, right_steps) = buffers.steps.split_at_mut(middle);
+    let left = StepBuffers {
         actions: left_actions,
         observations: left_observations,
         steps: left_steps,
     };
-    let right = Rows {
+    let right = StepBuffers {
         actions: right_actions,
         observations: right_observations,
         steps: right_steps,

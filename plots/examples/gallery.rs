@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use tiltrl_plots::{
-    Cloud, Clouds, Curve, Histogram, IntervalRow, Intervals, Panels, PlotError, Series, clouds,
-    curve, histogram, intervals, panels,
+    Band, Cloud, Clouds, Curve, Histogram, IntervalRow, Intervals, Panels, PlotError, Series,
+    clouds, curve, histogram, intervals, panels,
 };
 
 /// Repeatable noise: a linear congruential generator, summed to look normal.
@@ -68,7 +68,7 @@ fn rising(label: &str, start: f64, end: f64, width: f64, noise: &mut Noise) -> S
         label: label.into(),
         x,
         y,
-        band: Some((low, high)),
+        band: Some(Band { low, high }),
     }
 }
 

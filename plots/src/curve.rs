@@ -121,8 +121,8 @@ pub(crate) fn rows(figure: &Curve, panel: Option<&str>, table: &mut Table) {
             let edge = |side: Option<&Vec<f64>>| {
                 side.map_or(Field::Nothing, |side| Field::Number(side[index]))
             };
-            let low = edge(series.band.as_ref().map(|band| &band.0));
-            let high = edge(series.band.as_ref().map(|band| &band.1));
+            let low = edge(series.band.as_ref().map(|band| &band.low));
+            let high = edge(series.band.as_ref().map(|band| &band.high));
             let label = Field::Words(&series.label);
             row([
                 Field::Words("series"),

@@ -3,7 +3,7 @@
 use crate::scene::{Align, Mark, Rect, Scene, Text, Turn};
 use crate::style::WIDTH;
 use crate::{
-    Cloud, Clouds, Curve, Histogram, IntervalRow, Intervals, Panels, Series, clouds, curve,
+    Band, Cloud, Clouds, Curve, Histogram, IntervalRow, Intervals, Panels, Series, clouds, curve,
     histogram, intervals, panels, style, text,
 };
 
@@ -112,7 +112,7 @@ fn wave(label: &str, scale: f64, offset: f64) -> Series {
         label: label.into(),
         x,
         y,
-        band: Some((low, high)),
+        band: Some(Band { low, high }),
     }
 }
 

@@ -77,6 +77,6 @@ pub use error::PlotError;
 pub use histogram::{Histogram, histogram};
 pub use intervals::{IntervalRow, Intervals, intervals};
 pub use panels::{Panels, panels};
-pub use series::{Curve, Series};
+pub use series::{Band, Curve, Series};
 pub use svg::{curve_svg, intervals_svg, panels_svg};
 pub use tiles::{Block, Tiles, tiles};

@@ -4,7 +4,7 @@ use crate::axes::Axes;
 use crate::legend::{End, Entry};
 use crate::scale::{Domain, Kind, Room};
 use crate::scene::{Point, Scene};
-use crate::series::{Curve, Series};
+use crate::series::{Band, Curve, Series};
 use crate::style::{self, LINE, REFERENCE, REFERENCE_LINE};
 use crate::{PlotError, text};
 
@@ -27,7 +27,7 @@ pub(crate) fn check(curve: &Curve) -> Result<(), PlotError> {
     for series in &curve.series {
         let label = &series.label;
         let mut columns = vec![(format!("y of series {label:?}"), series.y.len())];
-        if let Some((low, high)) = &series.band {
+        if let Some(Band { low, high }) = &series.band {
             columns.push((format!("the band's low of series {label:?}"), low.len()));
             columns.push((format!("the band's high of series {label:?}"), high.len()));
         }
@@ -55,7 +55,7 @@ pub(crate) fn domains(curve: &Curve) -> Option<(Domain, Domain)> {
         .series
         .iter()
         .filter_map(|series| Some((series, series.band.as_ref()?)));
-    let bands = bands.flat_map(|(series, (low, high))| {
+    let bands = bands.flat_map(|(series, Band { low, high })| {
         shown(series, kind).flat_map(move |(index, ..)| [low[index], high[index]])
     });
     let references = curve.references.iter().map(|(_, value)| *value);
@@ -187,7 +187,7 @@ pub(crate) fn draw(scene: &mut Scene, axes: &Axes, curve: &Curve, entries: &[Ent
 }
 
 fn draw_band(scene: &mut Scene, axes: &Axes, series: &Series, entry: &Entry) {
-    let Some((low, high)) = &series.band else {
+    let Some(Band { low, high }) = &series.band else {
         return;
     };
     let color = entry.color.with_alpha(BAND);

@@ -9,8 +9,17 @@ pub struct Series {
     pub x: Vec<f64>,
     /// The values, as many as `x`. One that is not finite breaks the line.
     pub y: Vec<f64>,
-    /// Low and high edge of the band, each as long as `x`.
-    pub band: Option<(Vec<f64>, Vec<f64>)>,
+    /// The band, as long as `x`.
+    pub band: Option<Band>,
+}
+
+/// Edges of a band around a line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Band {
+    /// Lower edge at each x.
+    pub low: Vec<f64>,
+    /// Upper edge at each x.
+    pub high: Vec<f64>,
 }
 
 /// Lines on one pair of axes.

@@ -41,7 +41,7 @@ pub struct BenchmarkArgs {
     /// Runs at a time, each on --threads threads (1 unless given). With --slurm: elements of the array at a time.
     #[arg(long)]
     jobs: Option<usize>,
-    /// Overrides, as finetune.temperature=0.5; may be repeated.
+    /// Overrides, as finetune.alpha_in_std=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
     /// Folder of all runs: OUT/PRESET/seed-N, for a baseline OUT/PRESET-NAME/seed-N, OUT/benchmark.md, .json, .svg, .png, .csv.

@@ -164,20 +164,20 @@ fn take_apart(
     let one = |&seed: &u64| {
         let dir = RunDir::of_seed(folder, seed);
         let agent = Agent::of_seed(&dir, &config, seed, compute)?;
-        let (Some(tilt), Some((posterior, _))) = (&agent.tilt, &agent.posterior) else {
+        let (Some(tilt), Some(posterior)) = (&agent.tilt, &agent.posterior) else {
             return Err(Error::Run(format!(
                 "{}: holds no posterior\n  hint: finish the run first",
                 dir.path.display()
             )));
         };
         let report = args.residuals.then(|| {
-            let found = residual_report(tilt, posterior, &data, seed, [64, 128]);
+            let found = residual_report(tilt, &posterior.model, &data, seed, [64, 128]);
             print(&format!("\nseed {seed}\n{}", text(&found)));
             found
         });
         let verdict = args.tail.map(|ends| {
             let tail = tail_of(usize::from(ends));
-            let found = tail_certificate((tilt, posterior), &data, seed, tail, SIZE).verdict;
+            let found = tail_certificate((tilt, &posterior.model), &data, seed, tail, SIZE).verdict;
             print(&format!("\nseed {seed}, tail-{ends}\n{found}"));
             found
         });

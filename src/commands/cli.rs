@@ -14,8 +14,8 @@ use super::pipeline::run;
 use super::reading::ReadingArgs;
 use super::request::{RunRequest, Stage};
 use super::{
-    benchmark, certify, compare, convert, evaluate_args, evaluation, export, inspect, output, plot,
-    report, sweep, tilt, verify,
+    benchmark, certify, collect, compare, convert, data, evaluate_args, evaluation, export, output,
+    plot, report, sweep, tilt, verify,
 };
 use crate::config::{Source, preset_names};
 use crate::console::{Console, note};
@@ -75,9 +75,9 @@ enum Command {
     /// Tilt a prior on real data and compare with its exact posterior. Example: tiltrl tilt words --seeds 1,2,3
     Tilt(tilt::TiltArgs),
     /// Record episodes in D4RL's layout. Example: tiltrl collect --env hopper-v4 --policy uniform --episodes 10 --out random.hdf5
-    Collect(inspect::CollectArgs),
+    Collect(collect::CollectArgs),
     /// Show what is in a data set. Example: tiltrl data hopper-medium.hdf5
-    Data(inspect::DataArgs),
+    Data(data::DataArgs),
     /// Write a data set in another layout. Example: tiltrl convert hopper-medium.hdf5 minari:mine/hopper-medium-v0
     Convert(convert::ConvertArgs),
     /// List environments with dimensions, engines and reference scores; show or check one.
@@ -110,7 +110,7 @@ struct QuickstartArgs {
     /// Also write the table as JSON here.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Overrides, as finetune.temperature=0.5; may be repeated.
+    /// Overrides, as finetune.alpha_in_std=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
     /// Limit in MiB of the activations that an update of fine-tuning keeps, whatever the number of denoising steps. It sets
@@ -147,7 +147,7 @@ struct RunArgs {
     /// Seeds, comma-separated.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     seeds: Vec<u64>,
-    /// Overrides, as finetune.temperature=0.5; may be repeated.
+    /// Overrides, as finetune.alpha_in_std=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
     /// Limit in MiB of the activations that an update of fine-tuning keeps, whatever the number of denoising steps. It sets
@@ -190,7 +190,7 @@ struct VerifyArgs {
 struct ConfigArgs {
     /// A preset, or a file of the same format.
     experiment: String,
-    /// Overrides, as finetune.temperature=0.5; may be repeated.
+    /// Overrides, as finetune.alpha_in_std=0.5; may be repeated.
     #[arg(long = "set")]
     set: Vec<String>,
 }
@@ -269,8 +269,8 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
             only: args.only,
         }),
         Command::Tilt(args) => tilt::tilt(&args, device, console),
-        Command::Collect(args) => inspect::collect(&args, device, console),
-        Command::Data(args) => inspect::data(&args),
+        Command::Collect(args) => collect::collect(&args, device, console),
+        Command::Data(args) => data::data(&args),
         Command::Convert(args) => convert::convert(&args, console),
         Command::Envs(args) => environments::envs(&args, device),
         Command::Devices => print_lines(&devices()),

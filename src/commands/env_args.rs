@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn another_engine_keeps_a_runs_model() {
-        let of_run = EnvOptions {
+        let own = EnvOptions {
             model: Some("/ant.xml".into()),
             engine: Engine::Mujoco(None),
             margin: None,
@@ -129,8 +129,8 @@ mod tests {
             },
             mjcf: None,
         };
-        let options = asked.options_or(of_run.clone());
-        assert_eq!(options.model, of_run.model);
+        let options = asked.options_or(own.clone());
+        assert_eq!(options.model, own.model);
         assert_eq!(options.engine, Engine::Mujoco(Some("/lib.so".into())));
     }
 

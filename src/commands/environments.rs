@@ -65,7 +65,7 @@ pub fn envs(args: &EnvsArgs, device: &str) -> Result<(), Error> {
 
 fn list(json: Option<&Path>) -> Result<(), Error> {
     #[derive(Serialize)]
-    struct Row {
+    struct EnvSummary {
         id: String,
         observation_dim: usize,
         action_dim: usize,
@@ -96,7 +96,7 @@ fn list(json: Option<&Path>) -> Result<(), Error> {
             margin.as_deref().unwrap_or("-"),
             s.rules.termination
         ));
-        rows.push(Row {
+        rows.push(EnvSummary {
             id: s.id,
             observation_dim: s.observation_dim,
             action_dim: s.action_dim,

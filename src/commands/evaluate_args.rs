@@ -19,7 +19,7 @@ pub struct EvaluateArgs {
     /// Folder of a finished run; alone it prints the run's own table.
     pub folder: Option<PathBuf>,
     /// Policies of the run to roll out: prior, posterior, posterior-best, best-of-N, resample-N, smc-N, guidance,
-    /// guidance-W, reinforce, adjoint-matching, weighted-denoising (trained once, with --data), or `all`; comma-separated.
+    /// guidance-W, a baseline that is trained once (reinforce and others, see docs/baselines.md; with --data), or `all`; comma-separated.
     #[arg(long, value_delimiter = ',', requires = "folder")]
     pub policy: Vec<String>,
     /// The run's data, for baselines that are to be trained, as the run named them; repeat to concatenate.

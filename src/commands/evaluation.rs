@@ -4,9 +4,9 @@ use serde::Serialize;
 use tiltrl_envs::{EnvBatch, EnvSpec, spec_with};
 use tiltrl_policies::agent::Policy;
 
+use super::collect;
 use super::evaluate_args::{EvaluateArgs, film};
 use super::evaluate_run::evaluate_run;
-use super::inspect;
 use super::output::{print, refuse_existing, write_json};
 use crate::card::{self, Acting, Task};
 use crate::console::Console;
@@ -19,7 +19,7 @@ use crate::scripted::scripted;
 use crate::stats::mean;
 
 #[derive(Serialize)]
-struct Row {
+struct PolicyReturns {
     env: String,
     engine: String,
     engine_version: String,
@@ -73,15 +73,15 @@ pub fn evaluate(args: &EvaluateArgs, device: &str, console: Console) -> Result<(
     let spec = spec_with(env, &args.engine.options())?;
     let (policy, name): (Box<dyn Policy>, String) = if let Some(file) = &args.actor {
         let acting = match args.stochastic {
-            true => inspect::Acting::Drawn,
-            false => inspect::Acting::Mean,
+            true => collect::ActionRule::Drawn,
+            false => collect::ActionRule::Mean,
         };
-        let policy = inspect::actor_policy(file, &spec, acting, console)?;
+        let policy = collect::actor_policy(file, &spec, acting, console)?;
         (policy, file.display().to_string())
     } else if args.scripted {
         (scripted(env, 0.0)?, "scripted".into())
     } else if args.random {
-        (inspect::uniform(&spec), "uniform".into())
+        (collect::uniform(&spec), "uniform".into())
     } else {
         return Err(Error::Usage(
             "--env: choose --actor FILE, --random or --scripted".into(),
@@ -143,7 +143,7 @@ fn show(spec: &EnvSpec, name: &str, args: &EvaluateArgs, returns: &[f64]) -> Res
         returns.len(),
         score.map_or(String::new(), |s| format!(", score {s:.1}"))
     ));
-    let row = Row {
+    let row = PolicyReturns {
         env: spec.id.clone(),
         engine: spec.engine.clone(),
         engine_version: spec.engine_version.clone(),

@@ -4,10 +4,10 @@
 //! the negative control passes when it FAILS as predicted.
 
 mod compare;
-mod row;
 mod shapes;
 mod strings;
 mod suite;
+mod world_result;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -19,7 +19,7 @@ use super::output::{print, refuse_existing, write_json};
 use crate::error::Error;
 
 pub use compare::compare;
-use row::Row;
+use world_result::WorldResult;
 
 /// Arguments of `tiltrl verify`.
 #[derive(Clone, Debug, Default)]
@@ -82,10 +82,10 @@ pub fn verify(request: &Request<'_>) -> Result<(), Error> {
 }
 
 /// Runs tasks on two threads; each world's numbers depend on its seeds alone.
-fn run(tasks: Vec<suite::Task>) -> Result<Vec<Row>, Error> {
+fn run(tasks: Vec<suite::Task>) -> Result<Vec<WorldResult>, Error> {
     let count = tasks.len();
     let queue = Mutex::new(tasks.into_iter().enumerate());
-    let done: Mutex<Vec<(usize, Result<Row, Error>)>> = Mutex::new(Vec::new());
+    let done: Mutex<Vec<(usize, Result<WorldResult, Error>)>> = Mutex::new(Vec::new());
     let work = || {
         loop {
             let next = queue.lock().expect("no task panics").next();
@@ -106,7 +106,7 @@ fn run(tasks: Vec<suite::Task>) -> Result<Vec<Row>, Error> {
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-fn draw(rows: &[Row], folder: &Path) -> Result<(), Error> {
+fn draw(rows: &[WorldResult], folder: &Path) -> Result<(), Error> {
     let panels: Vec<Cloud> = rows
         .iter()
         .filter_map(|row| row.pictures.as_ref().map(|p| (row, p)))

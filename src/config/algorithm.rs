@@ -368,7 +368,7 @@ mod tests {
     fn idql_takes_its_authors_critic_also_where_a_preset_names_another() {
         let config = with("hopper-medium-expert", &["algorithm=idql"]).expect("valid");
         assert_eq!(config.critic.kind, "iql");
-        assert_eq!(config.critic.number("num_steps"), 1.0);
+        assert_eq!(config.critic.number("n_step"), 1.0);
         assert_eq!((config.samples(), config.prior.batch_size), (64, 512));
         assert_eq!(config.final_policies(), ["prior", "idql"]);
     }

@@ -8,6 +8,7 @@ use tiltrl_policies::nets::NetworkKind;
 use super::algorithm::algorithm_of;
 use super::critic::kind_of;
 use super::keys::{Key, Range, all_names, keys};
+use super::renamed::present_name;
 use super::settings::Config;
 use super::tables::{leaves, slot};
 use crate::error::{Error, nearest};
@@ -77,6 +78,9 @@ fn unknown(
             if others.contains(&name) {
                 return format!("{name}: the critic `{}` has no such key", kind.name);
             }
+            if let Some(now) = present_name(&name) {
+                return format!("{name}: no such key; it is `{now}` now");
+            }
             let hint = nearest(&name, keys.iter().map(|k| k.name.as_str()))
                 .map_or(String::new(), |n| format!("; did you mean `{n}`?"));
             format!("{name}: no such key{hint}")
@@ -143,7 +147,7 @@ fn together(config: &Config) -> Vec<String> {
     }
     let options = &config.finetune.options;
     for (name, steps) in [
-        ("segment", options.segment),
+        ("sub_trajectory", options.sub_trajectory),
         ("sampled_steps", options.sampled_steps),
     ] {
         if steps > config.prior.num_steps {
@@ -212,14 +216,14 @@ mod tests {
         ("critic.discount", "0"),
         ("critic.target_rate", "0"),
         ("critic.learning_rate", "1e39"),
-        ("finetune.temperature", "0"),
+        ("finetune.alpha_in_std", "0"),
         ("finetune.paths.data", "2"),
         ("finetune.paths.on_policy", "0"),
         ("finetune.options.value_rate", "-1"),
         ("finetune.options.replay.paths", "1"),
         ("finetune.options.replay.capacity", "0"),
         ("finetune.options.exploration.scale", "0.5"),
-        ("finetune.options.segment", "11"),
+        ("finetune.options.sub_trajectory", "11"),
         ("evaluation.episodes", "0"),
         ("evaluation.episodes_in_training", "0"),
         ("evaluation.evaluations_in_training", "0"),

@@ -12,7 +12,7 @@ use crate::error::{Error, nearest};
 pub struct CriticConfig {
     /// Name of the kind.
     pub kind: String,
-    /// Its settings.
+    /// Keys of that kind, as its table of settings names them.
     #[serde(flatten)]
     pub settings: Table,
 }

@@ -27,7 +27,7 @@ const BASELINE: &str = "baseline.";
 
 /// Returns the keys of a config with this kind of critic and this algorithm, in the order in which they are printed.
 pub fn keys(critic: &CriticKind, algorithm: &AlgorithmKind) -> Vec<Key> {
-    let mut all: Vec<Key> = KEYS.iter().map(Row::key).collect();
+    let mut all: Vec<Key> = KEYS.iter().map(FixedKey::key).collect();
     let settings = (critic.settings)();
     let own = settings.iter().map(|setting| Key {
         name: format!("{CRITIC}{}", setting.key),
@@ -65,13 +65,13 @@ pub fn all_names() -> Vec<String> {
     names
 }
 
-struct Row {
+struct FixedKey {
     name: &'static str,
     doc: &'static str,
     range: Range,
 }
 
-impl Row {
+impl FixedKey {
     fn key(&self) -> Key {
         Key {
             name: self.name.into(),
@@ -81,70 +81,81 @@ impl Row {
     }
 }
 
-const fn row(name: &'static str, range: Range, doc: &'static str) -> Row {
-    Row { name, doc, range }
+const fn key(name: &'static str, range: Range, doc: &'static str) -> FixedKey {
+    FixedKey { name, doc, range }
 }
+
+/// Names of all algorithms.
+const ALGORITHMS: [&str; AlgorithmKind::all().len()] = {
+    let mut names = [""; AlgorithmKind::all().len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = AlgorithmKind::all()[at].name;
+        at += 1;
+    }
+    names
+};
 
 /// Every key but the critic's own, in the order in which it is printed.
 #[rustfmt::skip]
-const KEYS: &[Row] = &[
-    row("preset", Range::Text, "Name of the experiment, as tables and pictures show it"),
-    row("algorithm", Range::Choice(&["rtb", "bc", "td3bc", "rebrac", "iql", "idql", "diffusion-ql"]), "What is trained: rtb, or a baseline, see `tiltrl algorithms`"),
-    row("budget", Range::Choice(BUDGETS), "Updates of every stage where nothing else is said: minutes, the preset's, or as published"),
-    row("env", Range::Text, "Environment id, see `tiltrl envs`"),
-    row("data_files", Range::Texts, "File names of the data set under --data-dir, when --data is not given"),
-    row("recipe", Range::Choice(&["", "swing-up"]), "Data that the run makes itself when no file is named; empty = none"),
-    row("data.horizon", Range::Count(0, ROWS), "Timesteps after which the clock ended an episode; 0 = as the files say, else the environment's horizon"),
-    row("data.both_flags", Range::Choice(&["terminal", "timeout"]), "What a row with both flags means: the task ended, or terminals = done was stored"),
-    row("prior.num_steps", Range::Count(2, 1000), "Denoising steps T"),
-    row("prior.schedule", Range::Choice(&["cosine", "linear"]), "Noise schedule; linear is memoryless only with many steps"),
-    row("prior.prediction", Range::Choice(&["velocity", "epsilon"]), "What the network predicts"),
-    row("prior.network", Range::Text, "Network of the prior, see `tiltrl networks`"),
-    row("prior.hidden", Range::Counts(1, 1, 16_384), "Hidden widths of the network"),
-    row("prior.activation", Range::Choice(&["relu", "silu", "mish", "gelu"]), "Non-linearity of the network"),
-    row("prior.updates", Range::Count(1, UPDATES), "Updates"),
-    row("prior.batch_size", Range::Count(1, ROWS), "Actions per update"),
-    row("prior.learning_rate", Range::Above(0.0, f64::INFINITY), "Step size of Adam"),
-    row("prior.ema_decay", Range::Number(0.0, 0.999_999), "Decay of the moving average of the weights per update"),
-    row("prior.held_out", Range::Number(0.0, 0.5), "Share of the episodes that are held out and whose loss is logged; 0 = none"),
-    row("critic.kind", Range::Text, "What the posterior is tilted by, see `tiltrl critics`"),
-    row("finetune.updates", Range::Count(1, UPDATES), "Updates"),
-    row("finetune.states", Range::Count(1, ROWS), "States per update"),
-    row("finetune.learning_rate", Range::Above(0.0, f64::INFINITY), "Step size of Adam at the start; it falls along a cosine to 2 % of it"),
-    row("finetune.max_gradient_norm", Range::Number(0.0, f64::INFINITY), "Limit of the joint gradient norm; 0 = none"),
-    row("finetune.alpha", Range::Number(0.0, f64::INFINITY), "Temperature α as a price, reward per nat; 0 = finetune.temperature says it"),
-    row("finetune.temperature", Range::Above(0.0, f64::INFINITY), "Temperature α in units of the prior's mean standard deviation of Q within a state, where finetune.alpha is 0"),
-    row("finetune.learned_variance", Range::Flag, "Let the posterior learn the variance of its steps"),
-    row("finetune.guidance", Range::Flag, "Let the posterior follow the critic's gradient, by a learned scale that starts at zero"),
-    row("finetune.paths.on_policy", Range::Count(1, 4096), "Paths per state from the posterior"),
-    row("finetune.paths.prior", Range::Count(0, 4096), "Paths per state from the prior"),
-    row("finetune.paths.data", Range::Count(0, 1), "Paths per state noised backwards from the data's one action"),
-    row("finetune.shaping.dead_zone", Range::Number(0.0, f64::INFINITY), "No gradient from paths whose δ² is below this; 0 = off"),
-    row("finetune.shaping.huber", Range::Number(0.0, f64::INFINITY), "Beyond this |δ| the loss grows linearly; 0 = off"),
-    row("finetune.options.log_z", Range::Choice(&["vargrad", "robust", "learned"]), "Where log Z(s) comes from"),
-    row("finetune.options.value_rate", Range::Above(0.0, 1e6), "Step size of the networks for log Z(s) and state values, as a multiple of the posterior's"),
-    row("finetune.options.value_hidden", Range::Count(1, 16_384), "Width of the hidden layer of those networks"),
-    row("finetune.options.segment", Range::Count(0, 1000), "Steps per segment of the sub-trajectory loss; 0 = the whole path"),
-    row("finetune.options.chunk", Range::Count(0, 1000), "Steps whose graph is held at once; 0 = all. The gradient is the same"),
-    row("finetune.options.sampled_steps", Range::Count(0, 1000), "Steps back-propagated per update, drawn at random; 0 = all"),
-    row("finetune.options.exploration.paths", Range::Count(0, 4096), "Paths per state from a noisier posterior; 0 = none"),
-    row("finetune.options.exploration.scale", Range::Number(1.0, 100.0), "Factor of its standard deviations at the start"),
-    row("finetune.options.exploration.updates", Range::Count(1, UPDATES), "Updates until the factor is 1"),
-    row("finetune.options.replay.groups", Range::Count(0, ROWS), "Entries replayed per update; 0 = no replay"),
-    row("finetune.options.replay.paths", Range::Count(2, 4096), "Samples per entry"),
-    row("finetune.options.replay.capacity", Range::Count(1, 100_000_000), "Entries kept; the oldest goes first"),
-    row("finetune.options.replay.value_priority", Range::Number(0.0, 100.0), "Exponent of the rank by value"),
-    row("finetune.options.replay.recency_priority", Range::Number(0.0, 100.0), "Exponent of the rank by age"),
-    row("finetune.options.kl_budget.nats", Range::Number(0.0, f64::INFINITY), "Path-KL to the prior that the temperature is moved to meet; 0 = it stays"),
-    row("finetune.options.kl_budget.rate", Range::Above(0.0, 1.0), "Step of log α per update and relative excess"),
-    row("evaluation.episodes", Range::Count(1, ROWS), "Episodes of each policy at the end"),
-    row("evaluation.episodes_in_training", Range::Count(1, ROWS), "Episodes of each evaluation during fine-tuning"),
-    row("evaluation.evaluations_in_training", Range::Count(1, ROWS), "Evaluations during fine-tuning, and its checkpoints"),
-    row("evaluation.best_of", Range::Counts(0, 1, 65_536), "N of each best-of-N baseline"),
-    row("evaluation.tail", Range::Count(0, 1024), "N of tail-N, the posterior whose last steps are drawn N times, played and certified beside it; 0 = none"),
-    row("evaluation.engine", Range::Text, "Physics: embedded, embedded-f32, mujoco[:PATH], gymnasium[:PYTHON]"),
-    row("evaluation.margin", Range::Choice(&["default", "max", "sum"]), "Contact margin rule; default = the engine's"),
-    row("evaluation.mjcf", Range::Text, "MJCF file of a robot of your own (ant, humanoid); empty = the environment's"),
+const KEYS: &[FixedKey] = &[
+    key("preset", Range::Text, "Name of the experiment, as tables and pictures show it"),
+    key("algorithm", Range::Choice(&ALGORITHMS), "What is trained: rtb, or a baseline, see `tiltrl algorithms`"),
+    key("budget", Range::Choice(BUDGETS), "Updates of every stage where nothing else is said: minutes, the preset's, or as published"),
+    key("env", Range::Text, "Environment id, see `tiltrl envs`"),
+    key("data_files", Range::Texts, "File names of the data set under --data-dir, when --data is not given"),
+    key("recipe", Range::Choice(&["", "swing-up"]), "Data that the run makes itself when no file is named; empty = none"),
+    key("data.horizon", Range::Count(0, ROWS), "Timesteps after which the clock ended an episode; 0 = as the files say, else the environment's horizon"),
+    key("data.both_flags", Range::Choice(&["terminal", "timeout"]), "What a row with both flags means: the task ended, or terminals = done was stored"),
+    key("prior.num_steps", Range::Count(2, 1000), "Denoising steps T"),
+    key("prior.schedule", Range::Choice(&["cosine", "linear"]), "Noise schedule; linear is memoryless only with many steps"),
+    key("prior.prediction", Range::Choice(&["velocity", "epsilon"]), "What the network predicts"),
+    key("prior.network", Range::Text, "Network of the prior, see `tiltrl networks`"),
+    key("prior.hidden", Range::Counts(1, 1, 16_384), "Hidden widths of the network"),
+    key("prior.activation", Range::Choice(&["relu", "silu", "mish", "gelu"]), "Non-linearity of the network"),
+    key("prior.updates", Range::Count(1, UPDATES), "Updates"),
+    key("prior.batch_size", Range::Count(1, ROWS), "Actions per update"),
+    key("prior.learning_rate", Range::Above(0.0, f64::INFINITY), "Step size of Adam"),
+    key("prior.ema_decay", Range::Number(0.0, 0.999_999), "Decay of the moving average of the weights per update"),
+    key("prior.held_out", Range::Number(0.0, 0.5), "Share of the episodes that are held out and whose loss is logged; 0 = none"),
+    key("critic.kind", Range::Text, "What the posterior is tilted by, see `tiltrl critics`"),
+    key("finetune.updates", Range::Count(1, UPDATES), "Updates"),
+    key("finetune.states", Range::Count(1, ROWS), "States per update"),
+    key("finetune.learning_rate", Range::Above(0.0, f64::INFINITY), "Step size of Adam at the start; it falls along a cosine to 2 % of it"),
+    key("finetune.max_gradient_norm", Range::Number(0.0, f64::INFINITY), "Limit of the joint gradient norm; 0 = none"),
+    key("finetune.alpha", Range::Number(0.0, f64::INFINITY), "Temperature α as a price, reward per nat; 0 = finetune.alpha_in_std says it"),
+    key("finetune.alpha_in_std", Range::Above(0.0, f64::INFINITY), "Temperature α in units of the prior's mean standard deviation of Q within a state, where finetune.alpha is 0"),
+    key("finetune.learned_variance", Range::Flag, "Let the posterior learn the variance of its steps"),
+    key("finetune.guidance", Range::Flag, "Let the posterior follow the critic's gradient, by a learned scale that starts at zero"),
+    key("finetune.paths.on_policy", Range::Count(1, 4096), "Paths per state from the posterior"),
+    key("finetune.paths.prior", Range::Count(0, 4096), "Paths per state from the prior"),
+    key("finetune.paths.data", Range::Count(0, 1), "Paths per state noised backwards from the data's one action"),
+    key("finetune.shaping.dead_zone", Range::Number(0.0, f64::INFINITY), "No gradient from paths whose δ² is below this; 0 = off"),
+    key("finetune.shaping.huber", Range::Number(0.0, f64::INFINITY), "Beyond this |δ| the loss grows linearly; 0 = off"),
+    key("finetune.options.log_z", Range::Choice(&["vargrad", "robust", "learned"]), "Where log Z(s) comes from"),
+    key("finetune.options.value_rate", Range::Above(0.0, 1e6), "Step size of the networks for log Z(s) and state values, as a multiple of the posterior's"),
+    key("finetune.options.value_hidden", Range::Count(1, 16_384), "Width of the hidden layer of those networks"),
+    key("finetune.options.sub_trajectory", Range::Count(0, 1000), "Steps per sub-trajectory of the multi-step loss; 0 = the whole path"),
+    key("finetune.options.chunk", Range::Count(0, 1000), "Steps whose graph is held at once; 0 = all. The gradient is the same"),
+    key("finetune.options.sampled_steps", Range::Count(0, 1000), "Steps back-propagated per update, drawn at random; 0 = all"),
+    key("finetune.options.exploration.paths", Range::Count(0, 4096), "Paths per state from a noisier posterior; 0 = none"),
+    key("finetune.options.exploration.scale", Range::Number(1.0, 100.0), "Factor of its standard deviations at the start"),
+    key("finetune.options.exploration.updates", Range::Count(1, UPDATES), "Updates until the factor is 1"),
+    key("finetune.options.replay.groups", Range::Count(0, ROWS), "Entries replayed per update; 0 = no replay"),
+    key("finetune.options.replay.paths", Range::Count(2, 4096), "Samples per entry"),
+    key("finetune.options.replay.capacity", Range::Count(1, 100_000_000), "Entries kept; the oldest goes first"),
+    key("finetune.options.replay.value_priority", Range::Number(0.0, 100.0), "Exponent of the rank by value"),
+    key("finetune.options.replay.recency_priority", Range::Number(0.0, 100.0), "Exponent of the rank by age"),
+    key("finetune.options.kl_budget.nats", Range::Number(0.0, f64::INFINITY), "Path-KL to the prior that α is moved to meet; 0 = it stays"),
+    key("finetune.options.kl_budget.rate", Range::Above(0.0, 1.0), "Step of log α per update and relative excess"),
+    key("evaluation.episodes", Range::Count(1, ROWS), "Episodes of each policy at the end"),
+    key("evaluation.episodes_in_training", Range::Count(1, ROWS), "Episodes of each evaluation during fine-tuning"),
+    key("evaluation.evaluations_in_training", Range::Count(1, ROWS), "Evaluations during fine-tuning, and its checkpoints"),
+    key("evaluation.best_of", Range::Counts(0, 1, 65_536), "N of each best-of-N baseline"),
+    key("evaluation.tail", Range::Count(0, 1024), "N of tail-N, the posterior whose last steps are drawn N times, played and certified beside it; 0 = none"),
+    key("evaluation.engine", Range::Text, "Physics: embedded, embedded-f32, mujoco[:PATH], gymnasium[:PYTHON]"),
+    key("evaluation.margin", Range::Choice(&["default", "max", "sum"]), "Contact margin rule; default = the engine's"),
+    key("evaluation.mjcf", Range::Text, "MJCF file of a robot of your own (ant, humanoid); empty = the environment's"),
 ];
 
 #[cfg(test)]
@@ -152,16 +163,6 @@ mod tests {
     use super::*;
     use crate::config::preset;
     use crate::config::tables::leaves;
-
-    #[test]
-    fn the_choice_of_algorithms_is_their_table() {
-        let row = KEYS.iter().find(|row| row.name == "algorithm");
-        let names: Vec<&str> = AlgorithmKind::all().iter().map(|k| k.name).collect();
-        let Some(Range::Choice(words)) = row.map(|row| row.range) else {
-            panic!("a choice");
-        };
-        assert_eq!(words, names);
-    }
 
     #[test]
     fn the_table_holds_the_keys_of_a_config_and_no_other() {

@@ -7,6 +7,7 @@ mod keys;
 mod overrides;
 mod presets;
 mod print;
+mod renamed;
 mod settings;
 mod tables;
 
@@ -15,5 +16,6 @@ pub(crate) use check::network_of;
 pub use critic::CriticConfig;
 pub use keys::{Key, Range, keys};
 pub use presets::{Source, preset, preset_names};
+pub(crate) use renamed::rename;
 pub use settings::{Baselines, Config, DataConfig, EvaluationConfig, FinetuneConfig, PriorConfig};
 pub use tables::slot as value_at;

@@ -6,6 +6,7 @@ use super::algorithm;
 use super::check::checked;
 use super::critic::settle;
 use super::keys::all_names;
+use super::renamed::present_name;
 use super::settings::Config;
 use super::tables::slot;
 use crate::error::{Error, nearest};
@@ -48,7 +49,7 @@ pub(super) fn override_faults(table: &mut Table, overrides: &[String]) -> Vec<St
     for entry in overrides {
         match entry.split_once('=') {
             None => faults.push(format!(
-                "--set {entry}: expected key=value, as in finetune.temperature=0.5"
+                "--set {entry}: expected key=value, as in finetune.alpha_in_std=0.5"
             )),
             Some((key, text)) => {
                 let (key, text) = (key.trim(), text.trim());
@@ -114,6 +115,9 @@ fn set(table: &mut Table, key: &str, text: &str) -> Result<(), String> {
 fn known(table: &Table, key: &str, part: &str) -> Result<(), String> {
     if table.contains_key(part) {
         return Ok(());
+    }
+    if let Some(now) = present_name(key) {
+        return Err(format!("--set {key}: no such key; it is `{now}` now"));
     }
     let hint = nearest(part, table.keys().map(String::as_str))
         .map_or(String::new(), |n| format!("; did you mean `{n}`?"));

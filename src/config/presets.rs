@@ -256,7 +256,10 @@ mod tests {
         let d4rl = preset("hopper-medium-expert-v2").expect("known");
         assert_eq!(d4rl.data_files, ["hopper_medium_expert-v2.hdf5"]);
         assert_eq!(d4rl.critic.number("advantage_updates"), 10_000.0);
-        assert_eq!((d4rl.finetune.temperature, d4rl.finetune.states), (1.0, 32));
+        assert_eq!(
+            (d4rl.finetune.alpha_in_std, d4rl.finetune.states),
+            (1.0, 32)
+        );
         let own = preset("walker2d-medium-expert").expect("known");
         assert_eq!(
             own.data_files,
@@ -277,7 +280,7 @@ mod tests {
         let path = folder.path().join("mine.toml");
         std::fs::write(
             &path,
-            "extends = \"hopper-medium\"\n[finetune]\ntemperature = 1\n",
+            "extends = \"hopper-medium\"\n[finetune]\nalpha_in_std = 1\n",
         )
         .expect("writable");
         let config = Source::File(path.clone()).config(&[]).expect("valid");
@@ -285,7 +288,7 @@ mod tests {
             (config.preset.as_str(), config.env.as_str()),
             ("mine", "hopper-v4")
         );
-        assert_eq!(config.finetune.temperature, 1.0);
+        assert_eq!(config.finetune.alpha_in_std, 1.0);
         for (text, words) in [
             ("extends = \"hoper-medium\"", "did you mean `hopper-medium`"),
             ("extends = 3", "extends: expected the name of a preset"),
@@ -315,7 +318,7 @@ mod tests {
             let error = quick().with_overrides(&[entry.into()]).expect_err(entry);
             assert!(error.to_string().contains(words), "{error}");
         }
-        let whole = quick().with_overrides(&["finetune.temperature=1".into()]);
-        assert_eq!(whole.expect("valid").finetune.temperature, 1.0);
+        let whole = quick().with_overrides(&["finetune.alpha_in_std=1".into()]);
+        assert_eq!(whole.expect("valid").finetune.alpha_in_std, 1.0);
     }
 }

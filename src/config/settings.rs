@@ -43,13 +43,13 @@ pub struct Config {
     /// How the data are read.
     #[serde(default)]
     pub data: DataConfig,
-    /// Diffusion prior.
+    /// How the prior is trained.
     pub prior: PriorConfig,
-    /// Critic.
+    /// Which critic judges actions, and how it is trained.
     pub critic: CriticConfig,
-    /// RTB fine-tuning.
+    /// How the posterior is trained.
     pub finetune: FinetuneConfig,
-    /// Evaluation.
+    /// When policies are played, and where.
     pub evaluation: EvaluationConfig,
     /// Settings of the algorithm, unless it is "rtb".
     #[serde(default, skip_serializing_if = "Baselines::is_empty")]
@@ -99,11 +99,11 @@ pub struct PriorConfig {
     /// Name of the network's kind.
     #[serde(default = "perceptron")]
     pub network: String,
-    /// Hidden widths.
+    /// Widths of the hidden layers, in order.
     pub hidden: Vec<usize>,
-    /// Non-linearity.
+    /// Function after each hidden layer.
     pub activation: Activation,
-    /// Updates.
+    /// Updates until the stage is done.
     pub updates: u64,
     /// Actions per update.
     pub batch_size: usize,
@@ -121,11 +121,11 @@ fn perceptron() -> String {
     "perceptron".into()
 }
 
-/// RTB fine-tuning.
+/// How the posterior is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneConfig {
-    /// Updates.
+    /// Updates until the stage is done.
     pub updates: u64,
     /// States per update.
     pub states: usize,
@@ -135,18 +135,18 @@ pub struct FinetuneConfig {
     pub learning_rate: f32,
     /// Joint gradient norm limit; 0 = none.
     pub max_gradient_norm: f32,
-    /// Temperature α as a price, reward per nat; 0 = `temperature` says it.
+    /// Temperature α as a price, reward per nat; 0 = `alpha_in_std` says it.
     #[serde(default)]
     pub alpha: f64,
     /// Temperature α in units of the prior's mean standard deviation of Q within a state.
-    pub temperature: f64,
+    pub alpha_in_std: f64,
     /// Dead zone and Huber cap of δ.
     pub shaping: Shaping,
     /// Let the posterior learn the variance of its steps.
     pub learned_variance: bool,
     /// Let the posterior follow the critic's gradient, by a learned scale that starts at zero.
     pub guidance: bool,
-    /// Variants: learned log Z, exploration, replay, subsampled or chunked steps, segments, KL budget.
+    /// Variants: learned log Z, exploration, replay, subsampled or chunked steps, sub-trajectories, KL budget.
     pub options: Options,
 }
 

@@ -36,9 +36,9 @@ pub enum NextObservations {
     Omitted,
 }
 
-/// One step of an environment.
+/// One transition: a step of an environment, and what was seen before and after it.
 #[derive(Debug, Clone, Copy)]
-pub struct Row<'a> {
+pub struct Transition<'a> {
     /// `[observation_dim]`: what was seen before acting.
     pub observation: &'a [f32],
     /// `[action_dim]`: what was done, as environments take it (−1 … 1).
@@ -47,7 +47,7 @@ pub struct Row<'a> {
     pub reward: f32,
     /// `[observation_dim]`: what was seen after acting (before any reset).
     pub next_observation: &'a [f32],
-    /// What follows.
+    /// Whether the episode goes on, ends, or is cut.
     pub ending: Ending,
 }
 
@@ -103,26 +103,26 @@ impl Recorder {
     ///
     /// # Panics
     /// If a slice has another length than the recorder's dimensions.
-    pub fn push(&mut self, row: Row<'_>) {
+    pub fn push(&mut self, transition: Transition<'_>) {
         assert_eq!(
-            row.observation.len(),
+            transition.observation.len(),
             self.observation_dim,
             "observation_dim"
         );
         assert_eq!(
-            row.next_observation.len(),
+            transition.next_observation.len(),
             self.observation_dim,
             "observation_dim of the successor"
         );
-        assert_eq!(row.action.len(), self.action_dim, "action_dim");
-        self.observations.extend_from_slice(row.observation);
-        self.actions.extend_from_slice(row.action);
-        self.rewards.push(row.reward);
+        assert_eq!(transition.action.len(), self.action_dim, "action_dim");
+        self.observations.extend_from_slice(transition.observation);
+        self.actions.extend_from_slice(transition.action);
+        self.rewards.push(transition.reward);
         if let Some(next_observations) = &mut self.next_observations {
-            next_observations.extend_from_slice(row.next_observation);
+            next_observations.extend_from_slice(transition.next_observation);
         }
-        self.terminals.push(row.ending == Ending::Terminated);
-        self.timeouts.push(row.ending == Ending::TimedOut);
+        self.terminals.push(transition.ending == Ending::Terminated);
+        self.timeouts.push(transition.ending == Ending::TimedOut);
     }
 
     /// Marks the last row as a timeout, unless it ended its episode already: call it when the

@@ -352,10 +352,10 @@ impl Checks<'_> {
     }
 }
 
-/// Copies rows of `width` numbers to the columns from `at` on of rows of `wide` numbers, as many as there are.
-pub(super) fn spread(values: &[f32], width: usize, at: usize, to: &mut [f32], wide: usize) {
+/// Copies rows of `width` numbers to the columns from `at` on of rows of `stride` numbers, as many as there are.
+pub(super) fn spread(values: &[f32], width: usize, at: usize, to: &mut [f32], stride: usize) {
     for (row, values) in to
-        .chunks_exact_mut(wide)
+        .chunks_exact_mut(stride)
         .zip(values.chunks_exact(width.max(1)))
     {
         row[at..at + width].copy_from_slice(values);

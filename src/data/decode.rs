@@ -5,7 +5,7 @@ use super::ends::{Found, Meaning, Name, combine, flags_of_indices, flags_of_star
 use super::error::DataError;
 use super::options::ReadOptions;
 use super::plan::{Arrays, Plan, width};
-use super::settle::{Rows, Values, check_numbers, horizon, settle};
+use super::settle::{Decoded, Settled, check_numbers, horizon, settle};
 
 impl Plan {
     /// Decodes this file's rows into `arrays` from row `start` on and returns the rest.
@@ -14,7 +14,7 @@ impl Plan {
         arrays: &mut Arrays,
         start: usize,
         options: &ReadOptions,
-    ) -> Result<Rows, DataError> {
+    ) -> Result<Settled, DataError> {
         let mut notes = self.notes.clone();
         let (observation_dim, action_dim) = arrays.widths;
         let all = |width: usize| start * width..(start + self.rows) * width;
@@ -39,7 +39,7 @@ impl Plan {
             horizon(options),
             &mut notes,
         )?;
-        let values = Values {
+        let values = Decoded {
             path: &self.path,
             keys: &self.keys,
             widths: arrays.widths,

@@ -33,7 +33,7 @@ pub enum DataError {
     /// The file is something else than HDF5.
     #[error("{}: expected an HDF5 file, found {found}.{hint}", path.display())]
     NotHdf5 {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
         /// What its first bytes look like.
         found: &'static str,
@@ -46,7 +46,7 @@ pub enum DataError {
         path.display()
     )]
     UnknownFormat {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
         /// The formats it was tried as, with what their files look like.
         tried: String,
@@ -58,7 +58,7 @@ pub enum DataError {
     /// The reader of a registered format could not read the file.
     #[error("{}: {format}: {reason}", path.display())]
     Format {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
         /// The format's name.
         format: &'static str,
@@ -68,7 +68,7 @@ pub enum DataError {
     /// A format was registered under a name that is empty or taken.
     #[error("a format is registered once, under a name that no other has; found `{name}`")]
     FormatTaken {
-        /// The name.
+        /// Name under which it was to be registered.
         name: String,
     },
     /// The file is shorter than its own header says.
@@ -77,7 +77,7 @@ pub enum DataError {
          Hint: copy or download it again.", path.display()
     )]
     Truncated {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
         /// Bytes the header promises.
         expected: u64,
@@ -91,7 +91,7 @@ pub enum DataError {
         path.display(), key_prefix(key)
     )]
     Damaged {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
         /// The key, or an empty string where the damage precedes all keys.
         key: String,
@@ -104,7 +104,7 @@ pub enum DataError {
         path.display(), present.join(", "), nearest_hint(nearest)
     )]
     MissingKey {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
         /// The key that was looked for.
         key: String,
@@ -116,9 +116,9 @@ pub enum DataError {
     /// A key holds another kind of thing than numbers or flags.
     #[error("{}: key `{key}`: expected {expected}, found {found}.", path.display())]
     WrongType {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
-        /// The key.
+        /// Key of the array that is at fault.
         key: String,
         /// The types that would do.
         expected: &'static str,
@@ -128,9 +128,9 @@ pub enum DataError {
     /// A key holds an array of another shape.
     #[error("{}: key `{key}`: expected shape {expected}, found {found}.{hint}", path.display())]
     WrongShape {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
-        /// The key.
+        /// Key of the array that is at fault.
         key: String,
         /// The shape that would do, and why.
         expected: String,
@@ -146,9 +146,9 @@ pub enum DataError {
         path.display()
     )]
     NotFinite {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
-        /// The key.
+        /// Key of the array that is at fault.
         key: String,
         /// Row, counted from 0.
         row: usize,
@@ -163,9 +163,9 @@ pub enum DataError {
          Hint: store it as bool; `terminals` is not a discount or a step counter.", path.display()
     )]
     NotAFlag {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
-        /// The key.
+        /// Key of the array that is at fault.
         key: String,
         /// Row, counted from 0.
         row: usize,
@@ -191,15 +191,15 @@ pub enum DataError {
         path.display()
     )]
     Absurd {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
-        /// The key.
+        /// Key of the array that is at fault.
         key: String,
         /// Row, counted from 0.
         row: usize,
         /// Column, counted from 0 (0 for rewards).
         column: usize,
-        /// The value.
+        /// What stands there.
         value: f32,
     },
     /// A key is a link that could not be followed.
@@ -209,9 +209,9 @@ pub enum DataError {
         path.display()
     )]
     Link {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
-        /// The key.
+        /// Key of the array that is at fault.
         key: String,
         /// Where the link leads.
         target: String,
@@ -225,11 +225,11 @@ pub enum DataError {
         path.display(), keys.join(", "), tried_horizon(*horizon)
     )]
     NoEnds {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
         /// The names at the top of the file.
         keys: Vec<String>,
-        /// Its rows.
+        /// Rows that the file has.
         rows: usize,
         /// The horizon that was known: the file is shorter.
         horizon: Option<usize>,
@@ -241,9 +241,9 @@ pub enum DataError {
          where episodes have a fixed length, --horizon N or --env ID may tell the two apart.", path.display()
     )]
     EndsUnclear {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
-        /// The key.
+        /// Key of the array that is at fault.
         key: String,
         /// What is wrong.
         reason: String,
@@ -256,9 +256,9 @@ pub enum DataError {
         path.display()
     )]
     OutOfBounds {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
-        /// The bounds.
+        /// Bounds as they were found.
         bounds: String,
         /// Who says so.
         source_of_bounds: String,
@@ -277,11 +277,11 @@ pub enum DataError {
         path.display(), expected[0], expected[1], found[0], found[1], sibling_hint(sibling)
     )]
     OtherEnvironment {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
         /// The environment's id.
         environment: String,
-        /// Its widths.
+        /// Widths of observations and actions that were expected.
         expected: [usize; 2],
         /// The file's widths.
         found: [usize; 2],
@@ -305,9 +305,9 @@ pub enum DataError {
     #[error("{}: key `{key}`: expected {wanted} bytes of memory for its values as f32, found less to be had. Hint: a data \
              set is held in memory as a whole; free some, or write a file with fewer episodes.", path.display())]
     OutOfMemory {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
-        /// The key.
+        /// Key of the array that is at fault.
         key: String,
         /// Bytes that were asked for.
         wanted: u64,
@@ -316,9 +316,9 @@ pub enum DataError {
     #[error("{}: key `{key}`: expected at most {allowed} bytes for a file of this size, \
              found {wanted} in its header: damaged, or too large for this machine.", path.display())]
     TooLarge {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
-        /// The key.
+        /// Key of the array that is at fault.
         key: String,
         /// Bytes the header asks for.
         wanted: u64,
@@ -330,7 +330,7 @@ pub enum DataError {
              (latent_pi.0, latent_pi.2, mu, log_std), each i32 out, i32 in, f32 weights[out][in], \
              f32 bias[out], little-endian.", path.display())]
     Actor {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
         /// The layer being read.
         layer: &'static str,
@@ -342,7 +342,7 @@ pub enum DataError {
     /// A file of named arrays is no actor for this environment.
     #[error("{}: {}expected {expected}, found {found}. Hint: {hint}", path.display(), key_prefix(key))]
     ActorFile {
-        /// The file.
+        /// File that is at fault.
         path: PathBuf,
         /// The key, or an empty string where the file as a whole is meant.
         key: String,

@@ -14,7 +14,7 @@ use super::explain::explain;
 use super::hints::nearest;
 use super::link::{Link, Target};
 use super::links;
-use super::signature::inspect;
+use super::signature::length_of_hdf5;
 
 /// Links that lead to links that lead to links; more than this goes round in circles.
 const MOST_LINKS: usize = 8;
@@ -30,7 +30,7 @@ pub(super) struct DataFile {
 impl DataFile {
     /// Opens the file and checks that it is HDF5 and not cut short.
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        let length = inspect(path)?;
+        let length = length_of_hdf5(path)?;
         // No chunk is read twice, so a cache would only copy.
         let properties = FileAccessProperties::new().with_chunk_cache(ChunkCacheConfig::disabled());
         let file = File::open_streaming_with_options(path, properties)

@@ -21,7 +21,7 @@ use super::signature;
 /// A format of data files.
 #[derive(Clone, Copy)]
 pub struct Format {
-    /// Its name.
+    /// Name as `tiltrl data` and errors print it.
     pub name: &'static str,
     /// What a file of it looks like, in words: its first bytes or its ending.
     pub looks: &'static str,

@@ -96,9 +96,9 @@ impl<'a> Cursor<'a> {
         if width > 8 {
             return Err(format!("a number of {width} bytes"));
         }
-        let mut wide = [0; 8];
-        wide[..width].copy_from_slice(self.take(width)?);
-        Ok(u64::from_le_bytes(wide))
+        let mut padded = [0; 8];
+        padded[..width].copy_from_slice(self.take(width)?);
+        Ok(u64::from_le_bytes(padded))
     }
 
     pub(super) fn signature(&mut self, wanted: &str) -> Result<(), String> {

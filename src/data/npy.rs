@@ -150,9 +150,9 @@ impl Npy {
         if self.big_endian {
             bytes.reverse();
         }
-        let mut wide = [0; 8];
-        wide[..self.size].copy_from_slice(bytes);
-        let unsigned = u64::from_le_bytes(wide);
+        let mut padded = [0; 8];
+        padded[..self.size].copy_from_slice(bytes);
+        let unsigned = u64::from_le_bytes(padded);
         let unused = 64 - 8 * self.size as u32;
         match (self.kind, self.size) {
             (b'f', 4) => f32::from_bits(unsigned as u32),

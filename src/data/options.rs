@@ -66,7 +66,7 @@ impl std::str::FromStr for BothFlags {
 /// What a reader needs to know of an environment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Environment {
-    /// Its id.
+    /// Id by which errors name it.
     pub id: String,
     /// Timesteps after which an episode is cut.
     pub horizon: usize,

@@ -11,7 +11,7 @@ use super::matrix::Matrix;
 use super::notes::{Note, NoteKind};
 use super::options::ReadOptions;
 use super::plan::{Arrays, Plan, width};
-use super::settle::Rows;
+use super::settle::Settled;
 use super::suspicions::duplicates;
 use super::units::{ActionBounds, clip_note};
 
@@ -73,7 +73,7 @@ struct Joined {
 }
 
 impl Joined {
-    fn push(&mut self, path: &Path, rows: Rows, sha256: String) {
+    fn push(&mut self, path: &Path, rows: Settled, sha256: String) {
         let start = self.terminals.len();
         let shifted = |rows: Vec<usize>| rows.into_iter().map(move |row| start + row);
         self.interruptions

@@ -9,7 +9,7 @@ use super::matrix::Matrix;
 use super::notes::Note;
 use super::options::ReadOptions;
 use super::scratch::Floats;
-use super::settle::{Values, check_numbers, settle};
+use super::settle::{Decoded, check_numbers, settle};
 use super::suspicions;
 use super::units::{ActionBounds, clip_note};
 
@@ -49,7 +49,7 @@ impl Recording {
             suspicions::other_name(&path, &self.texts, environment, &mut self.notes);
         }
         self.check()?;
-        let values = Values {
+        let values = Decoded {
             path: &path,
             keys: &self.keys,
             widths: self.widths,

@@ -13,7 +13,7 @@ use super::suspicions;
 use super::units::{ActionBounds, Units};
 
 /// What one file gave besides its values; rows are counted from 0 in the file.
-pub(super) struct Rows {
+pub(super) struct Settled {
     pub(super) terminals: Vec<bool>,
     pub(super) timeouts: Vec<bool>,
     pub(super) no_transition: Vec<usize>,
@@ -23,7 +23,7 @@ pub(super) struct Rows {
 }
 
 /// The values of one file, row-major, and what it says about them.
-pub(super) struct Values<'a> {
+pub(super) struct Decoded<'a> {
     pub(super) path: &'a Path,
     /// The names in the file, for messages.
     pub(super) keys: &'a [String],
@@ -65,14 +65,14 @@ pub(super) fn check_numbers(
 /// Completes the ends, finds rows whose successor is not what followed, and scales the actions to −1 … 1. The rows that
 /// are used are the first `terminals.len()` of the result.
 pub(super) fn settle(
-    values: Values<'_>,
+    values: Decoded<'_>,
     mut ends: Ends,
     options: &ReadOptions,
     mut notes: Vec<Note>,
-) -> Result<Rows, DataError> {
+) -> Result<Settled, DataError> {
     let (observation_dim, action_dim) = values.widths;
     let used = cut_zeros(&values, &mut ends, &mut notes)?;
-    let Values { path, keys, .. } = values;
+    let Decoded { path, keys, .. } = values;
     let observations = &values.observations[..used * observation_dim];
     let successors = values.next.map(|next| {
         let next = &next[..used * observation_dim];
@@ -97,7 +97,7 @@ pub(super) fn settle(
         environment: options.environment.as_ref(),
     };
     let bounds = units.scale(&mut values.actions[..used * action_dim], &mut notes)?;
-    Ok(Rows {
+    Ok(Settled {
         terminals: ends.terminals,
         timeouts: ends.timeouts,
         no_transition,
@@ -109,7 +109,7 @@ pub(super) fn settle(
 
 /// Returns the number of rows before the zeros at the file's end, and cuts `ends` to them.
 fn cut_zeros(
-    values: &Values<'_>,
+    values: &Decoded<'_>,
     ends: &mut Ends,
     notes: &mut Vec<Note>,
 ) -> Result<usize, DataError> {

@@ -9,7 +9,7 @@ use super::error::DataError;
 const HEAD: u64 = 512;
 
 /// Returns the length of the file in bytes, or says what it is if it is not HDF5.
-pub(super) fn inspect(path: &Path) -> Result<u64, DataError> {
+pub(super) fn length_of_hdf5(path: &Path) -> Result<u64, DataError> {
     let head = head_of(path)?;
     let read_error = |source| DataError::io(path, "read", source);
     // A user block of 512 · 2^k bytes may precede the signature; the library searches for it.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
+use tiltrl_envs::ReferenceScores;
 
 use super::dataset::Dataset;
 use super::matrix::Matrix;
@@ -96,8 +97,8 @@ pub struct Histogram {
     pub counts: Vec<usize>,
 }
 
-/// Returns what is in `dataset`; `score` is the pair of returns that score 0 and 100.
-pub fn summarize(dataset: &Dataset, score: Option<(f64, f64)>) -> Summary {
+/// Returns what is in `dataset`, with a score where the returns that count as 0 and 100 are known.
+pub fn summarize(dataset: &Dataset, reference: Option<ReferenceScores>) -> Summary {
     let returns = dataset.episode_returns();
     let lengths: Vec<f64> = dataset
         .episode_lengths()
@@ -131,7 +132,7 @@ pub fn summarize(dataset: &Dataset, score: Option<(f64, f64)>) -> Summary {
         returns: statistics,
         lengths: Statistics::of(&lengths),
         rewards: Statistics::of(&rewards),
-        normalized_score: score.map(|reference| NormalizedScore::of(statistics, reference)),
+        normalized_score: reference.map(|r| NormalizedScore::of(statistics, r)),
         action_minimum: actions.minimum,
         action_maximum: actions.maximum,
         action_saturation: actions.saturation,
@@ -200,13 +201,13 @@ impl Statistics {
 }
 
 impl NormalizedScore {
-    fn of(returns: Statistics, (minimum, maximum): (f64, f64)) -> Self {
-        let scale = 100.0 / (maximum - minimum);
+    fn of(returns: Statistics, reference: ReferenceScores) -> Self {
+        let scale = 100.0 / (reference.max - reference.min);
         Self {
-            mean: (returns.mean - minimum) * scale,
+            mean: (returns.mean - reference.min) * scale,
             standard_deviation: returns.standard_deviation * scale.abs(),
-            reference_minimum: minimum,
-            reference_maximum: maximum,
+            reference_minimum: reference.min,
+            reference_maximum: reference.max,
         }
     }
 }

@@ -49,8 +49,8 @@ pub fn onnx(policy: &PolicyNumbers, facts: &BTreeMap<String, String>) -> Vec<u8>
         let middle: Vec<f32> = pairs().map(|(l, h)| 0.5 * (h + l)).collect();
         let half = graph.constant("bounds.half_width", &[dim], &half);
         let middle = graph.constant("bounds.middle", &[dim], &middle);
-        let wide = graph.node("Mul", &["action", &half], &[]);
-        graph.named("Add", &[&wide, &middle], &[], "scaled_action");
+        let scaled = graph.node("Mul", &["action", &half], &[]);
+        graph.named("Add", &[&scaled, &middle], &[], "scaled_action");
         graph.output("scaled_action", &[batch, Axis::Fixed(dim)]);
     }
     graph.into_file(facts)

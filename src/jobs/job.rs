@@ -11,7 +11,7 @@ use crate::run::{RunDir, allowed_changes};
 pub struct Job {
     /// Name of the experiment, as tables show it.
     pub name: String,
-    /// Seed.
+    /// Seed of the run.
     pub seed: u64,
     /// Folder of the seed.
     pub dir: RunDir,

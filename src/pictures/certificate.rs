@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tiltrl_plots::{Curve, Panels, Series, panels};
+use tiltrl_plots::{Band, Curve, Panels, Series, panels};
 use tiltrl_tilt::certificate::{ConditionCertificate, ResidualCounts};
 
 use crate::error::Error;
@@ -83,10 +83,10 @@ fn panel(title: &str, subtitle: &str, x_label: &str, series: Vec<Series>) -> Cur
 fn log_z(states: &[ConditionCertificate]) -> Curve {
     let sorted = by(states, |c| c.log_z_prior);
     let mut posterior = series(POSTERIOR, &sorted, &|c| c.log_z_posterior);
-    posterior.band = Some((
-        sorted.iter().map(|c| c.elbo).collect(),
-        sorted.iter().map(|c| c.eubo).collect(),
-    ));
+    posterior.band = Some(Band {
+        low: sorted.iter().map(|c| c.elbo).collect(),
+        high: sorted.iter().map(|c| c.eubo).collect(),
+    });
     let prior = series(PRIOR, &sorted, &|c| c.log_z_prior);
     panel(
         "log Z (nats)",
@@ -100,10 +100,10 @@ fn log_z(states: &[ConditionCertificate]) -> Curve {
 fn bounds(certificate: &Certificate) -> Curve {
     let sorted = by(&certificate.states, |c| c.eubo - c.elbo);
     let mut posterior = series(POSTERIOR, &sorted, &|c| c.log_z_posterior - c.log_z_prior);
-    posterior.band = Some((
-        sorted.iter().map(|c| c.elbo - c.log_z_prior).collect(),
-        sorted.iter().map(|c| c.eubo - c.log_z_prior).collect(),
-    ));
+    posterior.band = Some(Band {
+        low: sorted.iter().map(|c| c.elbo - c.log_z_prior).collect(),
+        high: sorted.iter().map(|c| c.eubo - c.log_z_prior).collect(),
+    });
     let gap = certificate.verdict.thresholds.log_z_gap;
     let mut curve = panel(
         "log Z minus the prior's (nats)",

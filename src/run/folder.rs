@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::changes;
 use super::state::{damaged, read_state, write_state};
-use crate::config::Config;
+use crate::config::{Config, rename};
 use crate::console::note;
 use crate::device::{ARITHMETIC_OF_OLD, hint_for};
 use crate::error::Error;
@@ -21,9 +21,9 @@ pub struct Provenance {
     pub tiltrl: String,
     /// SHA-256 of the data.
     pub data_sha256: String,
-    /// Physics engine.
+    /// Name of the physics engine that played.
     pub engine: String,
-    /// Its version.
+    /// Version of that engine.
     pub engine_version: String,
     /// Contact margin rule, where the engine has one.
     pub margin_rule: String,
@@ -55,7 +55,7 @@ struct RunFile {
 /// The directory of one seed.
 #[derive(Clone, Debug)]
 pub struct RunDir {
-    /// Its path.
+    /// Where the seed's files lie.
     pub path: PathBuf,
 }
 
@@ -133,7 +133,7 @@ impl RunDir {
                 where_runs_are(&self.path)
             ))
         })?;
-        toml::from_str(&text).map_err(|e| damaged(&file, &e.to_string()))
+        read(&text).map_err(|e| damaged(&file, &e.to_string()))
     }
 
     /// Returns the path of a state file: what a resumed run, tables and pictures read back.
@@ -172,6 +172,15 @@ impl RunDir {
         }
         read_state(&path)
     }
+}
+
+/// Reads run.toml, also that of an earlier version whose keys had other names.
+fn read(text: &str) -> Result<RunFile, toml::de::Error> {
+    let mut table: toml::Table = toml::from_str(text)?;
+    if let Some(toml::Value::Table(config)) = table.get_mut("config") {
+        rename(config);
+    }
+    table.try_into()
 }
 
 /// Says by name in what the origin of a run differs.
@@ -267,5 +276,42 @@ fn where_runs_are(folder: &Path) -> String {
     match seeds.first() {
         Some(seed) => format!("this is the folder of a run; name one of its seeds, as {seed}"),
         None => format!("`tiltrl run --out {}` makes a run there", folder.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Source;
+
+    #[test]
+    fn a_folder_whose_keys_had_other_names_is_read() {
+        let provenance = Provenance {
+            tiltrl: "0.1.0".into(),
+            data_sha256: String::new(),
+            engine: String::new(),
+            engine_version: String::new(),
+            margin_rule: String::new(),
+            arithmetic: f32_arithmetic(),
+            device: cpu(),
+            seed: 1,
+        };
+        let set = ["finetune.alpha_in_std=0.75", "critic.n_step=2"].map(String::from);
+        let config = Source::default().config(&set).expect("valid");
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let dir = RunDir::open(folder.path(), &config, &provenance).expect("new");
+        let file = folder.path().join("run.toml");
+        let mut text = std::fs::read_to_string(&file).expect("written");
+        for (now, then) in [
+            ("\nalpha_in_std = 0.75\n", "\ntemperature = 0.75\n"),
+            ("\nsub_trajectory = 0\n", "\nsegment = 0\n"),
+            ("\nn_step = 2\n", "\nnum_steps = 2\n"),
+        ] {
+            assert!(text.contains(now), "{text}");
+            text = text.replace(now, then);
+        }
+        std::fs::write(&file, text).expect("writable");
+        assert_eq!(dir.config().expect("reads"), config);
+        RunDir::open(folder.path(), &config, &provenance).expect("the same run");
     }
 }

@@ -22,12 +22,12 @@ pub struct Log {
 #[serde(deny_unknown_fields)]
 struct Stored {
     columns: Vec<String>,
-    rows: Vec<Row>,
+    rows: Vec<LogEntry>,
 }
 
 /// What is not finite is stored as null.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
-struct Row(u64, Vec<Option<f64>>);
+struct LogEntry(u64, Vec<Option<f64>>);
 
 /// Returns a number with twelve significant digits: few enough that text and number stand for each other exactly.
 pub fn rounded(value: f64) -> f64 {
@@ -95,7 +95,7 @@ impl Log {
     pub fn push(&mut self, update: u64, values: &[f64]) {
         let finite = |v: &f64| v.is_finite().then(|| rounded(*v));
         let values = values.iter().map(finite).collect();
-        self.stored.rows.push(Row(update, values));
+        self.stored.rows.push(LogEntry(update, values));
     }
 
     /// Returns the names of the columns.
@@ -135,7 +135,7 @@ impl Log {
     pub fn save(&self) -> Result<(), Error> {
         write_state(&self.json, &self.stored)?;
         let mut text = format!("update,{}\n", self.stored.columns.join(","));
-        for Row(update, values) in &self.stored.rows {
+        for LogEntry(update, values) in &self.stored.rows {
             let _ = write!(text, "{update}");
             for value in values {
                 let _ = write!(text, ",{:.6}", value.unwrap_or(f64::NAN));

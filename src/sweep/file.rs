@@ -24,10 +24,10 @@ const PULLS: [&str; 6] = [
     "seed",
 ];
 
-/// A sweep.
+/// A file of a sweep, read and checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sweep {
-    /// The experiment.
+    /// Preset or file that the configurations change.
     pub source: Source,
     /// Seeds of every configuration.
     pub seeds: Vec<u64>,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tiltrl_plots::{Curve as Figure, Series};
+use tiltrl_plots::{Band, Curve as Figure, Series};
 
 use super::pulls::{Curve, Settings};
 
@@ -26,7 +26,10 @@ pub fn figure(curve: &Curve, settings: &Settings, unit: &str, policies: usize) -
             let pairs = curve.mean.iter().zip(half);
             pairs.map(|(mean, half)| mean + sign * half).collect()
         };
-        (edge(-1.0), edge(1.0))
+        Band {
+            low: edge(-1.0),
+            high: edge(1.0),
+        }
     });
     let interval = match &band {
         Some(_) => "95 % interval over policies",

@@ -14,7 +14,7 @@ use crate::stats::Aggregate;
 /// A configuration and what came of it.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// Its settings.
+    /// What it sets, and its name.
     pub configuration: Configuration,
     /// Statistics over the final episodes of all seeds that are done: scores where the environment has reference returns,
     /// returns elsewhere; none where no seed is done.

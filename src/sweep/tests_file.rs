@@ -9,12 +9,12 @@ fn parse(text: &str) -> Result<Sweep, Vec<String>> {
 #[test]
 fn dotted_and_nested_keys_are_the_same_sweep() {
     let dotted = "preset = \"quickstart\"\nseeds = [1, 2, 1]\n[set]\n\"prior.updates\" = 20\n\
-        [values]\n\"finetune.temperature\" = [0.1, 1]\n\"critic.expectile\" = [0.7, 0.9, 0.95]\n[pulls]\npolicies = 3\n";
+        [values]\n\"finetune.alpha_in_std\" = [0.1, 1]\n\"critic.expectile\" = [0.7, 0.9, 0.95]\n[pulls]\npolicies = 3\n";
     let nested = "preset = \"quickstart\"\nseeds = [1, 2]\nset.prior.updates = 20\npulls.policies = 3\n\
-        [values]\ncritic.expectile = [0.7, 0.9, 0.95]\n[values.finetune]\ntemperature = [0.1, 1]\n";
+        [values]\ncritic.expectile = [0.7, 0.9, 0.95]\n[values.finetune]\nalpha_in_std = [0.1, 1]\n";
     let sweep = parse(dotted).expect("valid");
     assert_eq!(sweep, parse(nested).expect("valid"));
-    assert_eq!(sweep.keys, ["critic.expectile", "finetune.temperature"]);
+    assert_eq!(sweep.keys, ["critic.expectile", "finetune.alpha_in_std"]);
     assert_eq!(
         (
             sweep.configurations.len(),
@@ -26,10 +26,10 @@ fn dotted_and_nested_keys_are_the_same_sweep() {
     let (configuration, config) = &sweep.configurations[1];
     assert_eq!(
         configuration.overrides(),
-        ["critic.expectile=0.7", "finetune.temperature=1"]
+        ["critic.expectile=0.7", "finetune.alpha_in_std=1"]
     );
     assert_eq!(
-        (config.finetune.temperature, config.prior.updates),
+        (config.finetune.alpha_in_std, config.prior.updates),
         (1.0, 20)
     );
 }
@@ -37,12 +37,12 @@ fn dotted_and_nested_keys_are_the_same_sweep() {
 #[test]
 fn a_random_search_draws_what_it_says() {
     let text = "preset = \"quickstart\"\nsearch = \"random\"\ndraws = 12\nseed = 4\n[values]\n\
-        finetune.temperature = { min = 0.05, max = 2.0, scale = \"log\" }\nfinetune.states = { min = 8, max = 64 }\n\
+        finetune.alpha_in_std = { min = 0.05, max = 2.0, scale = \"log\" }\nfinetune.states = { min = 8, max = 64 }\n\
         critic.kind = [\"iql\", \"advantage\"]\n";
     let sweep = parse(text).expect("valid");
     assert_eq!((sweep.configurations.len(), sweep.repeated), (12, 0));
     for (_, config) in &sweep.configurations {
-        assert!((0.05..=2.0).contains(&config.finetune.temperature));
+        assert!((0.05..=2.0).contains(&config.finetune.alpha_in_std));
         assert!((8..=64).contains(&config.finetune.states));
     }
     let more = parse(&text.replace("12", "20")).expect("valid");
@@ -56,7 +56,7 @@ fn a_random_search_draws_what_it_says() {
 #[test]
 fn every_fault_is_told_at_once_with_its_key() {
     let text = "preset = \"quickstart\"\nseeds = [1, -2]\nsearh = \"grid\"\ndraws = 3\n[set]\nprior.updates = 0\n[values]\n\
-        finetune.temperature = [0.5, -1, 0]\ncritic.expectil = [0.8]\nprior.num_steps = 5\nenv = [\"hopper-v4\"]\n\
+        finetune.alpha_in_std = [0.5, -1, 0]\ncritic.expectil = [0.8]\nprior.num_steps = 5\nenv = [\"hopper-v4\"]\n\
         [pulls]\npolicies = 0\nexploration = \"much\"\n";
     let faults = parse(text).expect_err("many").join("\n");
     for words in [
@@ -71,12 +71,12 @@ fn every_fault_is_told_at_once_with_its_key() {
     ] {
         assert!(faults.contains(words), "no `{words}` in\n{faults}");
     }
-    let ranges = "preset = \"quickstart\"\n[set]\nprior.updates = 0\n[values]\nfinetune.temperature = [0.5, -1, 0]\ncritic.discount = [0.9, 2.0]\n";
+    let ranges = "preset = \"quickstart\"\n[set]\nprior.updates = 0\n[values]\nfinetune.alpha_in_std = [0.5, -1, 0]\ncritic.discount = [0.9, 2.0]\n";
     let faults = parse(ranges).expect_err("four");
     assert_eq!(faults.len(), 4, "each once: {faults:?}");
     for words in [
         "set.prior.updates: expected 1 to",
-        "values.finetune.temperature: expected above 0, finite, found -1",
+        "values.finetune.alpha_in_std: expected above 0, finite, found -1",
         "values.critic.discount: expected above 0, below 1, found 2.0",
     ] {
         assert!(
@@ -95,12 +95,12 @@ fn every_fault_is_told_at_once_with_its_key() {
 
 #[test]
 fn what_contradicts_itself_is_refused() {
-    let base = "preset = \"quickstart\"\n[values]\nfinetune.temperature = [0.5]\n";
+    let base = "preset = \"quickstart\"\n[values]\nfinetune.alpha_in_std = [0.5]\n";
     parse(base).expect("valid");
     for (text, words) in [
         (
-            format!("{base}[set]\nfinetune.temperature = 1\n"),
-            "set.finetune.temperature: expected in [set] or in [values]",
+            format!("{base}[set]\nfinetune.alpha_in_std = 1\n"),
+            "set.finetune.alpha_in_std: expected in [set] or in [values]",
         ),
         (
             format!("config = \"a.toml\"\n{base}"),

@@ -4,8 +4,8 @@
 use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;
-use tiltrl_tilt::score::{Known, score};
-use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::score::{Known, Paths, score};
+use tiltrl_tilt::sequential::{Batched, SequentialModel};
 use tiltrl_tilt::weights;
 
 use super::request::Request;
@@ -41,13 +41,17 @@ fn reinforce<M: SequentialModel>(
     let (path, scores) = tracked.sample_path(&condition, noise);
     let reward = Reward {
         value: target.log_reward,
-        temperature: 1.0,
+        alpha: 1.0,
     };
     let known = Known {
         posterior: Some(scores),
         prior: None,
     };
-    let found = score(tracked, target.prior, reward, (&condition, &path), known);
+    let drawn = Paths {
+        condition: &condition,
+        path: &path,
+    };
+    let found = score(tracked, target.prior, reward, drawn, known);
     let (steps, gaps) = (found.num_steps, found.gaps());
     let count = found.log_reward.len();
     // The cost from each step on: rewards come at the end, the KL step by step.

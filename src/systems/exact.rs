@@ -4,8 +4,8 @@ use tiltrl_policies::models::{enumerated_posterior, total_variation};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::{effective_share, log_mean_exp};
-use tiltrl_tilt::score::{Known, score};
-use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::score::{Known, Paths, score};
+use tiltrl_tilt::sequential::{Batched, SequentialModel};
 
 use super::outcome::Row;
 use super::train::LogReward;
@@ -137,9 +137,13 @@ impl Sampled {
         };
         let reward = Reward {
             value: log_reward,
-            temperature: 1.0,
+            alpha: 1.0,
         };
-        let scores = score(model, prior, reward, (conditions, &path), known);
+        let paths = Paths {
+            condition: conditions,
+            path: &path,
+        };
+        let scores = score(model, prior, reward, paths, known);
         let l = scores.log_weights();
         let count = conditions.count() as f64;
         Self {

@@ -11,7 +11,7 @@ use tiltrl_tilt::finetune::{Batch, Exploration, Finetuner, Mixture, ReplayOption
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::{AdamConfig, Optimizer, norm};
 use tiltrl_tilt::rtb::Shaping;
-use tiltrl_tilt::sequential::{Explore, Rows, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, Explore, SequentialModel};
 use tiltrl_tilt::weights;
 
 use super::request::Request;

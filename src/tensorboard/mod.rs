@@ -28,12 +28,12 @@ const STAGES: [&str; 4] = ["prior", "critic", "finetune", "policy"];
 /// Bytes of the time with which each event begins.
 const TIME: usize = 9;
 
-/// One number.
+/// A number of a stage's log at an update.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scalar {
     /// Stage and number, as `prior/loss`.
     pub tag: String,
-    /// Update.
+    /// Update it belongs to, the horizontal axis.
     pub step: u64,
     /// Its value; TensorBoard keeps f32, in which beyond 3.4e38 is infinite.
     pub value: f32,

@@ -11,7 +11,7 @@ use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::AdamConfig;
-use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, SequentialModel};
 use tiltrl_tilt::weights;
 
 use super::training_data::TrainingData;
@@ -29,7 +29,7 @@ pub struct Baseline<'a> {
     pub tilt: &'a Tilt,
     /// The prior in the posterior's shape.
     pub widened: &'a GaussianDiffusion,
-    /// Temperature of the reward.
+    /// The reward's α.
     pub alpha: f64,
     /// Seed of the run.
     pub seed: u64,
@@ -90,8 +90,8 @@ impl Baseline<'_> {
             max_gradient_norm: settings.max_gradient_norm,
             ..AdamConfig::plain(settings.learning_rate)
         };
-        let start = (self.method, self.widened);
-        let mut learner = Learner::new(self.tilt.clone(), start, adam, settings.paths.total());
+        let (tilt, paths) = (self.tilt.clone(), settings.paths.total());
+        let mut learner = Learner::new(tilt, self.method, self.widened, adam, paths);
         let path = self.checkpoint();
         if path.exists() {
             let checkpoint = Checkpoint::load(&path, "baseline")?;

@@ -6,7 +6,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use tiltrl_policies::agent::Critic;
 use tiltrl_tilt::certificate::{
-    Certified, ConditionCertificate, ResidualCounts, Thresholds, Verdict, certify_conditions,
+    Certified, ConditionCertificate, ResidualCounts, Sampling, Thresholds, Verdict,
+    certify_conditions,
 };
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
@@ -115,13 +116,16 @@ pub fn certificate(
     };
     let reward = Reward {
         value: &value,
-        temperature: posterior.alpha,
+        alpha: posterior.alpha,
     };
     let mut all = Certified::default();
     for chunk in rows.chunks(16) {
         let states = data.observations(chunk);
         let conditions = matrix(states, data.widths()[0], &prior.model.device());
-        let asked = (&conditions, paths);
+        let asked = Sampling {
+            conditions: &conditions,
+            paths,
+        };
         let models = (&posterior.model, &prior.model);
         all.append(certify_conditions(
             models.0, models.1, reward, asked, &mut noise,

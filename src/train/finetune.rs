@@ -16,7 +16,7 @@ use tiltrl_tilt::finetune::{Batch, Finetuner, Report};
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::AdamConfig;
-use tiltrl_tilt::sequential::Rows;
+use tiltrl_tilt::sequential::Batched;
 
 use super::prior::{Prior, describe};
 use super::reward::values;
@@ -31,15 +31,15 @@ use crate::stage::{Stage, cosine_decay};
 /// The fine-tuner of a run.
 type Tuner = Finetuner<GaussianDiffusion, HostAdam>;
 
-/// A fine-tuned posterior with its temperature.
+/// A fine-tuned posterior with its α.
 pub struct Posterior {
-    /// The model.
+    /// The tilted diffusion model.
     pub model: GaussianDiffusion,
     /// The temperature α, in the units of Q.
     pub alpha: f64,
 }
 
-/// Returns α in the units of Q: the configured price, else the configured temperature times the prior's mean standard deviation of
+/// Returns α in the units of Q: the configured price, else `finetune.alpha_in_std` times the prior's mean standard deviation of
 /// Q within a state.
 pub fn resolve_alpha(
     config: &Config,
@@ -68,7 +68,7 @@ pub fn resolve_alpha(
         })
         .sum::<f64>()
         / states as f64;
-    config.finetune.temperature * spread.max(1e-6)
+    config.finetune.alpha_in_std * spread.max(1e-6)
 }
 
 /// Fine-tunes the prior, or goes on from the checkpoint, and returns the posterior.
@@ -108,14 +108,14 @@ pub fn train(work: Work<'_>, prior: &Prior, critic: &Arc<dyn Critic>) -> Result<
                 let share = cosine_decay(update, settings.updates);
                 tuner.set_learning_rate(settings.learning_rate * share);
                 let report = step(tuner, work, &prior.coordinates, critic, update)?;
-                Ok(numbers(&report, tuner.temperature()))
+                Ok(numbers(&report, tuner.alpha()))
             },
             |tuner, done| watch.evaluate(tuner, done),
             |tuner, _| save(tuner, &prior.coordinates, start, &path),
         )?;
     }
     Ok(Posterior {
-        alpha: tuner.temperature(),
+        alpha: tuner.alpha(),
         model: tuner.into_posterior(),
     })
 }
@@ -124,7 +124,7 @@ pub fn train(work: Work<'_>, prior: &Prior, critic: &Arc<dyn Critic>) -> Result<
 struct Watch<'a> {
     work: Work<'a>,
     coordinates: &'a Coordinates,
-    /// Temperature at the start.
+    /// α at the start.
     start: f64,
     results: Results,
     best: f64,
@@ -180,7 +180,7 @@ impl<'a> Watch<'a> {
 
 /// Returns the prior in the posterior's shape: the same distribution, with outputs that fine-tuning may use.
 ///
-/// `alpha` is the temperature at the start, which scales the guidance term.
+/// `alpha` is that of the start, which scales the guidance term.
 pub fn widened(
     prior: &GaussianDiffusion,
     config: &Config,
@@ -203,7 +203,7 @@ pub fn widened(
     prior.reshaped(step).expect("a perceptron gains outputs")
 }
 
-/// Returns the fine-tuner, restored if there is a checkpoint, with its update; α is its temperature.
+/// Returns the fine-tuner, restored if there is a checkpoint, with its update.
 fn resume(
     (config, data): (&Config, &TrainingData),
     prior: &Prior,
@@ -227,7 +227,7 @@ fn resume(
     let mut tuner = Finetuner::new(own, model, adam, settings.paths, &probe)?
         .shaped(settings.shaping)
         .with_options(settings.options.clone(), seed)
-        .at_temperature(alpha);
+        .with_alpha(alpha);
     if !path.exists() {
         return Ok((tuner, 0));
     }
@@ -245,7 +245,7 @@ fn resume(
 fn save(tuner: &Tuner, coordinates: &Coordinates, start: f64, path: &Path) -> Result<(), Error> {
     let mut checkpoint = Checkpoint::new("posterior", tuner.count());
     describe(&mut checkpoint, tuner.posterior(), coordinates);
-    let alpha = tuner.temperature();
+    let alpha = tuner.alpha();
     checkpoint.settings.insert("alpha".into(), alpha.into());
     let key = "alpha_at_start".to_string();
     checkpoint.settings.insert(key, start.into());

@@ -33,7 +33,7 @@ const CHECKPOINTS: u64 = 20;
 pub struct Prior {
     /// The model with averaged weights.
     pub model: GaussianDiffusion,
-    /// Its coordinates.
+    /// How observations and actions are normalised for it.
     pub coordinates: Coordinates,
     /// What −1 … 1 of its actions stood for in the data's files, where that is known.
     pub action_bounds: Option<ActionBounds>,

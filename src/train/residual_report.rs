@@ -11,8 +11,8 @@ use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::effective_share;
-use tiltrl_tilt::score::{Known, score};
-use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::score::{Known, Paths, score};
+use tiltrl_tilt::sequential::{Batched, SequentialModel};
 
 use super::training_data::TrainingData;
 
@@ -64,9 +64,12 @@ impl Subject<'_> {
         let value = |sample: &Tensor<2>, c: &Tensor<2>| self.tilt.log_reward_of(sample, c);
         let reward = Reward {
             value: &value,
-            temperature: 1.0,
+            alpha: 1.0,
         };
-        let rows = (&self.condition, path);
+        let rows = Paths {
+            condition: &self.condition,
+            path,
+        };
         let scores = score(
             self.posterior,
             &self.tilt.prior,
@@ -185,7 +188,7 @@ pub fn residual_report(
     seed: u64,
     [states, paths]: [usize; 2],
 ) -> ResidualReport {
-    let mut noise = Noise::keyed(seed, "anatomy", 0);
+    let mut noise = Noise::keyed(seed, "residuals", 0);
     let rows = noise.indices(states, data.len());
     let device = tilt.prior.device();
     let observations = matrix(data.observations(&rows), data.widths()[0], &device);
@@ -332,7 +335,7 @@ mod tests {
     #[test]
     fn a_quadratic_in_one_dimension_is_found_there() {
         let (paths, dim) = (200, 2);
-        let x = Noise::keyed(1, "anatomy-test", 0).normals(paths, dim);
+        let x = Noise::keyed(1, "residuals-test", 0).normals(paths, dim);
         let l: Vec<f64> = x
             .chunks_exact(2)
             .map(|x| f64::from(x[1]) - 2.0 * f64::from(x[1] * x[1]))

@@ -7,7 +7,7 @@ use tiltrl_policies::models::GaussianDiffusion;
 use tiltrl_tilt::certificate::{ConditionCertificate, PathScores, Thresholds, Verdict, certify};
 use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::sequential::Rows;
+use tiltrl_tilt::sequential::Batched;
 
 use super::training_data::TrainingData;
 

@@ -15,7 +15,7 @@ pub struct TrainingData {
     pub clipped: usize,
     /// Standardised atanh of the actions.
     pub latents: Floats,
-    /// Fitted normalisation.
+    /// Normalisation fitted to the data: means and standard deviations of observations and latents.
     pub coordinates: Coordinates,
     /// What −1 … 1 of the actions stood for in the files, where that is known.
     pub action_bounds: Option<ActionBounds>,

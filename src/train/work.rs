@@ -16,11 +16,11 @@ use crate::run::RunDir;
 /// One seed of a run: settings, data, where it is written and computed.
 #[derive(Clone, Copy)]
 pub struct Work<'a> {
-    /// Settings.
+    /// Resolved config of the run.
     pub config: &'a Config,
     /// Transitions in the coordinates that networks see.
     pub data: &'a TrainingData,
-    /// The seed.
+    /// Seed that everything drawn depends on.
     pub seed: u64,
     /// Its folder, whose lock is held.
     pub dir: &'a RunDir,

@@ -20,7 +20,7 @@ updates = 40
 [finetune]
 updates = 20
 states = 8
-temperature = TEMPERATURE
+alpha_in_std = ALPHA
 [evaluation]
 episodes = 4
 episodes_in_training = 4
@@ -99,8 +99,8 @@ impl Place {
             _folder: folder,
             inside,
         };
-        place.write("cold.toml", &SMALL.replace("TEMPERATURE", "0.1"));
-        place.write("warm one.toml", &SMALL.replace("TEMPERATURE", "1.0"));
+        place.write("cold.toml", &SMALL.replace("ALPHA", "0.1"));
+        place.write("warm one.toml", &SMALL.replace("ALPHA", "1.0"));
         place.write("state/victims", "");
         for (name, text) in [
             ("sbatch", SBATCH),

@@ -27,7 +27,7 @@ kind = "KIND"
 [finetune]
 updates = 300
 states = 16
-temperature = 0.2
+alpha_in_std = 0.2
 learning_rate = 0.003
 [evaluation]
 episodes = 2

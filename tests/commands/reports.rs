@@ -32,7 +32,7 @@ fn runs_become_one_page_and_are_compared() {
     assert_eq!(said, "", "--quiet says nothing of the data");
     let notes = std::fs::read_to_string(inside.join("a/data-notes.txt")).expect("kept");
     assert!(notes.contains("clipped"), "{notes}");
-    let hot = ["--set", "finetune.temperature=0.5", "--out", "b"];
+    let hot = ["--set", "finetune.alpha_in_std=0.5", "--out", "b"];
     let [_, said] = done(inside, &[&run[1..], &hot].concat());
     assert!(said.contains("data: clipped"), "{said}");
     std::fs::write(inside.join("a/film.gif"), b"GIF89a").expect("writable");
@@ -49,7 +49,7 @@ fn runs_become_one_page_and_are_compared() {
             "best-of-2",
             "class=\"badge",
             "name=\"viewport\"",
-            "temperature = 0.2",
+            "alpha_in_std = 0.2",
             "clipped: ",
         ] {
             assert!(page.contains(part), "{part}");
@@ -66,7 +66,7 @@ fn runs_become_one_page_and_are_compared() {
     let [table, _] = done(inside, &["compare", "a", "b", "--json", "c.json"]);
     let key = table
         .lines()
-        .find(|l| l.starts_with("finetune.temperature"));
+        .find(|l| l.starts_with("finetune.alpha_in_std"));
     assert!(
         key.is_some_and(|l| l.contains("0.2") && l.contains("0.5")),
         "{table}"

@@ -9,7 +9,7 @@ seeds = [1, 2]
 [set]
 evaluation.episodes = 6
 [values]
-finetune.temperature = [0.1, 1.0]
+finetune.alpha_in_std = [0.1, 1.0]
 critic.expectile = [0.7, 0.9]
 [pulls]
 policies = 3
@@ -23,7 +23,7 @@ fn a_sweep_grows_goes_on_and_is_the_same_by_slurm() {
     place.write("sweep.toml", SWEEP);
     let text = place.done(&["sweep", "sweep.toml", "--out", "here", "--jobs", "2"]);
     for words in [
-        "| configuration | critic.expectile | finetune.temperature | return of posterior |",
+        "| configuration | critic.expectile | finetune.alpha_in_std | return of posterior |",
         "| 2 of 2 |",
         "pulls        3 of 8 policies:",
         "after 20 pulls",
@@ -116,7 +116,7 @@ fn a_configuration_that_fails_is_named_and_the_others_stand() {
     );
     place.write(
         "sweep.toml",
-        &bad.replace("finetune.temperature = [0.1, 1.0]\n", ""),
+        &bad.replace("finetune.alpha_in_std = [0.1, 1.0]\n", ""),
     );
     let output = place.run(&["sweep", "sweep.toml", "--out", "here"]);
     let text = said(&output);
@@ -145,7 +145,7 @@ fn a_file_with_faults_trains_nothing() {
     );
     let words = [
         "sweep.toml: 3 faults in the sweep",
-        "values.finetune.temperature: expected above 0, finite, found 0",
+        "values.finetune.alpha_in_std: expected above 0, finite, found 0",
         "values.critic.expectil: unknown key `expectil`; did you mean `expectile`?",
         "seeds: expected a list of whole numbers",
     ];

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tiltrl::data::{Dataset, summarize};
+use tiltrl::envs::ReferenceScores;
 
 struct Recording {
     name: &'static str,
@@ -91,12 +92,13 @@ const fn recording(name: &'static str, counts: [usize; 3], numbers: [f64; 4]) ->
 }
 
 /// The returns that score 0 and 100 (D4RL's reference values).
-fn reference(name: &str) -> (f64, f64) {
-    if name.starts_with("hopper") {
+fn reference(name: &str) -> ReferenceScores {
+    let (min, max) = if name.starts_with("hopper") {
         (-20.272305, 3234.3)
     } else {
         (-280.178953, 12135.0)
-    }
+    };
+    ReferenceScores { min, max }
 }
 
 fn path(name: &str) -> Option<PathBuf> {

@@ -27,6 +27,8 @@ const MAY_USE: [(&str, &[&str]); 6] = [
 /// Files with a reason to be longer than the rest: tables.
 const MOST_LINES: usize = 400;
 const MOST_LINES_OF_A_FUNCTION: usize = 60;
+/// Half of the 421 that `policies` had before the seam.
+const MOST_PUBLIC_ITEMS: usize = 210;
 
 fn all() -> Vec<Crate> {
     let all = crates();
@@ -201,8 +203,35 @@ fn files_and_functions_are_short() {
     none("what is too long", &broken);
 }
 
+#[test]
+fn few_items_of_the_policies_are_public() {
+    let all = all();
+    let of = all.iter().find(|c| c.name == "tiltrl_policies");
+    let of = of.expect("the policies");
+    let count: usize = of.files.iter().map(|file| public_items(&file.code)).sum();
+    assert!((1..=MOST_PUBLIC_ITEMS).contains(&count), "{count}");
+}
+
+/// Lines that make an item public beyond its crate.
+fn public_items(code: &str) -> usize {
+    const KINDS: &str = "fn struct enum trait const type mod static use async unsafe";
+    let kinds: Vec<&str> = KINDS.split(' ').collect();
+    let items = code.lines().filter_map(|l| l.trim().strip_prefix("pub "));
+    let first = |item: &str| item.split(' ').next().unwrap_or_default().to_string();
+    items
+        .filter(|item| kinds.contains(&first(item).as_str()))
+        .count()
+}
+
+#[test]
+fn public_items_are_counted_and_fields_are_not() {
+    let code = "pub mod a;\npub use a::B;\npub const fn f() {}\npub(crate) fn g() {}\nfn h() {}\n\
+                pub struct S {\n    pub field: u8,\n}\nimpl S {\n    pub unsafe fn i() {}\n}";
+    assert_eq!(public_items(code), 5);
+}
+
 /// State that no result depends on, and why it is there.
-const STATE: [(&str, &str, &str); 13] = [
+const STATE: [(&str, &str, &str); 15] = [
     (
         "envs/src/registry.rs",
         "REGISTERED",
@@ -264,6 +293,16 @@ const STATE: [(&str, &str, &str); 13] = [
         "counts operations in a test build",
     ),
     ("plots/src/output.rs", "WRITTEN", "numbers temporary files"),
+    (
+        "plots/src/text.rs",
+        "REGULAR",
+        "a font of the program, read once and never changed",
+    ),
+    (
+        "plots/src/text.rs",
+        "BOLD",
+        "a font of the program, read once and never changed",
+    ),
 ];
 
 #[test]
@@ -276,7 +315,7 @@ fn no_state_is_global() {
                     continue;
                 };
                 let name = after.split(':').next().unwrap_or_default();
-                let holds = ["Mutex", "RwLock", "Atomic", "Cell", "Once", "mut "];
+                let holds = ["Mutex", "RwLock", "Atomic", "Cell", "Once", "Lazy", "mut "];
                 let known = STATE
                     .iter()
                     .any(|known| known.0 == file.place && known.1 == name);

@@ -18,6 +18,14 @@ pub struct Layout {
     pub dense: ReferenceScores,
 }
 
+/// Cells of a maze without a wall, by row and column.
+pub struct FreeCells {
+    /// All of them, the goal last.
+    pub cells: Vec<[f64; 2]>,
+    /// Where the goal is.
+    pub goal: [f64; 2],
+}
+
 impl Layout {
     /// Whether a cell is a wall; outside the maze everything is.
     pub fn is_wall(&self, row: i64, column: i64) -> bool {
@@ -29,8 +37,8 @@ impl Layout {
         cell.is_none_or(|&cell| cell == b'#')
     }
 
-    /// The cells without a wall (the goal last), and the goal.
-    pub fn free_cells(&self) -> (Vec<[f64; 2]>, [f64; 2]) {
+    /// Returns the cells without a wall.
+    pub fn free_cells(&self) -> FreeCells {
         let (mut cells, mut goal) = (Vec::new(), [0.0; 2]);
         for (row, line) in self.rows.iter().enumerate() {
             for (column, cell) in line.bytes().enumerate() {
@@ -42,11 +50,11 @@ impl Layout {
             }
         }
         cells.push(goal);
-        (cells, goal)
+        FreeCells { cells, goal }
     }
 }
 
-/// U-shaped.
+/// One bend: start and goal lie on both sides of a wall.
 pub const UMAZE: Layout = Layout {
     name: "umaze",
     rows: &["#####", "#G..#", "###.#", "#...#", "#####"],
@@ -58,7 +66,7 @@ pub const UMAZE: Layout = Layout {
     },
 };
 
-/// Medium.
+/// D4RL's medium maze, 8 × 8 cells.
 pub const MEDIUM: Layout = Layout {
     name: "medium",
     rows: &[
@@ -73,7 +81,7 @@ pub const MEDIUM: Layout = Layout {
     },
 };
 
-/// Large.
+/// D4RL's large maze.
 pub const LARGE: Layout = Layout {
     name: "large",
     rows: &[

@@ -17,7 +17,7 @@ pub(crate) const SPEED_COST: f64 = 0.1;
 /// The first speed lies within ± this.
 pub(crate) const START_SPEED: f64 = 1.0;
 
-/// The pendulum.
+/// Gymnasium's Pendulum-v1: a rod to be swung up and held.
 #[derive(Clone, Debug)]
 pub struct Pendulum {
     spec: EnvSpec,

@@ -2,7 +2,7 @@
 
 use super::task::{Precision, Task};
 use crate::env::{Env, EnvSpec, Stateful, Step};
-use crate::fleet::Rows;
+use crate::fleet::StepBuffers;
 use crate::planar::drawing::runner;
 use crate::planar::engine::{Effort, State};
 use crate::planar::lanes::Lanes;
@@ -59,15 +59,15 @@ impl<const N: usize> Env for Locomotion<N> {
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
         assert_eq!(observation.len(), self.task.spec.observation_dim);
         let mut step = Step::default();
-        let rows = Rows {
+        let buffers = StepBuffers {
             actions: action,
             observations: observation,
             steps: slice::from_mut(&mut step),
         };
         let state = slice::from_mut(&mut self.state);
         self.effort = match self.task.precision {
-            Precision::F64 => self.task.step::<1, f64>(state, 0, &[0], rows),
-            Precision::F32 => self.task.step::<1, f32>(state, 0, &[0], rows),
+            Precision::F64 => self.task.step::<1, f64>(state, 0, &[0], buffers),
+            Precision::F32 => self.task.step::<1, f32>(state, 0, &[0], buffers),
         };
         step
     }

@@ -2,7 +2,7 @@
 
 use super::task::{Precision, Task};
 use crate::env::EnvSpec;
-use crate::fleet::{Fleet, Rows, for_each_part};
+use crate::fleet::{Fleet, StepBuffers, for_each_part};
 use crate::planar::engine::State;
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl<const N: usize> Fleet for LocomotionFleet<N> {
             .observe(&self.states[index], observation, |x| x as f32);
     }
 
-    fn step(&mut self, indices: &[usize], rows: Rows<'_>) {
+    fn step(&mut self, indices: &[usize], buffers: StepBuffers<'_>) {
         let task = &self.task;
         let lanes = match task.precision {
             Precision::F64 => LANES,
@@ -49,15 +49,17 @@ impl<const N: usize> Fleet for LocomotionFleet<N> {
             &mut self.states,
             0,
             indices,
-            rows,
+            buffers,
             lanes,
-            &|states, offset, indices, rows| {
+            &|states, offset, indices, buffers| {
                 match (task.precision, indices.len()) {
-                    (Precision::F64, 1) => task.step::<1, f64>(states, offset, indices, rows),
-                    (Precision::F64, _) => task.step::<LANES, f64>(states, offset, indices, rows),
-                    (Precision::F32, 1) => task.step::<1, f32>(states, offset, indices, rows),
+                    (Precision::F64, 1) => task.step::<1, f64>(states, offset, indices, buffers),
+                    (Precision::F64, _) => {
+                        task.step::<LANES, f64>(states, offset, indices, buffers)
+                    }
+                    (Precision::F32, 1) => task.step::<1, f32>(states, offset, indices, buffers),
                     (Precision::F32, _) => {
-                        task.step::<LANES_F32, f32>(states, offset, indices, rows)
+                        task.step::<LANES_F32, f32>(states, offset, indices, buffers)
                     }
                 };
             },

@@ -2,7 +2,7 @@
 
 use super::rules::{LocomotionRules, StartNoise};
 use crate::env::{EnvSpec, Step};
-use crate::fleet::Rows;
+use crate::fleet::StepBuffers;
 use crate::planar::RobotDescription;
 use crate::planar::engine::{Effort, State, advance};
 use crate::planar::lanes::{Lanes, Real};
@@ -25,9 +25,9 @@ pub enum Precision {
 pub struct Task<const N: usize> {
     /// What users see.
     pub spec: EnvSpec,
-    /// The robot.
+    /// Bodies, joints and motors.
     pub model: Model<N>,
-    /// The rules.
+    /// Reward, ends and starts.
     pub rules: LocomotionRules,
     /// The robot as it was described.
     pub robot: &'static RobotDescription,
@@ -99,12 +99,12 @@ impl<const N: usize> Task<N> {
         states: &mut [State<N, 1>],
         offset: usize,
         indices: &[usize],
-        rows: Rows<'_>,
+        buffers: StepBuffers<'_>,
     ) -> Effort {
         let (action_dim, observation_dim) = (self.spec.action_dim, self.spec.observation_dim);
-        assert!(!indices.is_empty() && indices.len() <= L && rows.steps.len() == indices.len());
+        assert!(!indices.is_empty() && indices.len() <= L && buffers.steps.len() == indices.len());
         assert_eq!(
-            rows.actions.len(),
+            buffers.actions.len(),
             indices.len() * action_dim,
             "actions of {}",
             self.spec.id
@@ -115,7 +115,7 @@ impl<const N: usize> Task<N> {
             // Lanes without a robot repeat the last one; nobody reads them.
             let row = lane.min(indices.len() - 1);
             self.load(&states[indices[row] - offset], &mut lanes, lane);
-            let action = &rows.actions[row * action_dim..][..action_dim];
+            let action = &buffers.actions[row * action_dim..][..action_dim];
             for (motor, &control) in self.model.motors.iter().zip(action) {
                 let limit = motor.control_limit;
                 let push = T::of(motor.gear * f64::from(control).clamp(-limit, limit));
@@ -127,9 +127,9 @@ impl<const N: usize> Task<N> {
             let state = &mut states[index - offset];
             let before = state.position[0].0[0];
             self.store(&lanes, row, state);
-            let action = &rows.actions[row * action_dim..][..action_dim];
-            rows.steps[row] = self.judge(before, state, action);
-            let observation = &mut rows.observations[row * observation_dim..][..observation_dim];
+            let action = &buffers.actions[row * action_dim..][..action_dim];
+            buffers.steps[row] = self.judge(before, state, action);
+            let observation = &mut buffers.observations[row * observation_dim..][..observation_dim];
             self.observe(state, observation, |x| x as f32);
         }
         outcome.effort
@@ -163,9 +163,9 @@ impl<const N: usize> Task<N> {
     ) {
         let way = to.position[0].0[0];
         for k in 0..N {
-            to.position[k].0[0] = from.position[k].0[lane].wide();
-            to.velocity[k].0[0] = from.velocity[k].0[lane].wide();
-            to.guess[k].0[0] = from.guess[k].0[lane].wide();
+            to.position[k].0[0] = from.position[k].0[lane].to_f64();
+            to.velocity[k].0[0] = from.velocity[k].0[lane].to_f64();
+            to.guess[k].0[0] = from.guess[k].0[lane].to_f64();
         }
         if self.precision == Precision::F32 {
             to.position[0].0[0] += way;

@@ -31,7 +31,7 @@ impl Data {
         data
     }
 
-    /// The model.
+    /// Returns the model that is simulated.
     pub fn model(&self) -> &Model {
         &self.model
     }
@@ -148,12 +148,12 @@ impl Data {
         }
     }
 
-    /// Joint positions.
+    /// Returns qpos: joint positions, in metres and radians.
     pub fn position(&self) -> &[f64] {
         &self.state[..self.model.num_positions]
     }
 
-    /// Joint velocities.
+    /// Returns qvel: joint velocities, per second.
     pub fn velocity(&self) -> &[f64] {
         &self.state[self.model.num_positions..]
     }

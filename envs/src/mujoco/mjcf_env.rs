@@ -6,7 +6,7 @@
 
 use super::data::Data;
 use super::library::{Library, Model};
-use super::mjcf_rules::{MjcfRules, Progress, Velocity};
+use super::mjcf_rules::{HealthyRange, MjcfRules, Progress, Velocity};
 use super::mjcf_spec;
 use super::readings::{self, Place, Reading};
 use crate::env::{Env, EnvSpec, Step};
@@ -44,7 +44,7 @@ impl MjcfEnv {
         };
         let last = rules
             .healthy
-            .map_or(0, |(index, _)| index)
+            .map_or(0, |range| range.position)
             .max(rules.hidden_positions);
         if last >= model.num_positions || model.num_controls == 0 {
             return Err(refused(format!(
@@ -138,10 +138,15 @@ impl MjcfEnv {
     }
 
     fn is_healthy(&self) -> bool {
-        let Some((index, [low, high])) = self.rules.healthy else {
+        let Some(HealthyRange {
+            position,
+            low,
+            high,
+        }) = self.rules.healthy
+        else {
             return true;
         };
-        let height = self.data.position()[index];
+        let height = self.data.position()[position];
         let finite = self
             .data
             .position()

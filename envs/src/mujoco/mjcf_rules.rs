@@ -29,6 +29,17 @@ pub struct Observed {
     pub skip: usize,
 }
 
+/// Which position is the height, and the heights at which an episode goes on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HealthyRange {
+    /// Index among the positions.
+    pub position: usize,
+    /// Lowest height, m.
+    pub low: f64,
+    /// Greatest height, m.
+    pub high: f64,
+}
+
 /// The rules of a user's task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MjcfRules {
@@ -43,7 +54,7 @@ pub struct MjcfRules {
     /// What is observed after positions and velocities.
     pub observed: Vec<Observed>,
     /// Which position is the height, and between which values the episode goes on; `None`: it always does.
-    pub healthy: Option<(usize, [f64; 2])>,
+    pub healthy: Option<HealthyRange>,
     /// Whether it still goes on at these values themselves.
     pub healthy_at_bounds: bool,
     /// Whose way forward is paid.
@@ -103,7 +114,11 @@ impl MjcfRules {
             frame_skip: 5,
             hidden_positions: 2,
             observed: Vec::new(),
-            healthy: Some((2, [0.2, 1.0])),
+            healthy: Some(HealthyRange {
+                position: 2,
+                low: 0.2,
+                high: 1.0,
+            }),
             healthy_at_bounds: true,
             progress: Progress::FirstBody,
             forward_weight: 1.0,
@@ -145,7 +160,11 @@ impl MjcfRules {
         Self {
             id: "humanoid-v4".into(),
             observed: observed_of_humanoid([0; 4]),
-            healthy: Some((2, [1.0, 2.0])),
+            healthy: Some(HealthyRange {
+                position: 2,
+                low: 1.0,
+                high: 2.0,
+            }),
             healthy_at_bounds: false,
             progress: Progress::CentreOfMass,
             forward_weight: 1.25,

@@ -1,7 +1,7 @@
 //! The specification of a user's model: what its page shows.
 
 use super::library::Model;
-use super::mjcf_rules::{MjcfRules, Observed, Progress, Velocity};
+use super::mjcf_rules::{HealthyRange, MjcfRules, Observed, Progress, Velocity};
 use super::readings::{Place, Reading};
 use crate::env::{Component, EnvSpec, Rules};
 use crate::scores;
@@ -132,8 +132,13 @@ fn words(rules: &MjcfRules, file: &str) -> Rules {
         ),
         start: format!("positions moved by a uniform number within ±{noise}, {velocities}"),
         termination: match rules.healthy {
-            Some((index, [low, high])) => {
-                format!("unless {low} {within} position {index} {within} {high}")
+            Some(range) => {
+                let HealthyRange {
+                    position,
+                    low,
+                    high,
+                } = range;
+                format!("unless {low} {within} position {position} {within} {high}")
             }
             None => "never".into(),
         },

@@ -13,5 +13,5 @@ pub use data::Data;
 pub use environment::MujocoLocomotion;
 pub use library::{Library, Model};
 pub use mjcf_env::MjcfEnv;
-pub use mjcf_rules::{MjcfRules, Observed, Progress, Velocity};
+pub use mjcf_rules::{HealthyRange, MjcfRules, Observed, Progress, Velocity};
 pub use readings::Reading;

@@ -68,7 +68,7 @@ pub fn advance<const N: usize, const L: usize, T: Real>(
     motor_force: &[Lanes<L, T>; N],
     num_steps: usize,
 ) -> Outcome<N, L, T> {
-    if L > 1 && !dispatch::is_wide() {
+    if L > 1 && !dispatch::has_vectors() {
         return one_by_one(model, state, motor_force, num_steps);
     }
     let work = Advance {
@@ -80,7 +80,7 @@ pub fn advance<const N: usize, const L: usize, T: Real>(
     if L == 1 {
         dispatch::run_alone(work)
     } else {
-        dispatch::run_wide(work)
+        dispatch::run_on_vectors(work)
     }
 }
 
@@ -278,14 +278,14 @@ pub(super) fn pose<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dispatch::{is_wide, run_wide};
+    use crate::dispatch::{has_vectors, run_on_vectors};
     use crate::locomotion::{Variant, hopper};
     use crate::planar::description::Margin;
 
     /// What processors without vectors compute is what the others do. Eight hoppers fall, each with forces of its own.
     #[test]
     fn robots_one_by_one_move_as_robots_together() {
-        if !is_wide() {
+        if !has_vectors() {
             eprintln!("SKIPPED: this processor has no vectors to compare with");
             return;
         }
@@ -308,7 +308,7 @@ mod tests {
         for _ in 0..40 {
             let (model, num_steps) = (&task.model, 4);
             let one = one_by_one(model, &mut alone, &force, num_steps);
-            let all = run_wide(Advance {
+            let all = run_on_vectors(Advance {
                 model,
                 state: &mut together,
                 motor_force: &force,

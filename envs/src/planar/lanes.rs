@@ -38,7 +38,7 @@ pub trait Real:
     /// The nearest number to an f64.
     fn of(value: f64) -> Self;
     /// The number in f64.
-    fn wide(self) -> f64;
+    fn to_f64(self) -> f64;
     /// The absolute value.
     fn abs(self) -> Self;
     /// The square root.
@@ -59,7 +59,7 @@ macro_rules! real {
                 value as $type
             }
             #[inline(always)]
-            fn wide(self) -> f64 {
+            fn to_f64(self) -> f64 {
                 f64::from(self)
             }
             #[inline(always)]

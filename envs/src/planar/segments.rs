@@ -43,8 +43,8 @@ pub fn nearest_points<const N: usize, const L: usize, T: Real>(
     let mut touches = [far; 2];
     for lane in 0..L {
         let pick = |segment: &Placed<L, T>| Segment {
-            centre: segment.centre.map(|c| c.0[lane].wide()),
-            axis: segment.axis.map(|c| c.0[lane].wide()),
+            centre: segment.centre.map(|c| c.0[lane].to_f64()),
+            axis: segment.axis.map(|c| c.0[lane].to_f64()),
             half_length: segment.half_length,
             radius: segment.radius,
         };

@@ -34,7 +34,7 @@ pub(crate) const COS: [f64; 6] = [
 /// Sine and cosine of `angle` in radians, in this order; computed in f64 for every `T`.
 #[inline(always)]
 pub fn sin_cos<const L: usize, T: Real>(angle: Lanes<L, T>) -> (Lanes<L, T>, Lanes<L, T>) {
-    let (sine, cosine) = sin_cos_f64(Lanes(angle.0.map(T::wide)));
+    let (sine, cosine) = sin_cos_f64(Lanes(angle.0.map(T::to_f64)));
     (Lanes(sine.0.map(T::of)), Lanes(cosine.0.map(T::of)))
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::{all, counts, folder, multiples, read, samples, scores, simple};
-use tiltrl_plots::{clouds, curve, histogram, intervals, panels};
+use tiltrl_plots::{Band, clouds, curve, histogram, intervals, panels};
 
 /// Returns the rows of a CSV without its header; none of the figures here has a line break in a field.
 fn rows(path: &Path) -> Vec<Vec<String>> {
@@ -100,7 +100,7 @@ fn the_csv_of_a_curve_reads_back_as_the_same_numbers() {
     let files = curve(&figure, &folder.path().join("curve")).expect("a curve");
     let rows = rows(&files[2]);
     let drawn = &figure.series[0];
-    let (low, high) = drawn.band.as_ref().expect("a band");
+    let Band { low, high } = drawn.band.as_ref().expect("a band");
     assert_eq!(rows.len(), drawn.x.len() + 2);
     for (index, row) in rows[..drawn.x.len()].iter().enumerate() {
         assert_eq!(row[..2], ["series", "RTB, posterior"]);

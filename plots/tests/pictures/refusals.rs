@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::common::{Written, counts, folder, multiples, read, samples, scores, simple};
 use tiltrl_plots::{
-    Cloud, Clouds, Curve, Histogram, IntervalRow, Intervals, Panels, PlotError, Series, clouds,
-    curve, histogram, intervals, panels,
+    Band, Cloud, Clouds, Curve, Histogram, IntervalRow, Intervals, Panels, PlotError, Series,
+    clouds, curve, histogram, intervals, panels,
 };
 
 #[test]
@@ -26,7 +26,10 @@ fn degenerate_numbers_are_drawn() {
     ];
     for (index, (x, y)) in columns.into_iter().enumerate() {
         for log_y in [false, true] {
-            let band = Some((y.iter().map(|y| y - 1.0).collect(), y.clone()));
+            let band = Some(Band {
+                low: y.iter().map(|y| y - 1.0).collect(),
+                high: y.clone(),
+            });
             let series = vec![Series {
                 label: "a".into(),
                 x: x.clone(),

@@ -77,7 +77,7 @@ fn critic() -> Box<dyn FnMut()> {
     let mut settings = (iql.defaults)();
     settings.insert("updates".into(), 1.into());
     settings.insert("layer_norm".into(), false.into());
-    settings.insert("num_steps".into(), 1.into());
+    settings.insert("n_step".into(), 1.into());
     let shape = LearnerShape {
         observation_dim: 11,
         action_dim: 3,

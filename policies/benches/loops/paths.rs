@@ -15,7 +15,7 @@ use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::optimizer::Optimizer;
 use tiltrl_policies::tilt::reward::Reward;
 use tiltrl_policies::tilt::rtb::{Shaping, gradient_weights, residual, vargrad_log_z};
-use tiltrl_policies::tilt::score::{Known, score};
+use tiltrl_policies::tilt::score::{Known, Paths, score};
 use tiltrl_policies::tilt::sequential::SequentialModel;
 use tiltrl_policies::tilt::weights;
 
@@ -106,9 +106,12 @@ pub fn stored() -> Box<dyn FnMut()> {
         posterior = stepped(&posterior, &mut step, |tracked| {
             let reward = Reward {
                 value: &value,
-                temperature: 1.0,
+                alpha: 1.0,
             };
-            let rows = (&condition, &path);
+            let rows = Paths {
+                condition: &condition,
+                path: &path,
+            };
             let scores = score(tracked, &prior, reward, rows, Known::default());
             let weights = scores.log_weights();
             let delta = residual(&vargrad_log_z(&weights, GROUP), &weights);

@@ -1,6 +1,6 @@
 //! The fused perceptron as a burn operation with its own backward pass.
 //!
-//! On the CPU backend `mlp_forward` runs the kernels of [`crate::mlp`]; on every other backend it composes plain
+//! On the CPU backend `mlp_forward` runs the loops of [`crate::mlp`]; on every other backend it composes plain
 //! burn operations, which burn differentiates itself.
 
 use std::sync::Arc;

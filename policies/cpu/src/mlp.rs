@@ -6,10 +6,14 @@
 
 use std::sync::Mutex;
 
+use crate::arithmetic::Arithmetic;
 use crate::engine::Engine;
 use crate::parallel::for_each;
-use crate::pass::{self, Net, Workspace, sized};
+use crate::pass::{self, Net, PackedWeights, Workspace, sized};
 use crate::shape::{MlpSpec, rows_per_shard};
+
+/// Up to so many rows weights are read where they lie: to pack them takes longer than the products. The bytes are the same.
+const FEW_ROWS: usize = 16;
 
 /// Activations of a forward pass; their buffers are used again once this is dropped.
 #[derive(Debug)]
@@ -45,8 +49,16 @@ pub(crate) fn forward(
         "parameters of {spec:?}"
     );
     assert_eq!(input.len() % spec.inputs(), 0, "input of {spec:?}");
-    let mut packed = engine.weights().take();
-    packed.pack_forward(engine.arithmetic(), &layers, parameters);
+    let rows = input.len() / spec.inputs();
+    // The matrix unit's products of packed weights have other bytes than those of f32: there, few rows do as many do.
+    let as_they_lie = rows <= FEW_ROWS && engine.arithmetic() == Arithmetic::F32;
+    let packed = if as_they_lie {
+        PackedWeights::default()
+    } else {
+        let mut packed = engine.weights().take();
+        packed.pack_forward(engine.arithmetic(), &layers, parameters);
+        packed
+    };
     let net = Net {
         spec,
         layers: &layers,
@@ -54,7 +66,6 @@ pub(crate) fn forward(
         packed: &packed,
         arithmetic: engine.arithmetic(),
     };
-    let rows = input.len() / spec.inputs();
     let per_shard = rows_per_shard(rows);
     let mut output = vec![0.0; rows * spec.outputs()];
     let mut shards: Vec<Workspace> = (0..rows.div_ceil(per_shard))
@@ -68,7 +79,9 @@ pub(crate) fn forward(
     for_each(jobs, |((x, y), work)| {
         pass::forward(net, x, y, work, keep);
     });
-    engine.weights().give_back(packed);
+    if !as_they_lie {
+        engine.weights().give_back(packed);
+    }
     let kept = Kept {
         engine: engine.clone(),
         rows_per_shard: per_shard,

@@ -53,25 +53,26 @@ impl PackedWeights {
 /// A shape, where its layers lie, its parameters, and its packed weights.
 #[derive(Clone, Copy)]
 pub(crate) struct Net<'a> {
-    /// Shape.
+    /// Widths, activation and normalisation.
     pub spec: &'a MlpSpec,
     /// [`MlpSpec::layers`] of the shape.
     pub layers: &'a [LayerOffsets],
-    /// Flat parameters.
+    /// All weights and biases, layer after layer.
     pub parameters: &'a [f32],
-    /// The weights among them, packed.
+    /// The weights among them, packed; those that are not are read where they lie.
     pub packed: &'a PackedWeights,
     /// Arithmetic of the products.
     pub arithmetic: Arithmetic,
 }
 
 impl<'a> Net<'a> {
-    /// A layer's weights as the right operand of [`forward`]: one column is a vector and is read where it lies.
+    /// A layer's weights as the right operand of [`forward`]: one column is a vector and is read where it lies, as are weights
+    /// that were not packed.
     fn weight(&self, i: usize) -> Right<'a> {
         let layer = &self.layers[i];
-        match layer.shape[1] {
-            1 => Right::Plain(&self.parameters[layer.weight..layer.bias], layer.shape),
-            _ => Right::Packed(&self.packed.forward[i]),
+        match self.packed.forward.get(i) {
+            Some(packed) if layer.shape[1] > 1 => Right::Packed(packed),
+            _ => Right::Plain(&self.parameters[layer.weight..layer.bias], layer.shape),
         }
     }
 

@@ -64,7 +64,7 @@ impl PathSampler {
         (keep, parameters): (Keep, &Tensor<1>),
     ) -> Tensor<2> {
         let first = steps.start;
-        let paths = self.walk(states, condition, steps, None, keep);
+        let paths = self.fill_paths(states, condition, steps, None, keep);
         self.scores_of(paths, condition, first, (keep, parameters))
     }
 
@@ -74,7 +74,7 @@ impl PathSampler {
         let mut states = vec![noise.normals(rows, dim)];
         // The noise of each step lies where the step's state will be.
         states.extend((0..num_steps).map(|_| noise.normals(rows, dim)));
-        self.walk(states, condition, 0..num_steps, Some(scale), keep)
+        self.fill_paths(states, condition, 0..num_steps, Some(scale), keep)
     }
 
     /// Rows of a shard. Gradients are added over shards: there their number must depend on the number of rows alone.
@@ -87,7 +87,8 @@ impl PathSampler {
         share.div_ceil(share.div_ceil(MOST_ROWS_PER_SHARD))
     }
 
-    fn walk(
+    /// Fills the states where a scale is given: each after the first holds the noise of its step. Else scores them as they are.
+    fn fill_paths(
         &self,
         mut states: Vec<Vec<f32>>,
         condition: &[f32],

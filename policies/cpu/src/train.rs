@@ -123,13 +123,13 @@ fn add(total: &mut [f32], other: &[f32]) {
 
 /// One network, its input, and its buffers.
 pub(crate) struct Task<'a> {
-    /// The network.
+    /// Shape and packed weights of the network.
     pub net: Net<'a>,
     /// Input [rows, inputs].
     pub input: &'a [f32],
     /// Keep what [`backward`] needs.
     pub keep: bool,
-    /// Buffers.
+    /// Where activations and output go.
     pub pass: &'a mut Pass,
 }
 
@@ -207,9 +207,9 @@ pub(crate) fn backward_to_input(tasks: Vec<Task<'_>>) {
 
 /// One optimizer step, and the moving average that follows it.
 pub(crate) struct Descent<'a> {
-    /// Parameters.
+    /// Parameters that step, all in one array.
     pub parameters: &'a mut [f32],
-    /// Their optimizer.
+    /// Moments and settings for these parameters.
     pub optimizer: &'a mut FlatAdam,
     /// The pass whose gradient it takes.
     pub pass: &'a mut Pass,

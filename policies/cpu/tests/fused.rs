@@ -105,6 +105,33 @@ proptest! {
     }
 }
 
+/// Weights are packed for many rows and read where they lie for few.
+#[test]
+fn few_rows_have_the_bytes_of_many() {
+    let mut noise = Noise::keyed(6, "rows", 0);
+    for sizes in [vec![17, 64, 33, 6], vec![3, 20, 1], vec![40, 5]] {
+        let (inputs, outputs) = (sizes[0], sizes[sizes.len() - 1]);
+        let spec = MlpSpec {
+            layer_norm: sizes.len() > 3,
+            activation: Activation::Silu,
+            sizes,
+        };
+        let net = Net::new(spec, &mut noise);
+        let values = noise.normals(64, inputs);
+        let forward = |engine: &Engine, rows: usize| {
+            let x = matrix(values[..rows * inputs].to_vec(), inputs, &Device::flex());
+            host(mlp_forward(engine, &net.spec, &net.parameters, x))
+        };
+        for engine in engines() {
+            let many = forward(&engine, 64);
+            for rows in [1, 2, 3, 4, 14, 15, 16, 17, 33] {
+                let few = forward(&engine, rows);
+                assert_eq!(few, many[..rows * outputs], "{rows} rows of {:?}", net.spec);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     let spec = MlpSpec {
@@ -205,8 +232,8 @@ proptest! {
         let mut adam = HostAdam::new(config.clone());
         let mut parameters = noise.normals(length, 1);
         let mut average = vec![parameters.clone()];
-        let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|&v| f64::from(v)).collect() };
-        let (mut p, mut a) = (wide(&parameters), wide(&average[0]));
+        let to_f64 = |values: &[f32]| -> Vec<f64> { values.iter().map(|&v| f64::from(v)).collect() };
+        let (mut p, mut a) = (to_f64(&parameters), to_f64(&average[0]));
         let (mut first, mut second) = (vec![0.0; length], vec![0.0; length]);
         for count in 1..=updates {
             let gradient = noise.normals(length, 1);
@@ -214,7 +241,7 @@ proptest! {
             let (old, g) = (vec![tensor(&parameters)], vec![Some(tensor(&gradient))]);
             let (stepped, norm) = adam.step_averaged(old, g, &mut average, 0.995);
             parameters = host(stepped[0].clone());
-            let g = wide(&gradient);
+            let g = to_f64(&gradient);
             adam64(&config, [&mut p, &mut first, &mut second, &mut a], &g, count, 0.995);
             let exact = g.iter().map(|g| g * g).sum::<f64>().sqrt();
             prop_assert!((norm - exact).abs() <= 1e-6 * exact);

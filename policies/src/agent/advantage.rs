@@ -136,7 +136,7 @@ impl Advantage {
         let rows: Vec<usize> = (0..transitions.count()).collect();
         let chunks = rows.chunks(CHUNK);
         let parts = chunks.map(|rows| {
-            let batch = transitions.batch(rows, config.num_steps, config.discount);
+            let batch = transitions.batch(rows, config.n_step, config.discount);
             self.iql.temporal_differences(&batch)
         });
         parts.collect::<Vec<_>>().concat()

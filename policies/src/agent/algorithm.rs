@@ -60,13 +60,13 @@ pub enum Trains {
 /// An algorithm that configurations name.
 #[derive(Clone, Copy)]
 pub struct AlgorithmKind {
-    /// Its name.
+    /// Name that `algorithm` in a config takes.
     pub name: &'static str,
     /// What it is, in a sentence.
     pub summary: &'static str,
     /// Its settings, in the order of files.
     pub settings: fn() -> Vec<Setting>,
-    /// Their defaults.
+    /// Value of every setting where a config has none.
     pub defaults: fn() -> Map<String, Value>,
     /// Settings of prior and critic in which it differs from the presets, as a TOML file; a user's own settings stand above them.
     pub changes: &'static str,

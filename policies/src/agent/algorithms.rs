@@ -28,7 +28,7 @@ const RTB: AlgorithmKind = AlgorithmKind {
     trains: Trains::Posterior,
 };
 
-/// Every algorithm.
+/// The table, in the order in which it is printed.
 const KINDS: [AlgorithmKind; 7] = [
     RTB,
     bc::KIND,
@@ -41,7 +41,7 @@ const KINDS: [AlgorithmKind; 7] = [
 
 impl AlgorithmKind {
     /// Returns all algorithms.
-    pub fn all() -> &'static [Self] {
+    pub const fn all() -> &'static [Self] {
         &KINDS
     }
 }

@@ -12,7 +12,7 @@ pub const ACTION_CLIP: f32 = 0.999;
 /// x ↦ (x − mean)/std per column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Normalizer {
-    /// Column means.
+    /// Mean of each column of the data.
     pub mean: Vec<f32>,
     /// Column standard deviations, at least 1e-3.
     pub std: Vec<f32>,
@@ -51,7 +51,7 @@ impl Normalizer {
         }
     }
 
-    /// Undoes [`Self::apply`].
+    /// Returns to the data's own units, in place: x·std + mean.
     pub(crate) fn invert(&self, values: &mut [f32]) {
         for row in values.chunks_exact_mut(self.mean.len()) {
             for ((v, m), s) in row.iter_mut().zip(&self.mean).zip(&self.std) {

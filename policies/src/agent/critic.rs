@@ -14,7 +14,7 @@ use crate::fast::MlpSpec;
 
 /// What a critic learns from.
 pub struct Lesson<'a> {
-    /// The data.
+    /// Transitions to learn from.
     pub transitions: &'a Transitions,
     /// Draws actions of the prior in [-1, 1] for normalised observations [rows · observation_dim].
     pub prior: &'a (dyn Fn(&[f32], &mut Noise) -> Vec<f32> + Sync),
@@ -84,7 +84,7 @@ pub(crate) type Make = fn(&Map<String, Value>, &LearnerShape) -> Result<Box<dyn 
 /// A kind of critic that configurations name.
 #[derive(Clone, Copy)]
 pub struct CriticKind {
-    /// Its name.
+    /// Name that `critic.kind` in a config takes.
     pub name: &'static str,
     /// What it is, in a sentence.
     pub summary: &'static str,
@@ -92,7 +92,7 @@ pub struct CriticKind {
     pub settings: fn() -> Vec<Setting>,
     /// Keys whose larger value a trained critic goes on with.
     pub growing: &'static [&'static str],
-    /// Their defaults.
+    /// Value of every setting where a config has none.
     pub defaults: fn() -> Map<String, Value>,
     /// Makes an untrained critic.
     pub make: Make,

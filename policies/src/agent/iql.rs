@@ -22,7 +22,7 @@ use crate::nets::initial;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct IqlConfig {
-    /// Updates.
+    /// Updates until it is trained.
     pub updates: u64,
     /// Transitions per update.
     pub batch_size: usize,
@@ -34,10 +34,10 @@ pub(super) struct IqlConfig {
     pub learning_rate: f32,
     /// Expectile τ in (0, 1).
     pub expectile: f64,
-    /// Discount γ.
+    /// Discount γ of a timestep, in (0, 1).
     pub discount: f64,
     /// Rewards summed before the bootstrap (n-step return of the data's policy); 1 is plain IQL.
-    pub num_steps: usize,
+    pub n_step: usize,
     /// Share of the online parameters that enters the targets per update.
     pub target_rate: f32,
     /// Q networks (≥ 2).
@@ -56,7 +56,7 @@ impl Default for IqlConfig {
             learning_rate: 3e-4,
             expectile: 0.7,
             discount: 0.99,
-            num_steps: 5,
+            n_step: 5,
             target_rate: 0.005,
             ensemble: 2,
             lcb: 0.0,
@@ -85,7 +85,7 @@ pub(super) fn settings() -> Vec<Setting> {
         setting("learning_rate", Range::Above(0.0, f64::INFINITY), "Step size of Adam at the start; it falls along a cosine to 2 % of it"),
         setting("expectile", Range::Between(0.0, 1.0), "Expectile τ to which V regresses; above 0.5 is optimistic"),
         setting("discount", Range::Between(0.0, 1.0), "Discount γ"),
-        setting("num_steps", Range::Count(1, 1000), "Rewards summed before the bootstrap; 1 is plain IQL"),
+        setting("n_step", Range::Count(1, 1000), "Rewards summed before the bootstrap; 1 is plain IQL"),
         setting("target_rate", Range::Above(0.0, 1.0), "Share of the online weights that enters the targets per update"),
         setting("ensemble", Range::Count(2, 64), "Networks for Q"),
         setting("lcb", Range::Number(0.0, 1000.0), "Q = mean − lcb · std over the networks; 0 = their minimum"),
@@ -261,7 +261,7 @@ impl Critic for Iql {
             .set_learning_rate(self.config.learning_rate * share);
         let mut noise = Noise::keyed(lesson.seed, "critic-update", update);
         let rows = noise.indices(self.config.batch_size, lesson.transitions.count());
-        let (timesteps, discount) = (self.config.num_steps, self.config.discount);
+        let (timesteps, discount) = (self.config.n_step, self.config.discount);
         let batch = lesson.transitions.batch(&rows, timesteps, discount);
         let losses = self.learn(&batch).ok_or(TiltError::NonFinite {
             stage: "critic",

@@ -33,9 +33,9 @@ pub enum Choice {
 
 /// A diffusion model with its coordinates and, for choices by value, a critic.
 pub struct DiffusionPolicy<'a, N: Denoiser = Network> {
-    /// The model.
+    /// Diffusion model whose samples are actions, in its coordinates.
     pub model: &'a GaussianDiffusion<N>,
-    /// Its coordinates.
+    /// How observations and actions are normalised for the model.
     pub coordinates: &'a Coordinates,
     /// The critic, needed unless the choice is `Sample`.
     pub critic: Option<&'a dyn Critic>,
@@ -104,7 +104,7 @@ pub struct SteeredPolicy<'a> {
     pub tilt: &'a Tilt,
     /// Coordinates of both.
     pub coordinates: &'a Coordinates,
-    /// How.
+    /// How samples are led towards the reward.
     pub steering: Steering<'a>,
 }
 

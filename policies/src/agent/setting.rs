@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A setting.
+/// A key that a critic or an algorithm adds to the config.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Setting {
     /// Name of the key.
@@ -31,7 +31,7 @@ pub enum Range {
     Choice(&'static [&'static str]),
     /// true or false.
     Flag,
-    /// Any text.
+    /// Text without further rules.
     Text,
     /// A list of texts.
     Texts,

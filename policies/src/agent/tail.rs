@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::rtb::log_mean_exp;
-use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, SequentialModel};
 
 use super::baselines::{Particles, Tilt, resample};
 use crate::models::GaussianDiffusion;

@@ -134,8 +134,11 @@ impl Transitions {
 
 /// Returns rows of `width` values, in the order asked for.
 pub fn gather(values: &[f32], width: usize, rows: &[usize]) -> Vec<f32> {
-    let row = |&row: &usize| values[row * width..(row + 1) * width].iter().copied();
-    rows.iter().flat_map(row).collect()
+    let mut out = Vec::with_capacity(rows.len() * width);
+    for &row in rows {
+        out.extend_from_slice(&values[row * width..(row + 1) * width]);
+    }
+    out
 }
 
 /// Returns [observation, action] rows.

@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::{
-    ConditionFeatures, Explore, Rows, SequentialModel, StateFeatures, condition_columns,
+    Batched, ConditionFeatures, Explore, SequentialModel, StateFeatures, condition_columns,
 };
 use tiltrl_tilt::weights;
 

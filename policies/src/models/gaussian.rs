@@ -18,7 +18,7 @@ use tiltrl_tilt::TiltError;
 use tiltrl_tilt::host::{matrix, vector};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::{
-    ConditionFeatures, Explore, Rows, SequentialModel, StateFeatures, condition_columns,
+    Batched, ConditionFeatures, Explore, SequentialModel, StateFeatures, condition_columns,
 };
 use tiltrl_tilt::weights;
 

@@ -23,7 +23,7 @@ pub enum Prediction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
-    /// Cosine (arXiv:2102.09672).
+    /// ᾱ falls along a squared cosine (arXiv:2102.09672).
     Cosine,
     /// Linear β from 1e-4 to 0.02, rescaled by 1000/T.
     Linear,
@@ -107,7 +107,7 @@ impl Schedule {
         schedule
     }
 
-    /// Returns T.
+    /// Returns T, how many denoising steps there are.
     pub(crate) fn num_steps(&self) -> usize {
         self.alpha_bar.len() - 1
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use burn::tensor::{Tensor, activation};
 use tiltrl_tilt::host::matrix;
-use tiltrl_tilt::sequential::{Rows, condition_columns};
+use tiltrl_tilt::sequential::{Batched, condition_columns};
 
 /// Strings of one length, row-major, tokens from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Strings {
     pub length: usize,
 }
 
-impl Rows for Strings {
+impl Batched for Strings {
     fn count(&self) -> usize {
         self.tokens.len() / self.length
     }
@@ -219,7 +219,7 @@ pub fn total_variation(p: &[f64], q: &[f64]) -> f64 {
 /// A posterior over an enumerated set.
 #[derive(Clone, Debug)]
 pub struct Enumerated {
-    /// log Z.
+    /// Log of Σ p r over the set, nats.
     pub log_z: f64,
     /// p r / Z of each element.
     pub probabilities: Vec<f64>,

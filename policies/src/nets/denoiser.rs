@@ -17,7 +17,7 @@ pub struct Query<'a> {
     pub states: &'a Tensor<2>,
     /// The steps, from 0 at the noise.
     pub steps: Range<usize>,
-    /// T.
+    /// Steps T of the whole path, which the step is a share of.
     pub num_steps: usize,
     /// Conditions [steps · paths, condition_dim].
     pub condition: &'a Tensor<2>,

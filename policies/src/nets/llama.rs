@@ -76,7 +76,7 @@ struct Block {
     down: Adapted,
 }
 
-/// The module.
+/// A Llama on burn's tensors, with low-rank adapters where they were asked for.
 #[derive(Module, Debug)]
 pub struct Llama {
     tokens: Param<Tensor<2>>,
@@ -235,9 +235,9 @@ impl Block {
         let (heads, kv, head) = (shape.heads, shape.kv_heads, shape.head());
         let split = |x: Tensor<2>, heads: usize| x.reshape([nodes, heads, head]).swap_dims(0, 1);
         let shared = |x: Tensor<3>| {
-            let wide = x.reshape([kv, 1, nodes, head]);
-            let wide = wide.expand([kv, heads / kv, nodes, head]);
-            wide.reshape([heads, nodes, head])
+            let expanded = x.reshape([kv, 1, nodes, head]);
+            let expanded = expanded.expand([kv, heads / kv, nodes, head]);
+            expanded.reshape([heads, nodes, head])
         };
         let query = turn.of(split(self.query.forward(x.clone()), heads));
         let key = shared(turn.of(split(self.key.forward(x.clone()), kv)));

@@ -21,11 +21,11 @@ pub struct NetworkShape {
     pub dim: usize,
     /// Width of a condition; may be 0.
     pub condition_dim: usize,
-    /// Outputs.
+    /// Numbers per row of the output.
     pub outputs: usize,
     /// Hidden widths; what they mean is the network's affair.
     pub hidden: Vec<usize>,
-    /// Non-linearity.
+    /// Function after each hidden layer.
     pub activation: Activation,
     /// Octaves of sin and cos of the state that the network sees besides it, the longest period being 4. Posteriors with many
     /// sharp modes in few dimensions are learned much faster with them (arXiv:2006.10739). 0: none.

@@ -15,7 +15,7 @@ use crate::compute::Compute;
 /// A network that configurations can name.
 #[derive(Clone, Copy)]
 pub struct NetworkKind {
-    /// Its name.
+    /// Name that `prior.network` in a config takes.
     pub name: &'static str,
     /// What it is, in one line.
     pub summary: &'static str,
@@ -28,7 +28,7 @@ const KINDS: [NetworkKind; 2] = [PERCEPTRON, RESIDUAL];
 
 const PERCEPTRON: NetworkKind = NetworkKind {
     name: "perceptron",
-    summary: "a perceptron of the hidden widths, on the CPU engine's fused kernels",
+    summary: "a perceptron of the hidden widths, on the CPU engine's fused form",
     make: |shape, noise, compute| Ok(Network::of(Perceptron::new(shape, 0.1, noise, compute))),
 };
 

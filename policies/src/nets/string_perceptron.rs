@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::sequential::Rows;
+use tiltrl_tilt::sequential::Batched;
 
 use super::mlp::Mlp;
 use super::tokens::{CausalNet, Contexts, MaskedNet};
@@ -24,7 +24,7 @@ pub struct StringShape {
     pub length: usize,
     /// Width of a condition; may be 0.
     pub condition_dim: usize,
-    /// Hidden widths.
+    /// Widths of the hidden layers, in order.
     pub hidden: Vec<usize>,
 }
 

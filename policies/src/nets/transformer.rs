@@ -32,7 +32,7 @@ pub struct TransformerShape {
     pub width: usize,
     /// Heads of attention; they divide the width.
     pub heads: usize,
-    /// Layers.
+    /// Blocks of attention and perceptron.
     pub layers: usize,
 }
 

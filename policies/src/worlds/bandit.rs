@@ -72,7 +72,7 @@ fn exact_epsilon(world: Bandit, schedule: &Schedule) -> Arc<HostField> {
     })
 }
 
-/// Returns the problem of a bandit at temperature `alpha`, evaluated at the given states.
+/// Returns the problem of a bandit with temperature `alpha`, evaluated at the given states.
 pub fn bandit(
     name: &str,
     world: &Bandit,

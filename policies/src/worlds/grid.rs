@@ -138,7 +138,7 @@ mod tests {
                 dim: 1,
             };
             let marginal = Marginal::of_chain(&schedule, 6.0, |x, k| {
-                let [gain, offset] = world.kernel(&schedule, k);
+                let [gain, offset] = world.transition(&schedule, k);
                 gain * x + offset
             });
             let [m, v, _] = world.marginal(&schedule);

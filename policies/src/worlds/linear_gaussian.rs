@@ -50,7 +50,7 @@ impl LinearGaussian {
     pub fn marginal(&self, schedule: &Schedule) -> [f64; 3] {
         let (mut mean, mut variance, mut start) = (0.0, 1.0, 1.0);
         for k in 0..schedule.num_steps() {
-            let [gain, offset] = self.kernel(schedule, k);
+            let [gain, offset] = self.transition(schedule, k);
             mean = gain * mean + offset;
             variance = gain * gain * variance + schedule.sigma[k].powi(2);
             start *= gain;
@@ -73,7 +73,7 @@ impl LinearGaussian {
     }
 
     /// Returns (gain, offset) of the prior's mean at step k: gain · x + offset.
-    pub(crate) fn kernel(&self, schedule: &Schedule, k: usize) -> [f64; 2] {
+    pub(crate) fn transition(&self, schedule: &Schedule, k: usize) -> [f64; 2] {
         let level = schedule.alpha_bar[schedule.num_steps() - k];
         let schedule = Schedule {
             prediction: Prediction::Epsilon,

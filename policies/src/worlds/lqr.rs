@@ -17,17 +17,17 @@ use crate::models::Schedule;
 /// Two states, one action.
 #[derive(Clone, Debug)]
 pub struct Lqr {
-    /// A.
+    /// Matrix A of s' = A s + B a + w ε.
     pub transition: [[f64; 2]; 2],
-    /// B.
+    /// Column B of the action in it.
     pub input: [f64; 2],
     /// Standard deviation w of the process noise.
     pub noise: f64,
     /// Diagonal of C.
     pub state_cost: [f64; 2],
-    /// R.
+    /// Weight R of a² in the cost.
     pub action_cost: f64,
-    /// γ.
+    /// Discount γ of a timestep.
     pub discount: f64,
     /// Gain k of the behaviour.
     pub gain: [f64; 2],
@@ -38,7 +38,7 @@ pub struct Lqr {
 /// A policy N(gain · s, variance).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct LinearPolicy {
-    /// Gain.
+    /// Action per state, the row of gains.
     pub gain: [f64; 2],
     /// Variance of the action.
     pub variance: f64,
@@ -47,9 +47,9 @@ pub(crate) struct LinearPolicy {
 /// V(s) = −½ sᵀ P s − constant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Quadratic {
-    /// P, symmetric.
+    /// Symmetric matrix P.
     pub(super) matrix: [[f64; 2]; 2],
-    /// The constant.
+    /// Cost that noise brings, whatever the state.
     pub(super) constant: f64,
 }
 
@@ -187,7 +187,7 @@ impl Lqr {
         })
     }
 
-    /// Returns the problem at temperature `alpha`, evaluated at the given states.
+    /// Returns the problem with temperature `alpha`, evaluated at the given states.
     pub fn problem(
         &self,
         name: &str,

@@ -16,7 +16,7 @@ use tiltrl_tilt::rtb::log_mean_exp;
 pub struct GaussianMixture {
     /// Weights, sum 1.
     pub weights: Vec<f64>,
-    /// Centres.
+    /// Mean of each component.
     pub means: Vec<Vec<f64>>,
     /// Standard deviation of every component and dimension.
     pub std: f64,
@@ -27,7 +27,7 @@ pub struct GaussianMixture {
 pub struct GaussianReward {
     /// Where the reward is highest.
     pub centre: Vec<f64>,
-    /// Its width.
+    /// Distance from the centre at which it has fallen by ½ nat.
     pub width: f64,
     /// log of its height.
     pub log_scale: f64,
@@ -165,13 +165,14 @@ impl GaussianMixture {
         let (mixture, levels) = (self.clone(), schedule.alpha_bar.clone());
         let dim = mixture.means[0].len();
         Arc::new(move |x: &[f32], steps: &[usize], _: &[f32]| {
-            let (mut work, mut wide, mut found) = (mixture.work(), vec![0.0; dim], vec![0.0; dim]);
+            let (mut work, mut point, mut found) = (mixture.work(), vec![0.0; dim], vec![0.0; dim]);
             let mut out = Vec::with_capacity(x.len());
             for (row, &k) in x.chunks_exact(dim).zip(steps) {
-                wide.iter_mut()
+                point
+                    .iter_mut()
                     .zip(row)
                     .for_each(|(w, v)| *w = f64::from(*v));
-                mixture.epsilon_into(&wide, levels[levels.len() - 1 - k], &mut work, &mut found);
+                mixture.epsilon_into(&point, levels[levels.len() - 1 - k], &mut work, &mut found);
                 out.extend(found.iter().map(|&v| v as f32));
             }
             out
@@ -272,7 +273,7 @@ pub fn square(
         let twice: Vec<usize> = steps.iter().flat_map(|&k| [k, k]).collect();
         line(x, &twice, c)
     });
-    let wide = |x: &[f32]| [f64::from(x[0]), f64::from(x[1])];
+    let at = |x: &[f32]| [f64::from(x[0]), f64::from(x[1])];
     let slope = {
         let target = target.clone();
         move |x: [f64; 2]| -> [f32; 2] {
@@ -284,10 +285,8 @@ pub fn square(
         name: name.into(),
         tilt: Tilt {
             prior: exact_model([2, 0], schedule, exact, &settings),
-            log_reward: Arc::new(move |x, _| x.chunks_exact(2).map(|x| reward(&wide(x))).collect()),
-            gradient: Arc::new(move |x, _| {
-                x.chunks_exact(2).flat_map(|x| slope(wide(x))).collect()
-            }),
+            log_reward: Arc::new(move |x, _| x.chunks_exact(2).map(|x| reward(&at(x))).collect()),
+            gradient: Arc::new(move |x, _| x.chunks_exact(2).flat_map(|x| slope(at(x))).collect()),
         },
         width: 1,
         draw: Arc::new(|rows, _| vec![0.0; rows]),

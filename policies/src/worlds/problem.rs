@@ -39,7 +39,7 @@ pub struct Problem {
 /// Shape of a world's model.
 #[derive(Clone)]
 pub struct Settings {
-    /// Noise levels.
+    /// Noise levels of the model's steps.
     pub schedule: Schedule,
     /// Hidden layers of the perceptron.
     pub hidden: Vec<usize>,

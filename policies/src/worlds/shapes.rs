@@ -32,7 +32,7 @@ pub fn shape(
         dim: 2,
     };
     let [mean, variance, _] = world.marginal(&schedule);
-    let wide = |x: &[f32]| [f64::from(x[0]), f64::from(x[1])];
+    let to_f64 = |x: &[f32]| [f64::from(x[0]), f64::from(x[1])];
     let (of_reward, of_slope, of_samples) = (target.clone(), target.clone(), target.clone());
     let log_reward = move |x: [f64; 2]| {
         let square: f64 = x.iter().map(|v| (v - mean) * (v - mean)).sum();
@@ -49,10 +49,10 @@ pub fn shape(
         tilt: Tilt {
             prior: exact_model([2, 0], schedule, exact, &settings),
             log_reward: Arc::new(move |x, _| {
-                x.chunks_exact(2).map(|x| log_reward(wide(x))).collect()
+                x.chunks_exact(2).map(|x| log_reward(to_f64(x))).collect()
             }),
             gradient: Arc::new(move |x, _| {
-                x.chunks_exact(2).flat_map(|x| slope(wide(x))).collect()
+                x.chunks_exact(2).flat_map(|x| slope(to_f64(x))).collect()
             }),
         },
         width: 1,

@@ -8,8 +8,8 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::{Shaping, effective_share, log_mean_exp};
-use tiltrl_tilt::score::{Known, score};
-use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::score::{Known, Paths, score};
+use tiltrl_tilt::sequential::{Batched, SequentialModel};
 
 use super::Problem;
 use crate::agent::baselines::{Learner, Method, systematic};
@@ -19,7 +19,7 @@ use crate::models::GaussianDiffusion;
 /// How a world is solved.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// Updates.
+    /// Updates of the fine-tuner.
     pub updates: u64,
     /// Conditions per update.
     pub conditions: usize,
@@ -31,7 +31,7 @@ pub struct Recipe {
     pub max_gradient_norm: f32,
     /// Dead zone and cap.
     pub shaping: Shaping,
-    /// Variants.
+    /// Variants of the fine-tuner's update.
     pub options: Options,
     /// Prior samples that `data` paths are drawn from, with probability ∝ their reward; unconditional worlds only.
     pub pool: usize,
@@ -125,7 +125,8 @@ pub fn train_baseline(
     let paths = recipe.paths.total();
     let mut learner = Learner::new(
         problem.tilt.clone(),
-        (method, &problem.tilt.prior),
+        method,
+        &problem.tilt.prior,
         adam,
         paths,
     );
@@ -166,7 +167,7 @@ pub fn measure(problem: &Problem, model: &GaussianDiffusion, paths: usize, seed:
     let value = |sample: &Tensor<2>, c: &Tensor<2>| problem.tilt.log_reward_of(sample, c);
     let reward = Reward {
         value: &value,
-        temperature: 1.0,
+        alpha: 1.0,
     };
     for index in 0..count {
         let mut noise = Noise::keyed(seed, "measure", index as u64);
@@ -180,7 +181,10 @@ pub fn measure(problem: &Problem, model: &GaussianDiffusion, paths: usize, seed:
             model,
             &problem.tilt.prior,
             reward,
-            (&condition, &path),
+            Paths {
+                condition: &condition,
+                path: &path,
+            },
             known,
         );
         let l = scores.log_weights();

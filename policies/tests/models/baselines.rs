@@ -6,7 +6,7 @@ use tiltrl_policies::agent::baselines::{Method, Tilt, best_of, guided, resample,
 use tiltrl_policies::agent::{Tail, tailed};
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
-use tiltrl_policies::tilt::sequential::{Rows, SequentialModel};
+use tiltrl_policies::tilt::sequential::{Batched, SequentialModel};
 use tiltrl_policies::tilt::weights;
 use tiltrl_policies::worlds::{
     Bandit, GaussianMixture, GaussianReward, LinearGaussian, Problem, Recipe, Settings, bandit,
@@ -61,7 +61,7 @@ fn trained_baselines_approach_the_posterior() {
 fn groups_of_smc_keep_to_their_conditions() {
     let problem = contextual();
     let n = 4000;
-    let condition = Rows::join(&[problem.condition(0, n), problem.condition(1, n)]);
+    let condition = Batched::join(&[problem.condition(0, n), problem.condition(1, n)]);
     let mut noise = Noise::keyed(3, "smc", 0);
     let found = twisted_smc(&problem.tilt, &condition, n, &mut noise);
     for (index, log_z) in found.log_z.iter().enumerate() {

@@ -15,7 +15,7 @@ use tiltrl_policies::tilt::noise::Noise;
 fn critic(changes: &[(&str, Value)], shape: &LearnerShape) -> Box<dyn Critic> {
     let settings = json!({
         "updates": 1, "batch_size": 64, "hidden": [32], "layer_norm": false, "learning_rate": 3e-3, "expectile": 0.5,
-        "discount": 0.9, "num_steps": 1, "target_rate": 0.02, "ensemble": 2, "lcb": 0.0,
+        "discount": 0.9, "n_step": 1, "target_rate": 0.02, "ensemble": 2, "lcb": 0.0,
     });
     let mut settings = settings.as_object().expect("an object").clone();
     for (key, value) in changes {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::noise::Noise;
 use crate::reward::Reward;
 use crate::rtb::{effective_share, log_mean_exp};
-use crate::score::{Known, score};
-use crate::sequential::{Rows, SequentialModel};
+use crate::score::{Known, Paths, score};
+use crate::sequential::{Batched, SequentialModel};
 
 /// What a certificate must meet, in medians over conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -234,18 +234,30 @@ impl Certified {
     }
 }
 
-/// Certifies each row of `conditions` by `paths` paths of the posterior and as many of the prior.
+/// What is certified by how much.
+pub struct Sampling<'a, C> {
+    /// Conditions, each of which gets a certificate.
+    pub conditions: &'a C,
+    /// Paths of either model per condition.
+    pub paths: usize,
+}
+
+/// Certifies each condition by paths of the posterior and as many of the prior.
 pub fn certify_conditions<M: SequentialModel>(
     posterior: &M,
     prior: &M,
     reward: Reward<'_, M>,
-    (conditions, paths): (&M::Condition, usize),
+    sampling: Sampling<'_, M::Condition>,
     noise: &mut Noise,
 ) -> Certified {
+    let Sampling { conditions, paths } = sampling;
     let repeated = conditions.repeated(paths);
     let mut scores = |sampler: &M| {
         let (path, _) = sampler.sample_path(&repeated, noise);
-        let rows = (&repeated, &path);
+        let rows = Paths {
+            condition: &repeated,
+            path: &path,
+        };
         let scores = score(posterior, prior, reward, rows, Known::default());
         [
             scores.log_posterior(),

@@ -16,15 +16,15 @@ pub(crate) const FORMAT_VERSION: u32 = 2;
 /// Named vectors, counters and settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Format version.
+    /// Version of the format; another one is refused.
     pub version: u32,
     /// What it holds: "prior", "critic", "posterior".
     pub kind: String,
-    /// Updates done.
+    /// Updates that led to what is stored.
     pub update: u64,
     /// Anything else, as JSON values.
     pub settings: BTreeMap<String, serde_json::Value>,
-    /// The vectors.
+    /// Parameters and moments of optimizers, flat, by name.
     #[serde(skip)]
     pub tensors: BTreeMap<String, Vec<f32>>,
 }

@@ -17,7 +17,7 @@ use burn::tensor::Tensor;
 use crate::checkpoint::Checkpoint;
 use crate::host::{host, host64};
 use crate::noise::Noise;
-use crate::sequential::{Rows, SequentialModel};
+use crate::sequential::{Batched, SequentialModel};
 use crate::weights;
 
 /// What is checked, and how closely.

@@ -8,7 +8,7 @@ pub enum TiltError {
     /// Reading or writing a file failed.
     #[error("{path}: {source}")]
     Io {
-        /// The file.
+        /// File that was read or written.
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
@@ -16,7 +16,7 @@ pub enum TiltError {
     /// A checkpoint cannot be used.
     #[error("{path}: {reason}\n  hint: {hint}")]
     Checkpoint {
-        /// The file.
+        /// File that was read or written.
         path: PathBuf,
         /// What was expected and found.
         reason: String,

@@ -43,7 +43,7 @@ pub struct Gradient<M: SequentialModel> {
 }
 
 impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
-    /// Does one update and reports it; `value` is log r times the temperature.
+    /// Does one update and reports it; `value` is log r times α.
     ///
     /// # Errors
     /// [`TiltError::NonFinite`] when loss or gradient is not finite; nothing is then changed.
@@ -75,7 +75,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
                 .store(&batch.conditions, &samples, values, count);
         }
         let budget = self.options.kl_budget;
-        self.temperature = budget.next(self.temperature, gradient.report.path_kl);
+        self.alpha = budget.next(self.alpha, gradient.report.path_kl);
         Ok(Report {
             gradient_norm,
             ..gradient.report
@@ -99,7 +99,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         };
         let reward = Reward {
             value,
-            temperature: self.temperature,
+            alpha: self.alpha,
         };
         let tracked = self.posterior.tracked();
         let main = self.draw(&tracked, batch, reward, noise);
@@ -126,7 +126,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         })
     }
 
-    /// Stores posterior, optimizers, value network and temperature; the replay is not stored, a resumed run refills it.
+    /// Stores posterior, optimizers, value network and α; the replay is not stored, a resumed run refills it.
     pub fn put(&self, checkpoint: &mut Checkpoint) {
         weights::put(checkpoint, "posterior", self.posterior.weights());
         self.optimizer.put(checkpoint, "");
@@ -134,10 +134,8 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
             learned.net().put(checkpoint);
         }
         // The bits: JSON numbers need not come back exactly.
-        let bits = format!("{:016x}", self.temperature.to_bits());
-        checkpoint
-            .settings
-            .insert("temperature_bits".into(), bits.into());
+        let bits = format!("{:016x}", self.alpha.to_bits());
+        checkpoint.settings.insert("alpha_bits".into(), bits.into());
     }
 
     /// Restores what [`Self::put`] stored, bit by bit.
@@ -154,10 +152,12 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         if let Some(learned) = &mut self.learned {
             learned.net_mut().get(checkpoint, path)?;
         }
-        let bits = checkpoint.settings.get("temperature_bits");
+        let stored = |key: &str| checkpoint.settings.get(key);
+        // Versions before the present names wrote the second.
+        let bits = stored("alpha_bits").or_else(|| stored("temperature_bits"));
         let bits = bits.and_then(serde_json::Value::as_str);
         if let Some(bits) = bits.and_then(|b| u64::from_str_radix(b, 16).ok()) {
-            self.temperature = f64::from_bits(bits);
+            self.alpha = f64::from_bits(bits);
         }
         self.posterior = self.posterior.with_weights(restored);
         Ok(())

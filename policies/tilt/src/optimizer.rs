@@ -49,7 +49,7 @@ pub fn cosine_decay(update: u64, updates: u64) -> f32 {
 /// Settings of Adam.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamConfig {
-    /// Step size.
+    /// Step size η of an update.
     pub learning_rate: f32,
     /// Decoupled weight decay, per update, times the learning rate (arXiv:1711.05101).
     pub weight_decay: f32,

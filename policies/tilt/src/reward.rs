@@ -1,4 +1,4 @@
-//! What tilts: log r(x, s) = value(x, s) / temperature.
+//! What tilts: log r(x, s) = value(x, s) / α, with the temperature α.
 
 use crate::sequential::SequentialModel;
 
@@ -6,14 +6,14 @@ use crate::sequential::SequentialModel;
 pub(crate) type Value<'a, M> =
     dyn Fn(&<M as SequentialModel>::Sample, &<M as SequentialModel>::Condition) -> Vec<f64> + 'a;
 
-/// A value and the temperature α that divides it.
+/// A value and the α that divides it.
 ///
-/// Values are kept apart from the temperature so that what was stored under one α can be used under another.
+/// Values are kept apart from α so that what was stored under one α can be used under another.
 pub struct Reward<'a, M: SequentialModel> {
     /// The value, Q(s, a) in control.
     pub value: &'a Value<'a, M>,
     /// α > 0, in units of the value.
-    pub temperature: f64,
+    pub alpha: f64,
 }
 
 impl<M: SequentialModel> Clone for Reward<'_, M> {

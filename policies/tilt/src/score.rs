@@ -18,7 +18,7 @@ pub struct Known {
 
 /// Numbers of a batch of paths, in f64: log q − log p is a small difference of larger numbers.
 pub struct Scores {
-    /// T.
+    /// Steps T of every path.
     pub num_steps: usize,
     /// log q of the steps as the posterior gave it, with its graph if the posterior is tracked, [paths, T].
     pub tracked: Tensor<2>,
@@ -28,22 +28,27 @@ pub struct Scores {
     pub prior: Vec<f64>,
     /// Raw value of each path's sample.
     pub values: Vec<f64>,
-    /// log r = value / temperature.
+    /// log r = value / α.
     pub log_reward: Vec<f64>,
 }
 
+/// Paths and what they were drawn under.
+pub struct Paths<'a, M: SequentialModel> {
+    /// One row per path.
+    pub condition: &'a M::Condition,
+    /// States of all paths.
+    pub path: &'a M::Path,
+}
+
 /// Scores paths under both models and their samples under the reward.
-///
-/// # Shapes
-/// `condition` has one row per path.
 pub fn score<M: SequentialModel>(
     posterior: &M,
     prior: &M,
     reward: Reward<'_, M>,
-    (condition, path): (&M::Condition, &M::Path),
+    paths: Paths<'_, M>,
     known: Known,
 ) -> Scores {
-    let num_steps = prior.num_steps();
+    let (num_steps, Paths { condition, path }) = (prior.num_steps(), paths);
     let tracked = known
         .posterior
         .unwrap_or_else(|| posterior.step_log_probs(path, 0..num_steps));
@@ -56,7 +61,7 @@ pub fn score<M: SequentialModel>(
         posterior: host64(tracked.clone()),
         tracked,
         prior: host64(of_prior),
-        log_reward: values.iter().map(|v| v / reward.temperature).collect(),
+        log_reward: values.iter().map(|v| v / reward.alpha).collect(),
         values,
     }
 }

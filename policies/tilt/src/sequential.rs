@@ -8,8 +8,8 @@ use burn::tensor::Tensor;
 use crate::host::{host, host64, matrix};
 use crate::noise::Noise;
 
-/// Rows that can be picked out and put together again: conditions and samples, one row per path.
-pub trait Rows: Clone {
+/// A batch whose rows can be picked out and put together again: conditions and samples, one row per path.
+pub trait Batched: Clone {
     /// Returns how many rows there are.
     fn count(&self) -> usize;
     /// Returns the rows of these indices, in this order; an index may repeat.
@@ -28,7 +28,7 @@ pub trait Rows: Clone {
     }
 }
 
-impl Rows for Tensor<2> {
+impl Batched for Tensor<2> {
     fn count(&self) -> usize {
         self.dims()[0]
     }
@@ -60,8 +60,9 @@ impl Rows for Tensor<2> {
                 Tensor::empty([rows * times, width], &self.device())
             };
         }
-        let wide = self.clone().reshape([rows, 1, width]);
-        wide.expand([rows, times, width])
+        let expanded = self.clone().reshape([rows, 1, width]);
+        expanded
+            .expand([rows, times, width])
             .reshape([rows * times, width])
     }
 }
@@ -74,9 +75,9 @@ pub trait SequentialModel: Clone {
     /// What is trained: a burn module, be it one flat perceptron or a transformer of a hundred tensors.
     type Weights: Module;
     /// What a sample depends on, one row per path.
-    type Condition: Rows;
+    type Condition: Batched;
     /// Finished samples, one row per path.
-    type Sample: Rows;
+    type Sample: Batched;
     /// All states of a batch of paths, with their condition.
     type Path: Clone;
 
@@ -84,7 +85,7 @@ pub trait SequentialModel: Clone {
     fn weights(&self) -> &Self::Weights;
     /// Returns the same model with other weights.
     fn with_weights(&self, weights: Self::Weights) -> Self;
-    /// Returns T.
+    /// Returns T, how many random steps a path has.
     fn num_steps(&self) -> usize;
     /// Samples one path per row of the condition and scores its steps [paths, T] in the same pass.
     fn sample_path(

@@ -13,7 +13,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::TiltError;
 use crate::host::{host, vector};
 
-/// One parameter.
+/// A parameter, flat, with its gradient.
 struct Entry {
     name: String,
     values: Tensor<1>,

@@ -21,7 +21,7 @@ const COUNT: usize = 1000;
 
 /// One method on one world.
 #[derive(Serialize)]
-struct Row {
+struct MethodResult {
     world: String,
     method: String,
     energy: f64,
@@ -56,7 +56,12 @@ pub fn compare(json: Option<&Path>) -> Result<(), Error> {
     write_json(json, &rows)
 }
 
-fn world(name: &str, problem: &Problem, recipe: &Recipe, rows: &mut Vec<Row>) -> Result<(), Error> {
+fn world(
+    name: &str,
+    problem: &Problem,
+    recipe: &Recipe,
+    rows: &mut Vec<MethodResult>,
+) -> Result<(), Error> {
     let mut trained = |method: &str, train: &dyn Fn() -> Result<GaussianDiffusion, Error>| {
         let clock = Instant::now();
         let model = train()?;
@@ -90,7 +95,7 @@ fn world(name: &str, problem: &Problem, recipe: &Recipe, rows: &mut Vec<Row>) ->
             picked(&found.samples, problem.tilt.prior.dim(), &rows)
         }),
         ("guidance", &|n| {
-            wide(&guided(tilt, &problem.condition(0, COUNT), 1.0, n))
+            to_f64(&guided(tilt, &problem.condition(0, COUNT), 1.0, n))
         }),
     ];
     for (method, draw) in drawn {
@@ -99,12 +104,12 @@ fn world(name: &str, problem: &Problem, recipe: &Recipe, rows: &mut Vec<Row>) ->
     Ok(())
 }
 
-fn wide(samples: &[f32]) -> Vec<f64> {
+fn to_f64(samples: &[f32]) -> Vec<f64> {
     samples.iter().map(|&v| f64::from(v)).collect()
 }
 
 fn picked(samples: &[f32], dim: usize, rows: &[usize]) -> Vec<f64> {
-    let of_row = |&row: &usize| wide(&samples[row * dim..(row + 1) * dim]);
+    let of_row = |&row: &usize| to_f64(&samples[row * dim..(row + 1) * dim]);
     rows.iter().flat_map(of_row).collect()
 }
 
@@ -123,7 +128,7 @@ fn chosen(
 }
 
 fn sampled(model: &GaussianDiffusion, problem: &Problem, noise: &mut Noise) -> Vec<f64> {
-    wide(&host(model.sample(&problem.condition(0, COUNT), noise)))
+    to_f64(&host(model.sample(&problem.condition(0, COUNT), noise)))
 }
 
 fn measured(
@@ -132,13 +137,13 @@ fn measured(
     problem: &Problem,
     training_seconds: f64,
     draw: &dyn Fn(&mut Noise) -> Vec<f64>,
-) -> Row {
+) -> MethodResult {
     let mut noise = Noise::keyed(4, "compare", 0);
     let clock = Instant::now();
     let samples = draw(&mut noise);
     let milliseconds = clock.elapsed().as_secs_f64() * 1e3 / COUNT as f64;
     let [energy, floor] = distances(problem, 0, &samples, &mut noise);
-    let row = Row {
+    let row = MethodResult {
         world: world.into(),
         method: method.into(),
         energy,

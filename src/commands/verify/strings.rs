@@ -15,10 +15,10 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::{effective_share, log_mean_exp};
-use tiltrl_tilt::score::{Known, score};
+use tiltrl_tilt::score::{Known, Paths, score};
 use tiltrl_tilt::sequential::SequentialModel;
 
-use super::row::{Requirement, Row};
+use super::world_result::{Requirement, WorldResult};
 use crate::error::Error;
 
 /// A reward of the whole string: equal neighbours, and whether it reads the same backwards.
@@ -46,7 +46,7 @@ fn shape(vocabulary: usize, hidden: &[usize]) -> StringShape {
 }
 
 /// Trains and measures a masked diffusion over 81 strings.
-pub fn masked(name: &str) -> Result<Row, Error> {
+pub fn masked(name: &str) -> Result<WorldResult, Error> {
     let (compute, mut noise) = (Compute::cpu(), Noise::keyed(5, "masked", 0));
     let net = MaskedPerceptron::new(&shape(3, &[64, 64]), 3.0, &mut noise, &compute);
     let enumerate = |m: &MaskedDiffusion<_>| m.enumerate(&none(1, &compute.device));
@@ -61,7 +61,7 @@ pub fn masked(name: &str) -> Result<Row, Error> {
 }
 
 /// Trains and measures an autoregressive model of strings of up to four of three letters.
-pub fn autoregressive(name: &str) -> Result<Row, Error> {
+pub fn autoregressive(name: &str) -> Result<WorldResult, Error> {
     let (compute, mut noise) = (Compute::cpu(), Noise::keyed(6, "autoregressive", 0));
     let net = CausalPerceptron::new(&shape(4, &[64]), 3.0, &mut noise, &compute);
     let enumerate = |m: &Autoregressive<_>| m.enumerate(&none(1, &compute.device));
@@ -86,7 +86,7 @@ struct World<'a, M> {
 const UPDATES: u64 = 2000;
 const PATHS: usize = 20_000;
 
-fn row<M>(world: &World<'_, M>) -> Result<Row, Error>
+fn row<M>(world: &World<'_, M>) -> Result<WorldResult, Error>
 where
     M: SequentialModel<Condition = Tensor<2>, Sample = Strings>,
 {
@@ -112,9 +112,13 @@ where
     };
     let reward = Reward {
         value: &value,
-        temperature: 1.0,
+        alpha: 1.0,
     };
-    let scores = score(posterior, prior, reward, (&conditions, &path), known);
+    let paths = Paths {
+        condition: &conditions,
+        path: &path,
+    };
+    let scores = score(posterior, prior, reward, paths, known);
     let l = scores.log_weights();
     let measured = Measured {
         log_z_error: (log_mean_exp(&l) - exact.log_z).abs(),
@@ -123,7 +127,7 @@ where
         ..Measured::default()
     };
     let found = (world.enumerate)(posterior);
-    Ok(Row {
+    Ok(WorldResult {
         world: world.name.into(),
         requirement: Requirement::Strings,
         measured,

@@ -13,9 +13,9 @@ use tiltrl_tilt::finetune::LogZ;
 use tiltrl_tilt::host::host;
 use tiltrl_tilt::noise::Noise;
 
-use super::row::{Requirement, Row};
 use super::shapes::{moons, rings};
 use super::strings;
+use super::world_result::{Requirement, WorldResult};
 use crate::error::Error;
 
 /// One row to come.
@@ -27,9 +27,9 @@ pub struct Task {
 }
 
 /// What a task does with its name.
-pub type Work = Box<dyn Fn(&str) -> Result<Row, Error> + Send>;
+pub type Work = Box<dyn Fn(&str) -> Result<WorldResult, Error> + Send>;
 
-fn task(name: &str, run: impl Fn(&str) -> Result<Row, Error> + Send + 'static) -> Task {
+fn task(name: &str, run: impl Fn(&str) -> Result<WorldResult, Error> + Send + 'static) -> Task {
     Task {
         name: name.into(),
         run: Box::new(run),
@@ -199,7 +199,7 @@ fn diffusion(
     problem: &Problem,
     recipe: &Recipe,
     requirement: Requirement,
-) -> Result<Row, Error> {
+) -> Result<WorldResult, Error> {
     let clock = Instant::now();
     let model = solve(problem, recipe)?.into_posterior();
     let measured = measure(problem, &model, 20_000, 2);
@@ -213,7 +213,7 @@ fn diffusion(
             exact.chunks_exact(2).map(|p| [p[0], p[1]]).collect(),
         ]
     });
-    Ok(Row {
+    Ok(WorldResult {
         world: name.into(),
         requirement,
         measured,
@@ -227,7 +227,7 @@ fn diffusion(
 }
 
 /// The public schedule, not rescaled: ᾱ_T = 0.454 at T = 75, so the noise and the sample stay correlated.
-fn control(name: &str) -> Result<Row, Error> {
+fn control(name: &str) -> Result<WorldResult, Error> {
     let clock = Instant::now();
     let world = LinearGaussian {
         mean: 0.0,
@@ -272,7 +272,7 @@ fn control(name: &str) -> Result<Row, Error> {
     let mut noise = Noise::keyed(3, "control", 0);
     let samples = host(model.sample(&problem.condition(0, 20_000), &mut noise));
     let found = samples.iter().map(|&x| f64::from(x)).sum::<f64>() / 20_000.0;
-    Ok(Row {
+    Ok(WorldResult {
         world: name.into(),
         requirement: Requirement::Control,
         measured,

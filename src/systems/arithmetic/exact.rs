@@ -21,10 +21,10 @@ impl Answers {
     }
 }
 
-/// The kernels of a question's chain: the probability of the next value from each running value.
+/// The transitions of a question's chain: the probability of the next value from each running value.
 pub struct Chain {
     /// By step, by running value before, by value after; rows that no path reaches are empty.
-    kernels: Vec<Vec<Vec<f64>>>,
+    transitions: Vec<Vec<Vec<f64>>>,
     start: usize,
 }
 
@@ -33,7 +33,7 @@ impl Chain {
     pub fn new(net: &StepNet, question: &Question) -> Self {
         let start = token(question.operands[0]);
         let mut before = vec![start];
-        let mut kernels = Vec::new();
+        let mut transitions = Vec::new();
         for step in 0..question.steps() {
             let mut rows = vec![Vec::new(); VALUES];
             let found = net.next_values(question, step, &before);
@@ -41,30 +41,30 @@ impl Chain {
                 .iter()
                 .zip(found)
                 .for_each(|(&value, row)| rows[value] = row);
-            kernels.push(rows);
+            transitions.push(rows);
             let [low, high] = Question::range(step);
             before = (token(low)..=token(high)).collect();
         }
-        Self { kernels, start }
+        Self { transitions, start }
     }
 
     /// Returns the posterior chain under these log-rewards of the last value, and log Z.
     pub fn tilted(&self, log_reward: &[f64]) -> (Self, f64) {
         let mut value: Vec<f64> = log_reward.iter().map(|r| r.exp()).collect();
-        let mut kernels = Vec::new();
-        for rows in self.kernels.iter().rev() {
+        let mut transitions = Vec::new();
+        for rows in self.transitions.iter().rev() {
             let mut before = vec![0.0; VALUES];
             let tilted = rows.iter().enumerate().map(|(u, row)| {
                 let terms: Vec<f64> = row.iter().zip(&value).map(|(p, h)| p * h).collect();
                 before[u] = terms.iter().sum();
                 terms.iter().map(|t| t / before[u].max(1e-300)).collect()
             });
-            kernels.push(tilted.collect::<Vec<Vec<f64>>>());
+            transitions.push(tilted.collect::<Vec<Vec<f64>>>());
             value = before;
         }
-        kernels.reverse();
+        transitions.reverse();
         let tilted = Self {
-            kernels,
+            transitions,
             start: self.start,
         };
         (tilted, value[self.start].ln())
@@ -75,7 +75,7 @@ impl Chain {
         let mut mass = vec![0.0; VALUES];
         mass[self.start] = 1.0;
         let mut all = vec![mass];
-        for rows in &self.kernels {
+        for rows in &self.transitions {
             let mut next = vec![0.0; VALUES];
             let last = all.last().expect("the first is there");
             for (row, mass) in rows.iter().zip(last).filter(|(_, mass)| **mass > 0.0) {
@@ -95,8 +95,8 @@ impl Chain {
     /// Returns KL(self ‖ other) over whole rationales, nats.
     pub fn divergence(&self, other: &Self) -> f64 {
         self.summed(|step, before| {
-            let pairs = self.kernels[step][before].iter();
-            let pairs = pairs.zip(&other.kernels[step][before]);
+            let pairs = self.transitions[step][before].iter();
+            let pairs = pairs.zip(&other.transitions[step][before]);
             let term = |(q, p): (&f64, &f64)| q * (q / p.max(1e-300)).ln();
             pairs.filter(|(q, _)| **q > 0.0).map(term).sum()
         })
@@ -105,7 +105,7 @@ impl Chain {
     /// Returns the entropy of whole rationales, nats.
     pub fn entropy(&self) -> f64 {
         self.summed(|step, before| {
-            let row = self.kernels[step][before].iter().filter(|q| **q > 0.0);
+            let row = self.transitions[step][before].iter().filter(|q| **q > 0.0);
             -row.map(|q| q * q.ln()).sum::<f64>()
         })
     }
@@ -113,7 +113,7 @@ impl Chain {
     /// Σ over steps and running values of their probability times a number.
     fn summed(&self, number: impl Fn(usize, usize) -> f64) -> f64 {
         let marginals = self.marginals();
-        let steps = marginals.iter().enumerate().take(self.kernels.len());
+        let steps = marginals.iter().enumerate().take(self.transitions.len());
         steps
             .map(|(step, mass)| {
                 let some = mass.iter().enumerate().filter(|(_, m)| **m > 0.0);
@@ -142,7 +142,7 @@ impl Chain {
     pub fn probability(&self, values: &[usize]) -> f64 {
         let mut before = self.start;
         let mut mass = 1.0;
-        for (rows, &value) in self.kernels.iter().zip(values) {
+        for (rows, &value) in self.transitions.iter().zip(values) {
             mass *= rows[before][value];
             before = value;
         }
@@ -150,11 +150,11 @@ impl Chain {
     }
 
     fn gap(&self, other: &Self, step: usize, before: usize, [q, p]: [f64; 2]) -> f64 {
-        if step == self.kernels.len() || q + p < 1e-12 {
+        if step == self.transitions.len() || q + p < 1e-12 {
             return (q - p).abs();
         }
-        let pairs = self.kernels[step][before].iter();
-        let pairs = pairs.zip(&other.kernels[step][before]).enumerate();
+        let pairs = self.transitions[step][before].iter();
+        let pairs = pairs.zip(&other.transitions[step][before]).enumerate();
         pairs
             .filter(|(_, (a, b))| **a + **b > 0.0)
             .map(|(after, (a, b))| self.gap(other, step + 1, after, [q * a, p * b]))

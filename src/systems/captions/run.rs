@@ -5,7 +5,7 @@ use tiltrl_plots::{Curve, Series};
 use tiltrl_policies::models::{GaussianDiffusion, StepShape};
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::sequential::Rows;
+use tiltrl_tilt::sequential::Batched;
 
 use super::attributes::{Attributes, Scale, Scales};
 use super::caption::{Caption, WIDTH};
@@ -243,7 +243,7 @@ fn one(
         ..StepShape::default()
     })?;
     let all: Vec<Tensor<2>> = (0..CAPTIONS.len()).map(|i| setup.condition(i, 1)).collect();
-    let all = Rows::join(&all);
+    let all = Batched::join(&all);
     let conditions = |_: &mut Noise| all.clone();
     let reward = |x: &Tensor<2>, c: &Tensor<2>| -> Vec<f64> {
         let scores = setup.scores(&host(x.clone()), &setup.captions_of(c));

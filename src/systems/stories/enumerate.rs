@@ -38,7 +38,7 @@ impl Gap<'_> {
         order.sort_by(|&a, &b| start[b].total_cmp(&start[a]));
         let of = |first: usize, floor: f64| self.of_first(first, start[first], &prefix, floor);
         let lead = count.min(8);
-        let mut rows: Vec<(usize, Row)> = order[..lead]
+        let mut rows: Vec<(usize, Branch)> = order[..lead]
             .par_iter()
             .map(|&first| (first, of(first, f64::NEG_INFINITY)))
             .collect();
@@ -63,7 +63,7 @@ impl Gap<'_> {
     }
 
     /// All infills that start with a token.
-    fn of_first(&self, first: usize, log_first: f32, prefix: &[Position], floor: f64) -> Row {
+    fn of_first(&self, first: usize, log_first: f32, prefix: &[Position], floor: f64) -> Branch {
         let count = self.llama.shape().vocabulary;
         let past: Vec<&Position> = prefix.iter().collect();
         let (second, own) = self.llama.step(&[first as u32], &past);
@@ -94,7 +94,7 @@ impl Gap<'_> {
             }
             read = vec![token; alive.len()];
         }
-        Row {
+        Branch {
             given_up: count - alive.len(),
             log_prior,
             log_suffix,
@@ -103,13 +103,13 @@ impl Gap<'_> {
 }
 
 /// Infills of one first token.
-struct Row {
+struct Branch {
     log_prior: Vec<f64>,
     log_suffix: Vec<f64>,
     given_up: usize,
 }
 
-impl Row {
+impl Branch {
     fn mass(&self) -> f64 {
         let pairs = self.log_prior.iter().zip(&self.log_suffix);
         pairs.map(|(p, r)| (p + r).exp()).sum()

@@ -10,7 +10,7 @@ use tiltrl_policies::models::Strings;
 use tiltrl_policies::nets::llama::{Llama, Tree};
 use tiltrl_tilt::host::host64;
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::sequential::{Explore, Rows, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, Explore, SequentialModel};
 use tiltrl_tilt::weights;
 
 /// Nodes that are read at once when all first tokens are.

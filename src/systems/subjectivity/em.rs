@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use tiltrl_policies::models::Strings;
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, SequentialModel};
 
 use super::data::{Lexicon, Sentence};
 use super::models::{Rationales, Teller, conditions, enumerate, labels};

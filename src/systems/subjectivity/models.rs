@@ -133,7 +133,7 @@ pub fn enumerate(model: &Rationales, condition: &Tensor<2>, choices: usize) -> V
             out.extend(first);
             continue;
         }
-        let repeated = tiltrl_tilt::sequential::Rows::repeated(&some, choices);
+        let repeated = tiltrl_tilt::sequential::Batched::repeated(&some, choices);
         let second = log_probs(model, &repeated, (1, choices));
         for row in 0..count {
             let mut all = Vec::with_capacity(choices * choices);

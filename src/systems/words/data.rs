@@ -49,7 +49,7 @@ pub fn doubles_without_s(strings: &Strings) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use tiltrl_tilt::sequential::Rows;
+    use tiltrl_tilt::sequential::Batched;
 
     use super::*;
 

@@ -7,7 +7,7 @@ use tiltrl_policies::models::Strings;
 use tiltrl_policies::nets::{CausalPerceptron, MaskedPerceptron, StringShape};
 use tiltrl_tilt::host::host64;
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::sequential::{Rows, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, SequentialModel};
 
 use super::data::LETTERS;
 use crate::error::Error;

@@ -80,8 +80,8 @@ impl<T: Real> Real for Counted<T> {
     fn of(value: f64) -> Self {
         Self(T::of(value))
     }
-    fn wide(self) -> f64 {
-        self.0.wide()
+    fn to_f64(self) -> f64 {
+        self.0.to_f64()
     }
     fn abs(self) -> Self {
         Self(self.0.abs())

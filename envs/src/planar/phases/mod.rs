@@ -17,7 +17,7 @@ use super::lanes::{Lanes, Real};
 use super::model::{Joint, Model, Motion};
 use crate::dispatch::{self, Work};
 use crate::env::Step;
-use crate::fleet::Rows;
+use crate::fleet::StepBuffers;
 use crate::locomotion::{Task, Variant, half_cheetah, hopper, walker2d};
 use crate::random::Stream;
 use counted::{Counted, Operations, count};
@@ -79,12 +79,12 @@ fn snapshots<const N: usize>(task: &Task<N>) -> Vec<Snapshot<N, ROBOTS, f64>> {
             taken.push(midway(task, &states, &actions));
         }
         let (observations, steps) = (&mut observations, &mut steps);
-        let rows = Rows {
+        let buffers = StepBuffers {
             actions: &actions,
             observations,
             steps,
         };
-        task.step::<ROBOTS, f64>(&mut states, 0, &indices, rows);
+        task.step::<ROBOTS, f64>(&mut states, 0, &indices, buffers);
         for k in 0..ROBOTS {
             if steps[k].terminated {
                 states[k] = task.start((t * ROBOTS + k) as u64);
@@ -230,7 +230,7 @@ fn times<const N: usize, const L: usize, T: Real>(
         for (phases, best) in best.iter_mut().enumerate() {
             let start = Instant::now();
             if phases < 3 {
-                dispatch::run_wide(Evaluate {
+                dispatch::run_on_vectors(Evaluate {
                     model,
                     snapshots,
                     phases: phases + 1,
@@ -282,7 +282,7 @@ fn evaluations<const N: usize>(model: &Model<N>) -> usize {
 fn print<const N: usize>(task: &Task<N>, peaks: Option<[Peak; 2]>) {
     let taken = snapshots(task);
     let alone = Cost::measure::<N, 1, f64>(task, &taken);
-    let wide = [
+    let vectorised = [
         Cost::measure::<N, 8, f64>(task, &taken),
         Cost::measure::<N, 16, f32>(task, &taken),
     ];
@@ -296,16 +296,16 @@ fn print<const N: usize>(task: &Task<N>, peaks: Option<[Peak; 2]>) {
     eprintln!("per robot       op alone {columns} | {columns}");
     for (phase, name) in PHASES.iter().enumerate() {
         let [f64_line, f32_line] = [0, 1].map(|k| {
-            let rate = wide[k].rate(phase);
+            let rate = vectorised[k].rate(phase);
             let share = peaks.map_or([0.0; 2], |peaks| {
                 [rate / peaks[k].fused, rate / peaks[k].apart]
             });
             format!(
                 "{:>6.0} {:>4.0} {:>5.0} {:>7.1} {rate:>6.1} {:>5.1}% {:>5.1}%",
-                wide[k].arithmetic[phase],
-                wide[k].divisions[phase],
-                wide[k].comparisons[phase],
-                wide[k].nanoseconds[phase],
+                vectorised[k].arithmetic[phase],
+                vectorised[k].divisions[phase],
+                vectorised[k].comparisons[phase],
+                vectorised[k].nanoseconds[phase],
                 100.0 * share[0],
                 100.0 * share[1],
             )

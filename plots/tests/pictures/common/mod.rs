@@ -12,10 +12,10 @@ pub type Written = Result<Vec<PathBuf>, PlotError>;
 pub fn series() -> Series {
     let x: Vec<f64> = (0..50).map(|index| f64::from(index) * 100.0).collect();
     let y: Vec<f64> = x.iter().map(|x| (x / 700.0).sin() / 3.0).collect();
-    let band = (
-        y.iter().map(|y| y - 0.1).collect(),
-        y.iter().map(|y| y + 0.1).collect(),
-    );
+    let band = Band {
+        low: y.iter().map(|y| y - 0.1).collect(),
+        high: y.iter().map(|y| y + 0.1).collect(),
+    };
     Series {
         label: "RTB, \"posterior\"".into(),
         x,

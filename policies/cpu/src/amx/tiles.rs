@@ -122,7 +122,7 @@ macro_rules! accumulate {
             steps = inout(reg) $steps => _,
             c = in(reg) $sums.first,
             d = in(reg) $sums.first.wrapping_add(SIDE * $sums.stride),
-            wide = in(reg) $sums.stride * size_of::<f32>(),
+            stride = in(reg) $sums.stride * size_of::<f32>(),
             resume = in(reg) u64::from($sums.resume),
             line = in(reg) size_of::<Line>(),
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
@@ -157,15 +157,15 @@ unsafe fn multiply_pair(
     unsafe {
         if two {
             accumulate!(left, right, steps, sums;
-                sums "tmm0" at "{c} + {wide}", "tmm1" at "{c} + {wide} + 64",
-                    "tmm2" at "{d} + {wide}", "tmm3" at "{d} + {wide} + 64";
+                sums "tmm0" at "{c} + {stride}", "tmm1" at "{c} + {stride} + 64",
+                    "tmm2" at "{d} + {stride}", "tmm3" at "{d} + {stride} + 64";
                 left "tmm4" from 0, "tmm5" from 3072;
                 products "tdpbf16ps tmm0, tmm4, tmm6", "tdpbf16ps tmm1, tmm4, tmm7",
                     "tdpbf16ps tmm2, tmm5, tmm6", "tdpbf16ps tmm3, tmm5, tmm7";
                 fetch next);
         } else {
             accumulate!(left, right, steps, sums;
-                sums "tmm0" at "{c} + {wide}", "tmm1" at "{c} + {wide} + 64";
+                sums "tmm0" at "{c} + {stride}", "tmm1" at "{c} + {stride} + 64";
                 left "tmm4" from 0;
                 products "tdpbf16ps tmm0, tmm4, tmm6", "tdpbf16ps tmm1, tmm4, tmm7";
                 fetch nothing);

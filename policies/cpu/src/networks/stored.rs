@@ -21,7 +21,7 @@ pub(super) struct Member {
 /// One network on one input.
 #[derive(Clone, Copy)]
 pub struct NetworkPass<'a> {
-    /// Which network.
+    /// Index that [`super::Networks::push`] gave.
     pub network: usize,
     /// Its slow copy instead.
     pub target: bool,

@@ -144,7 +144,7 @@ fn squashed(input: &[f32], output: &[f32], joined: &mut Vec<f32>) {
 }
 
 /// Σ over rows of first − ½ second²: its gradient with respect to the two outputs.
-fn weigh(outputs: &[&[f32]], gradients: &mut [&mut [f32]]) {
+fn differentiate(outputs: &[&[f32]], gradients: &mut [&mut [f32]]) {
     gradients[0].fill(1.0);
     let second = gradients[1].iter_mut().zip(outputs[1]);
     second.for_each(|(g, o)| *g = -o);
@@ -179,10 +179,10 @@ fn a_step_through_other_networks_is_the_step_by_tensors_and_touches_no_other() {
         let start = one.values(0, false);
         for _ in 0..3 {
             let join = |o: &[f32], j: &mut Vec<f32>| squashed(&input, o, j);
-            one.learn_through(pass, &[1, 2], 0.9, join, weigh, finish)
+            one.learn_through(pass, &[1, 2], 0.9, join, differentiate, finish)
                 .expect("done");
             let join = |o: &[f32], j: &mut Vec<f32>| squashed(&input, o, j);
-            two.learn_through_by_tensors(pass, &[1, 2], 0.9, join, weigh, finish)
+            two.learn_through_by_tensors(pass, &[1, 2], 0.9, join, differentiate, finish)
                 .expect("done");
         }
         assert!(largest_gap(&one.values(0, false), &start) > 1e-2);
@@ -217,7 +217,7 @@ fn the_gradient_through_other_networks_is_that_of_differences() {
     };
     let (mut outputs, mut gradient) = (Vec::new(), Vec::new());
     let join = |o: &[f32], j: &mut Vec<f32>| squashed(&input, o, j);
-    let refused = networks.learn_through(pass, &[1, 2], 0.9, join, weigh, |o, t, g| {
+    let refused = networks.learn_through(pass, &[1, 2], 0.9, join, differentiate, |o, t, g| {
         finish(o, t, g);
         (outputs, gradient) = (o.to_vec(), g.to_vec());
         None::<()>

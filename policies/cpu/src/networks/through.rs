@@ -33,7 +33,7 @@ impl Networks {
 
     /// Does one step of the network of `pass`, whose loss looks at its output through `others`, which are not trained.
     ///
-    /// `join(output, input)` makes the input of the others, [rows · inputs], from the output of the network. `weigh(outputs,
+    /// `join(output, input)` makes the input of the others, [rows · inputs], from the output of the network. `differentiate(outputs,
     /// gradients)` gets what the others say and fills the gradient of the loss with respect to it. `finish(output, through, gradient)`
     /// gets the gradient with respect to the input of each other and fills the gradient with respect to the network's output. The slow
     /// copy moves by `1 − decay`. Returns what `finish` returns; `None` from it leaves everything as it was.
@@ -43,7 +43,7 @@ impl Networks {
         others: &[usize],
         decay: f32,
         join: impl FnOnce(&[f32], &mut Vec<f32>) + Send,
-        weigh: impl FnOnce(&[&[f32]], &mut [&mut [f32]]) + Send,
+        differentiate: impl FnOnce(&[&[f32]], &mut [&mut [f32]]) + Send,
         finish: impl FnOnce(&[f32], &[&[f32]], &mut [f32]) -> Option<R> + Send,
     ) -> Option<R> {
         let pass = NetworkPass {
@@ -52,7 +52,7 @@ impl Networks {
             ..pass
         };
         if !self.on_host() {
-            return self.learn_through_by_tensors(pass, others, decay, join, weigh, finish);
+            return self.learn_through_by_tensors(pass, others, decay, join, differentiate, finish);
         }
         self.with_stored(1 + others.len(), |members, stored, buffers, joined| {
             pack_through(members, stored, pass.network, others);
@@ -65,7 +65,7 @@ impl Networks {
             train::forward(through(members, stored, others, (joined, &mut *rest)));
             let (outputs, mut gradients): (Vec<&[f32]>, Vec<&mut [f32]>) =
                 rest.iter_mut().map(Pass::loss).unzip();
-            weigh(&outputs, &mut gradients);
+            differentiate(&outputs, &mut gradients);
             train::backward_to_input(through(members, stored, others, (joined, &mut *rest)));
             let back: Vec<&[f32]> = rest.iter().map(Pass::input_gradient).collect();
             let (output, gradient) = own.loss();
@@ -104,7 +104,7 @@ impl Networks {
         others: &[usize],
         decay: f32,
         join: impl FnOnce(&[f32], &mut Vec<f32>),
-        weigh: impl FnOnce(&[&[f32]], &mut [&mut [f32]]),
+        differentiate: impl FnOnce(&[&[f32]], &mut [&mut [f32]]),
         finish: impl FnOnce(&[f32], &[&[f32]], &mut [f32]) -> Option<R>,
     ) -> Option<R> {
         let tracked = self.parameters(&pass).clone().autodiff().require_grad();
@@ -128,7 +128,7 @@ impl Networks {
             let mut weights: Vec<Vec<f32>> = outputs.iter().map(|o| vec![0.0; o.len()]).collect();
             let views: Vec<&[f32]> = outputs.iter().map(Vec::as_slice).collect();
             let mut places: Vec<&mut [f32]> = weights.iter_mut().map(Vec::as_mut_slice).collect();
-            weigh(&views, &mut places);
+            differentiate(&views, &mut places);
             weights
         });
         let back: Vec<&[f32]> = back.iter().map(Vec::as_slice).collect();

@@ -107,9 +107,9 @@ pub(super) struct Paths {
 /// What is kept of paths besides their states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// Nothing.
+    /// The states alone.
     States,
-    /// Scores.
+    /// The states and the scores of their steps.
     Scores,
     /// Scores, and what back-propagation needs.
     Gradient,

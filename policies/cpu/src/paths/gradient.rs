@@ -23,7 +23,7 @@ use crate::product::{Layout, Right, matmul};
 use crate::rows;
 use crate::train::Packing;
 
-/// A compiled model with the activations of paths that it walked.
+/// A compiled model with the activations of the paths that it drew or scored.
 pub(crate) struct KeptPaths {
     sampler: Arc<PathSampler>,
     first_step: usize,

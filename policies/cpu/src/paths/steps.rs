@@ -10,7 +10,7 @@ use crate::pass::{self, sized};
 use crate::product::{Layout, matmul};
 use crate::rows;
 
-/// One shard's part of a walk.
+/// One shard's part of the paths.
 pub(super) struct Shard<'a> {
     /// States before and after every step. Where they are drawn, each after the first holds the noise of its step.
     pub states: Vec<&'a mut [f32]>,

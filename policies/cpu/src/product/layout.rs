@@ -6,8 +6,8 @@ pub(crate) const BLOCK: usize = 16;
 /// How a matrix is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// As stored.
+    /// Row-major in the shape of the product.
     Plain,
-    /// Transposed.
+    /// Row-major in the transposed shape.
     Transposed,
 }

@@ -30,7 +30,7 @@ learning_rate = 3e-4
 
 [critic]
 kind = \"iql\"
-num_steps = 1
+n_step = 1
 layer_norm = false
 expectile = 0.7
 ensemble = 2

@@ -58,7 +58,7 @@ impl Method {
 pub struct Learner {
     /// What is tilted.
     pub tilt: Tilt,
-    /// How.
+    /// Which surrogate it descends.
     pub method: Method,
     /// The model that learns; the prior's distribution at the start.
     pub model: GaussianDiffusion,
@@ -71,7 +71,8 @@ impl Learner {
     /// Returns a learner at its start; `model` is the prior, perhaps widened.
     pub fn new(
         tilt: Tilt,
-        (method, model): (Method, &GaussianDiffusion),
+        method: Method,
+        model: &GaussianDiffusion,
         adam: AdamConfig,
         paths: usize,
     ) -> Self {

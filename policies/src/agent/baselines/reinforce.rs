@@ -10,7 +10,7 @@ use crate::models::GaussianDiffusion;
 use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;
-use tiltrl_tilt::score::{Known, score};
+use tiltrl_tilt::score::{Known, Paths, score};
 use tiltrl_tilt::sequential::SequentialModel;
 
 /// Returns the scalar to descend, from fresh paths of the model; groups are `paths` consecutive rows.
@@ -26,13 +26,17 @@ pub(super) fn surrogate(
     let value = |sample: &Tensor<2>, c: &Tensor<2>| tilt.log_reward_of(sample, c);
     let reward = Reward {
         value: &value,
-        temperature: 1.0,
+        alpha: 1.0,
     };
     let known = Known {
         posterior: Some(scores),
         prior: None,
     };
-    let found = score(tracked, &tilt.prior, reward, (condition, &path), known);
+    let paths_of = Paths {
+        condition,
+        path: &path,
+    };
+    let found = score(tracked, &tilt.prior, reward, paths_of, known);
     let (gaps, reward) = (found.gaps(), found.log_reward);
     let mut costs = vec![0.0f64; gaps.len()];
     for (row, r) in reward.iter().enumerate() {

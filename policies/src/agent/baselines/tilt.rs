@@ -14,7 +14,7 @@ type RewardGradient = dyn Fn(&[f32], &[f32]) -> Vec<f32> + Send + Sync;
 /// What a baseline starts from: a frozen prior, and the log-reward of samples under conditions with its gradient.
 #[derive(Clone)]
 pub struct Tilt {
-    /// The prior.
+    /// Frozen model whose samples the reward tilts.
     pub prior: GaussianDiffusion,
     /// log r of samples [rows, dim] under conditions [rows, width].
     pub log_reward: Arc<LogReward>,

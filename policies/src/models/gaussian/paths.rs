@@ -33,7 +33,7 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         noise: &mut Noise,
     ) -> (GaussianPath, Tensor<2>) {
         let mut scores = Vec::new();
-        let path = self.walk(condition, 1.0, noise, Some(&mut scores));
+        let path = self.draw_path(condition, 1.0, noise, Some(&mut scores));
         (path, Tensor::cat(scores, 1))
     }
 
@@ -44,11 +44,11 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         scale: f64,
         noise: &mut Noise,
     ) -> GaussianPath {
-        self.walk(condition, scale, noise, None)
+        self.draw_path(condition, scale, noise, None)
     }
 
     /// Draws states step by step; scores, when wanted, get [paths, 1] of each step.
-    fn walk(
+    fn draw_path(
         &self,
         condition: &Tensor<2>,
         scale: f64,

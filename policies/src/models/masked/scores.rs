@@ -8,7 +8,7 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::sequential::Rows;
+use tiltrl_tilt::sequential::Batched;
 
 use super::MaskedDiffusion;
 use crate::fast::{HostScores, host_scores};

@@ -10,15 +10,15 @@ pub struct LlamaShape {
     pub dim: usize,
     /// Width of the hidden layer.
     pub hidden: usize,
-    /// Layers.
+    /// Blocks of attention and perceptron.
     pub layers: usize,
     /// Heads of queries.
     pub heads: usize,
     /// Heads of keys and values; they divide the heads of queries.
     pub kv_heads: usize,
-    /// Tokens.
+    /// Tokens in the vocabulary.
     pub vocabulary: usize,
-    /// Longest text.
+    /// Most tokens of a text.
     pub length: usize,
     /// Added under the root of a mean square; 1e-5 in the first Llamas.
     pub epsilon: f32,
@@ -82,11 +82,11 @@ pub(crate) struct LayerWeights {
 /// Weights of a Llama.
 #[derive(Clone, Debug)]
 pub struct LlamaWeights {
-    /// Sizes.
+    /// Widths and counts that the arrays must have.
     pub shape: LlamaShape,
     /// Table of tokens [vocabulary, dim].
     pub tokens: Vec<f32>,
-    /// Layers.
+    /// Blocks of attention and perceptron.
     pub(crate) layers: Vec<LayerWeights>,
     /// Gains of the last norm.
     pub norm: Vec<f32>,

@@ -46,11 +46,11 @@ struct Block {
     together: Linear,
     out: Linear,
     norm2: LayerNorm,
-    wide: Linear,
+    widen: Linear,
     narrow: Linear,
 }
 
-/// A GPT-2.
+/// A GPT-2 on burn's tensors, as transformers' `GPT2LMHeadModel` has it.
 #[derive(Module, Debug)]
 pub struct Gpt2 {
     tokens: Embedding,
@@ -126,7 +126,7 @@ impl Gpt2 {
                 together: file.linear_by_columns(&part("attn.c_attn"), [width, 3 * width])?,
                 out: file.linear_by_columns(&part("attn.c_proj"), [width, width])?,
                 norm2: file.layer_norm(&part("ln_2"), width, eps)?,
-                wide: file.linear_by_columns(&part("mlp.c_fc"), [width, inner])?,
+                widen: file.linear_by_columns(&part("mlp.c_fc"), [width, inner])?,
                 narrow: file.linear_by_columns(&part("mlp.c_proj"), [inner, width])?,
             });
         }
@@ -167,8 +167,8 @@ impl Gpt2 {
             + self.positions.forward(whole(&places, [1, count], &device));
         for block in &self.blocks {
             x = x.clone() + self.attention(block, block.norm1.forward(x));
-            let wide = block.wide.forward(block.norm2.forward(x.clone()));
-            x = x + block.narrow.forward(activated(wide, self.activation));
+            let inner = block.widen.forward(block.norm2.forward(x.clone()));
+            x = x + block.narrow.forward(activated(inner, self.activation));
         }
         let x = self.norm.forward(x);
         Ok(match &self.head {

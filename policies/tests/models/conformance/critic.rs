@@ -9,7 +9,7 @@ use tiltrl_policies::tilt::checkpoint::Checkpoint;
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::optimizer::{Adam, AdamConfig, Optimizer};
-use tiltrl_policies::tilt::sequential::Rows;
+use tiltrl_policies::tilt::sequential::Batched;
 
 use super::{devices, gap};
 
@@ -21,7 +21,7 @@ const TARGET_RATE: f32 = 0.1;
 fn critic(device: &Device) -> Box<dyn Critic> {
     let settings = serde_json::json!({
         "updates": 2, "batch_size": ROWS, "hidden": [24, 17], "layer_norm": true, "learning_rate": 1e-3, "expectile": EXPECTILE,
-        "discount": DISCOUNT, "num_steps": 1, "target_rate": TARGET_RATE, "ensemble": 2, "lcb": 0.0,
+        "discount": DISCOUNT, "n_step": 1, "target_rate": TARGET_RATE, "ensemble": 2, "lcb": 0.0,
     });
     let shape = LearnerShape {
         observation_dim: 4,

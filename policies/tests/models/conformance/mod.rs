@@ -18,7 +18,7 @@ use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::optimizer::{Adam, AdamConfig, Optimizer};
 use tiltrl_policies::tilt::sequential::{
-    ConditionFeatures, Explore, Rows, SequentialModel, StateFeatures,
+    Batched, ConditionFeatures, Explore, SequentialModel, StateFeatures,
 };
 use tiltrl_policies::tilt::weights;
 

@@ -8,7 +8,7 @@ use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_policies::tilt::host::host64;
 use tiltrl_policies::tilt::optimizer::AdamConfig;
 use tiltrl_policies::tilt::reward::Reward;
-use tiltrl_policies::tilt::score::{Known, Scores, score};
+use tiltrl_policies::tilt::score::{Known, Paths, Scores, score};
 use tiltrl_policies::tilt::sequential::SequentialModel;
 use tiltrl_policies::worlds::{LinearGaussian, Settings};
 
@@ -97,9 +97,13 @@ pub fn scored<M: SequentialModel<Condition = Tensor<2>>>(
     let value = |sample: &M::Sample, _: &Tensor<2>| log_reward(sample);
     let reward = Reward {
         value: &value,
-        temperature: 1.0,
+        alpha: 1.0,
     };
-    score(posterior, prior, reward, (&none(1), path), Known::default())
+    let paths = Paths {
+        condition: &none(1),
+        path,
+    };
+    score(posterior, prior, reward, paths, Known::default())
 }
 
 /// The moments of a step of paths without a condition.

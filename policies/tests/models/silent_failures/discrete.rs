@@ -213,12 +213,15 @@ fn every_loss_reaches_the_posterior_of_a_chain() {
         value_rate: 10.0,
         ..base()
     };
-    let segments = |segment| Options { segment, ..base() };
+    let pieces = |sub_trajectory| Options {
+        sub_trajectory,
+        ..base()
+    };
     for (name, options) in [
         ("VarGrad", base()),
         ("learned log Z", learned()),
-        ("segments of 1", segments(1)),
-        ("segments of 2", segments(2)),
+        ("sub-trajectories of 1", pieces(1)),
+        ("sub-trajectories of 2", pieces(2)),
     ] {
         let tuner = tune(&chain, options, [128, 800], &by_state);
         let distance = total_variation(&tuner.posterior().enumerate(), &exact.probabilities);

@@ -287,8 +287,8 @@ fn replay(groups: usize) -> Options {
 
 #[test]
 fn silent_failure_17_a_replay_follows_the_temperature() {
-    let filled = |temperature: f64| {
-        let mut tuner = moved(5, 4, 16, replay(2)).at_temperature(temperature);
+    let filled = |alpha: f64| {
+        let mut tuner = moved(5, 4, 16, replay(2)).with_alpha(alpha);
         for update in 0..3 {
             let mut noise = Noise::keyed(3, "fill", update);
             tuner.update(&group(), &reward, &mut noise).expect("finite");
@@ -298,7 +298,7 @@ fn silent_failure_17_a_replay_follows_the_temperature() {
     };
     let (cooled, fresh) = (filled(1.0), filled(0.25));
     let before = gradient(&cooled, 9);
-    let cooled = cooled.at_temperature(0.25);
+    let cooled = cooled.with_alpha(0.25);
     assert_eq!(gradient(&cooled, 9), gradient(&fresh, 9));
     assert!(distance(&before, &gradient(&fresh, 9)) > 0.1);
 }
@@ -356,10 +356,7 @@ fn silent_failure_22_learned_log_z_survives_a_checkpoint_bit_by_bit() {
     for update in 5..8 {
         assert_eq!(bits(&tuner), bits(&restored));
         assert_eq!(learned(&tuner), learned(&restored));
-        assert_eq!(
-            tuner.temperature().to_bits(),
-            restored.temperature().to_bits()
-        );
+        assert_eq!(tuner.alpha().to_bits(), restored.alpha().to_bits());
         for t in [&mut tuner, &mut restored] {
             let mut noise = Noise::keyed(4, "train", update);
             t.update(&group(), &reward, &mut noise).expect("finite");
@@ -389,14 +386,14 @@ fn a_kl_budget_meets_its_nats() {
     assert!(
         (kl - 0.2).abs() < 0.04,
         "{kl} nats at α = {}",
-        tuner.temperature()
+        tuner.alpha()
     );
     // KL = b² v/(2 α²) on this world.
     let [_, v, _] = WORLD.marginal(&cosine(10));
     let alpha = (WORLD.b * WORLD.b * v / 0.4).sqrt();
     assert!(
-        (tuner.temperature() / alpha - 1.0).abs() < 0.1,
+        (tuner.alpha() / alpha - 1.0).abs() < 0.1,
         "{}",
-        tuner.temperature()
+        tuner.alpha()
     );
 }

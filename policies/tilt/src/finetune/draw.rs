@@ -5,8 +5,8 @@ use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::reward::Reward;
 use crate::rtb;
-use crate::score::{Known, Scores, score};
-use crate::sequential::{Rows, SequentialModel};
+use crate::score::{Known, Paths, Scores, score};
+use crate::sequential::{Batched, SequentialModel};
 
 /// Paths of one source with their numbers.
 pub(super) struct Drawn<M: SequentialModel> {
@@ -114,7 +114,16 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
             let (path, known) = self.path_from(source, tracked, batch, &condition, noise);
             let scorer = self.scorer(tracked);
             drawn.push(Drawn {
-                scores: score(scorer, &self.prior, reward, (&condition, &path), known),
+                scores: score(
+                    scorer,
+                    &self.prior,
+                    reward,
+                    Paths {
+                        condition: &condition,
+                        path: &path,
+                    },
+                    known,
+                ),
                 path,
                 per_condition: count,
             });
@@ -175,10 +184,13 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         let stored = |_: &M::Sample, _: &M::Condition| replayed.values.clone();
         let reward = Reward {
             value: &stored,
-            temperature: self.temperature,
+            alpha: self.alpha,
         };
         let scorer = self.scorer(tracked);
-        let rows = (&replayed.condition, &path);
+        let rows = Paths {
+            condition: &replayed.condition,
+            path: &path,
+        };
         let scores = score(scorer, &self.prior, reward, rows, Known::default());
         Some(Set {
             drawn: vec![Drawn {

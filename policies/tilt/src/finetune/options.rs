@@ -12,8 +12,8 @@ pub struct Options {
     pub value_rate: f32,
     /// Width of the hidden layer of those networks.
     pub value_hidden: usize,
-    /// Steps per segment of the sub-trajectory (Trust-PCL multi-step) loss; 0 = the whole path.
-    pub segment: usize,
+    /// Steps per sub-trajectory, each of which is balanced by itself (Trust-PCL's multi-step loss); 0 = the whole path.
+    pub sub_trajectory: usize,
     /// Steps whose graph is held at once; 0 = all. The gradient is the same.
     pub chunk: usize,
     /// Steps back-propagated per update, drawn at random and rescaled by T over their number; 0 = all.
@@ -22,7 +22,7 @@ pub struct Options {
     pub exploration: Exploration,
     /// Good samples of earlier updates, noised backwards again.
     pub replay: ReplayOptions,
-    /// Temperature that meets a stated path-KL.
+    /// An α that meets a stated path-KL.
     pub kl_budget: KlBudget,
 }
 
@@ -32,7 +32,7 @@ impl Default for Options {
             log_z: LogZ::VarGrad,
             value_rate: 100.0,
             value_hidden: 64,
-            segment: 0,
+            sub_trajectory: 0,
             chunk: 0,
             sampled_steps: 0,
             exploration: Exploration::default(),
@@ -137,12 +137,12 @@ impl Default for KlBudget {
 }
 
 impl KlBudget {
-    /// Returns the next temperature after a measured path-KL.
-    pub(crate) fn next(&self, temperature: f64, path_kl: f64) -> f64 {
+    /// Returns the next α after a measured path-KL.
+    pub(crate) fn next(&self, alpha: f64, path_kl: f64) -> f64 {
         if self.nats <= 0.0 {
-            return temperature;
+            return alpha;
         }
         let excess = (path_kl / self.nats - 1.0).clamp(-1.0, 1.0);
-        temperature * (self.rate * excess).exp()
+        alpha * (self.rate * excess).exp()
     }
 }

@@ -1,11 +1,11 @@
-//! Replay of good samples. It stores raw values, never values over a temperature, so a change of α
+//! Replay of good samples. It stores raw values, never values over α, so a change of α
 //! leaves nothing stale; paths and log-probabilities are made anew at every use.
 
 use std::collections::VecDeque;
 
 use super::options::ReplayOptions;
 use crate::noise::Noise;
-use crate::sequential::{Rows, SequentialModel};
+use crate::sequential::{Batched, SequentialModel};
 
 /// A condition (one row) and its best samples, best first, with their raw values.
 #[derive(Clone)]
@@ -28,9 +28,9 @@ pub struct Replayed<M: SequentialModel> {
     pub conditions: M::Condition,
     /// Conditions, each repeated for its samples.
     pub condition: M::Condition,
-    /// The samples.
+    /// Samples to be noised backwards, one per repeated condition.
     pub samples: M::Sample,
-    /// Raw values.
+    /// Value of each sample, not yet divided by α.
     pub values: Vec<f64>,
 }
 

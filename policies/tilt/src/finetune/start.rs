@@ -11,7 +11,7 @@ use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::rtb::Shaping;
 use crate::score::Known;
-use crate::sequential::{Rows, SequentialModel};
+use crate::sequential::{Batched, SequentialModel};
 use crate::weights;
 
 /// Largest |log q − log p| of a path at the start, nats per ten steps: what f32 rounding leaves.
@@ -50,7 +50,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
             optimizer,
             mixture,
             shaping: Shaping::default(),
-            temperature: 1.0,
+            alpha: 1.0,
             explore: None,
             learned: None,
             replay: Replay::new(ReplayOptions::default()),
@@ -91,9 +91,13 @@ fn same<M: SequentialModel>(
     let unscored = |_: &M::Sample, c: &M::Condition| vec![0.0; c.count()];
     let reward = crate::reward::Reward {
         value: &unscored,
-        temperature: 1.0,
+        alpha: 1.0,
     };
-    let scores = crate::score::score(posterior, prior, reward, (condition, &path), known);
+    let paths = crate::score::Paths {
+        condition,
+        path: &path,
+    };
+    let scores = crate::score::score(posterior, prior, reward, paths, known);
     let (q, p) = (scores.log_posterior(), scores.log_prior());
     let gaps = q.iter().zip(&p).map(|(q, p)| (q - p).abs());
     let worst = gaps.fold(0.0, |worst: f64, gap| {

@@ -24,8 +24,9 @@ struct Balance {
     log_z: f64,
 }
 
-/// Residuals of the segments of one source's paths, [paths, segments], with the features of the states they start from.
-struct Segments {
+/// Residuals of the sub-trajectories of one source's paths, [paths, count], with the features of
+/// the states that they start from.
+struct SubTrajectories {
     residual: Vec<f64>,
     features: Vec<Tensor<2>>,
     start_value: f64,
@@ -51,7 +52,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
             let share = set.paths() as f64 / all as f64;
             let balance = match &self.learned {
                 Some(Learned::States(net, features)) => {
-                    self.weights_of_segments(set, (net, *features), share, noise, &mut out)
+                    self.weights_of_sub_trajectories(set, (net, *features), share, noise, &mut out)
                 }
                 _ => self.weights_of_paths(set, share, &mut out),
             };
@@ -100,25 +101,25 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         }
     }
 
-    /// Where segments begin and end: the first is of a random length, so every state is a boundary at times.
+    /// Where sub-trajectories begin and end: the first is of a random length, so every state is a boundary at times.
     fn boundaries(&self, noise: &mut Noise) -> Vec<usize> {
         let steps = self.prior.num_steps();
-        let first = 1 + noise.indices(1, self.options.segment.min(steps))[0];
+        let first = 1 + noise.indices(1, self.options.sub_trajectory.min(steps))[0];
         let mut bounds = vec![0];
-        bounds.extend((first..steps).step_by(self.options.segment));
+        bounds.extend((first..steps).step_by(self.options.sub_trajectory));
         bounds.push(steps);
         bounds
     }
 
-    /// δ of each segment = F(x_i) + Σ (log q − log p) − F(x_j), with F(x_T) = log r.
-    fn segments(
+    /// δ of each sub-trajectory = F(x_i) + Σ (log q − log p) − F(x_j), with F(x_T) = log r.
+    fn sub_trajectories(
         &self,
         drawn: &Drawn<M>,
         (net, features): (&ValueNet, FeaturesOfState<M>),
         bounds: &[usize],
-    ) -> Segments {
-        let (steps, segments) = (self.prior.num_steps(), bounds.len() - 1);
-        let starts = bounds[..segments].iter();
+    ) -> SubTrajectories {
+        let (steps, count) = (self.prior.num_steps(), bounds.len() - 1);
+        let starts = bounds[..count].iter();
         let features: Vec<Tensor<2>> = starts
             .map(|&k| features(&self.prior, &drawn.path, k))
             .collect();
@@ -126,14 +127,14 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         let start_value = values[0].iter().sum::<f64>();
         values.push(drawn.scores.log_reward.clone());
         let gaps = drawn.scores.gaps();
-        let mut residual = Vec::with_capacity(drawn.scores.values.len() * segments);
+        let mut residual = Vec::with_capacity(drawn.scores.values.len() * count);
         for (path, gaps) in gaps.chunks_exact(steps).enumerate() {
-            for s in 0..segments {
+            for s in 0..count {
                 let gap: f64 = gaps[bounds[s]..bounds[s + 1]].iter().sum();
                 residual.push(values[s][path] + gap - values[s + 1][path]);
             }
         }
-        Segments {
+        SubTrajectories {
             residual,
             features,
             start_value,
@@ -141,7 +142,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
     }
 
     /// Sub-trajectory balance (the multi-step loss of Trust-PCL, arXiv:2509.01632).
-    fn weights_of_segments(
+    fn weights_of_sub_trajectories(
         &self,
         set: &Set<M>,
         net: (&ValueNet, FeaturesOfState<M>),
@@ -150,20 +151,20 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         out: &mut StepWeights,
     ) -> Balance {
         let bounds = self.boundaries(noise);
-        let (steps, segments) = (self.prior.num_steps(), bounds.len() - 1);
+        let (steps, count) = (self.prior.num_steps(), bounds.len() - 1);
         let (mut weights, mut losses, mut starts) = (Vec::new(), 0.0, 0.0);
         for drawn in &set.drawn {
             let paths = drawn.scores.values.len();
-            let found = self.segments(drawn, net, &bounds);
+            let found = self.sub_trajectories(drawn, net, &bounds);
             starts += found.start_value;
-            losses += rtb::loss(&found.residual) * (segments * paths) as f64;
-            // gradient_weights divides by paths · segments of this source; the loss is a mean over the set's paths.
-            let scale = share * (paths * segments) as f64 / set.paths() as f64;
+            losses += rtb::loss(&found.residual) * (count * paths) as f64;
+            // gradient_weights divides by paths · count of this source; the loss is a mean over the set's paths.
+            let scale = share * (paths * count) as f64 / set.paths() as f64;
             let shaped = rtb::gradient_weights(&found.residual, self.shaping);
             let shaped: Vec<f64> = shaped.iter().map(|w| w * scale).collect();
             let mut by_step = vec![0.0; paths * steps];
             let rows = by_step.chunks_exact_mut(steps);
-            for (row, shaped) in rows.zip(shaped.chunks_exact(segments)) {
+            for (row, shaped) in rows.zip(shaped.chunks_exact(count)) {
                 for (s, &weight) in shaped.iter().enumerate() {
                     row[bounds[s]..bounds[s + 1]].fill(weight);
                 }
@@ -171,7 +172,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
             weights.push(by_step);
             for (s, features) in found.features.into_iter().enumerate() {
                 let own = |row: &[f64]| row[s] - if s > 0 { row[s - 1] } else { 0.0 };
-                let rows = shaped.chunks_exact(segments);
+                let rows = shaped.chunks_exact(count);
                 out.value.push((features, rows.map(own).collect()));
             }
         }

@@ -107,7 +107,7 @@ pub struct Finetuner<M: SequentialModel, O: Optimizer> {
     pub(super) mixture: Mixture,
     pub(super) shaping: Shaping,
     pub(super) options: Options,
-    pub(super) temperature: f64,
+    pub(super) alpha: f64,
     pub(super) explore: Option<ExploreOf<M>>,
     pub(super) learned: Option<Learned<M>>,
     pub(super) replay: Replay<M>,
@@ -130,8 +130,8 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
     }
 
     /// Returns α: log r = value / α. A KL budget moves it.
-    pub fn temperature(&self) -> f64 {
-        self.temperature
+    pub fn alpha(&self) -> f64 {
+        self.alpha
     }
 
     /// Returns how many updates were done.
@@ -159,9 +159,9 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         self.optimizer.set_learning_rate(learning_rate);
     }
 
-    /// Returns the fine-tuner at temperature α > 0 (1 unless set).
-    pub fn at_temperature(mut self, temperature: f64) -> Self {
-        self.temperature = temperature;
+    /// Returns the fine-tuner with this temperature α > 0 (1 unless set).
+    pub fn with_alpha(mut self, alpha: f64) -> Self {
+        self.alpha = alpha;
         self
     }
 
@@ -188,7 +188,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
     {
         let device = weights::device(self.prior.weights());
         let net = |inputs| ValueNet::new(inputs, options.value_hidden, seed, &device);
-        self.learned = match (options.segment > 0, options.log_z) {
+        self.learned = match (options.sub_trajectory > 0, options.log_z) {
             (true, _) => Some(Learned::States(
                 net(self.prior.state_width()),
                 M::state_features,

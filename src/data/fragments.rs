@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::dataset::Dataset;
 use super::notes::{Note, NoteKind};
 
-/// What was seen after a segment's last step.
+/// What was seen after a fragment's last step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Last {
     /// The recorded successor of this row.
@@ -16,18 +16,18 @@ pub(super) enum Last {
 
 /// Rows that follow each other, and the observation after the last of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Segment {
+pub(super) struct Fragment {
     pub(super) rows: Range<usize>,
     pub(super) last: Last,
-    /// The task ended; otherwise the segment is cut there.
+    /// The task ended; otherwise the fragment is cut there.
     pub(super) terminal: bool,
 }
 
-/// Returns the segments of a data set in order, and says what the layout cannot hold.
-pub(super) fn segments(dataset: &Dataset) -> (Vec<Segment>, Vec<Note>) {
+/// Returns the fragments of a data set in order, and says what the layout cannot hold.
+pub(super) fn fragments(dataset: &Dataset) -> (Vec<Fragment>, Vec<Note>) {
     let mut cut = Cutter {
         dataset,
-        segments: Vec::new(),
+        fragments: Vec::new(),
         dropped: Vec::new(),
         repeated: Vec::new(),
         opened: Vec::new(),
@@ -58,7 +58,7 @@ fn mask(rows: &[usize], count: usize) -> Vec<bool> {
 
 struct Cutter<'a> {
     dataset: &'a Dataset,
-    segments: Vec<Segment>,
+    fragments: Vec<Fragment>,
     dropped: Vec<usize>,
     repeated: Vec<usize>,
     opened: Vec<usize>,
@@ -76,7 +76,7 @@ impl Cutter<'_> {
                 self.repeated.push(last);
                 Last::Observation(last)
             }
-            // What was seen after the row is not known: it is where the segment ends.
+            // What was seen after the row is not known: it is where the fragment ends.
             (false, false) => {
                 self.dropped.push(last);
                 rows.end = last;
@@ -84,7 +84,7 @@ impl Cutter<'_> {
             }
         };
         if !rows.is_empty() {
-            self.segments.push(Segment {
+            self.fragments.push(Fragment {
                 rows,
                 last,
                 terminal,
@@ -92,7 +92,7 @@ impl Cutter<'_> {
         }
     }
 
-    fn finish(self) -> (Vec<Segment>, Vec<Note>) {
+    fn finish(self) -> (Vec<Fragment>, Vec<Note>) {
         let rounded = self.rounded();
         let texts = [
             (
@@ -128,17 +128,17 @@ impl Cutter<'_> {
                 rows: rows.into_iter().take(8).collect(),
             })
         };
-        (self.segments, texts.into_iter().filter_map(note).collect())
+        (self.fragments, texts.into_iter().filter_map(note).collect())
     }
 
-    /// Rows within a segment whose recorded successor is not the next row's observation to the last digit.
+    /// Rows within a fragment whose recorded successor is not the next row's observation to the last digit.
     fn rounded(&self) -> Vec<usize> {
         let Some(next) = &self.dataset.next_observations else {
             return Vec::new();
         };
-        let within = |segment: &Segment| segment.rows.start..segment.rows.end - 1;
+        let within = |fragment: &Fragment| fragment.rows.start..fragment.rows.end - 1;
         let differs = |&row: &usize| next.row(row) != self.dataset.observations.row(row + 1);
-        (self.segments.iter().flat_map(within))
+        (self.fragments.iter().flat_map(within))
             .filter(differs)
             .collect()
     }

@@ -1,9 +1,9 @@
-//! A row of the table, and what it must meet.
+//! The result of one world, and what it must meet.
 
 use serde::Serialize;
 use tiltrl_policies::worlds::Measured;
 
-/// What a row must meet.
+/// What a result must meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Requirement {
@@ -19,7 +19,7 @@ pub enum Requirement {
 
 /// One world's result.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub struct WorldResult {
     /// The world.
     pub world: String,
     /// What it must meet.
@@ -40,8 +40,8 @@ pub struct Row {
     pub pictures: Option<[Vec<[f64; 2]>; 2]>,
 }
 
-impl Row {
-    /// Returns the row with its judgement.
+impl WorldResult {
+    /// Returns the result with its judgement.
     pub fn judged(mut self) -> Self {
         let m = &self.measured;
         let log_z = m.log_z_error < 0.02;

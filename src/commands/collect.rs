@@ -1,44 +1,23 @@
-//! The short commands: data and collect.
+//! `tiltrl collect`: episodes of a policy as a data set; and the policies of actors' files.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use tiltrl_envs::{EnvBatch, EnvSpec, spec_of, spec_with};
-use tiltrl_plots::{Histogram, histogram};
+use tiltrl_envs::{EnvBatch, EnvSpec, spec_with};
 use tiltrl_policies::agent::Policy;
 
 use super::environments::EnvArgs;
-use super::output::{print, refuse_existing, write_json};
-use super::reading::ReadingArgs;
+use super::output::print;
 use crate::actor::{Actor, ActorPolicy};
 use crate::agent_policy::AgentPolicy;
 use crate::card::{self, Task};
 use crate::console::{Console, note};
-use crate::data::{self, Dataset, summarize};
+use crate::data;
 use crate::device::Compute;
 use crate::error::Error;
 use crate::quickstart::{SwingUp, Uniform};
 use crate::rollout::rollout_in;
 use crate::scripted::scripted;
-
-/// Arguments of `tiltrl data`.
-#[derive(Args)]
-pub struct DataArgs {
-    /// Files of any format that docs/formats.md lists, folders of Minari's, or minari:NAME; several are concatenated.
-    #[arg(required = true)]
-    files: Vec<PathBuf>,
-    /// Environment that the data are for: its reference returns give the score, its bounds the actions' units.
-    #[arg(long)]
-    env: Option<String>,
-    #[command(flatten)]
-    reading: ReadingArgs,
-    /// Draw the histogram of episode returns to STEM.svg, .png and .csv.
-    #[arg(long)]
-    plot: Option<PathBuf>,
-    /// Also write the table as JSON here.
-    #[arg(long)]
-    json: Option<PathBuf>,
-}
 
 /// Arguments of `tiltrl collect`.
 #[derive(Args)]
@@ -72,51 +51,9 @@ pub struct CollectArgs {
     out: PathBuf,
 }
 
-/// `tiltrl data`.
-///
-/// # Errors
-/// When the data cannot be read or a file cannot be written.
-pub fn data(args: &DataArgs) -> Result<(), Error> {
-    if let Some(stem) = &args.plot {
-        refuse_existing(&stem.with_added_extension("svg"), "--plot")?;
-    }
-    if let Some(path) = &args.json {
-        refuse_existing(path, "--json")?;
-    }
-    let spec = args.env.as_deref().map(spec_of).transpose()?;
-    let options = args.reading.options(spec.as_ref());
-    let dataset = Dataset::read_with(&args.files, &options)?;
-    let widths = [dataset.observations.ncols(), dataset.actions.ncols()];
-    // Files of other widths are refused by the reader; a score of them would mean nothing.
-    let reference = spec
-        .filter(|s| [s.observation_dim, s.action_dim] == widths)
-        .and_then(|s| s.reference);
-    let summary = summarize(&dataset, reference.map(|r| (r.min, r.max)));
-    print(&summary.to_table());
-    write_json(args.json.as_deref(), &summary)?;
-    if let Some(stem) = &args.plot {
-        let figure = Histogram {
-            title: "Episode returns".into(),
-            subtitle: format!(
-                "{} episodes, {} transitions",
-                summary.episodes, summary.transitions
-            ),
-            x_label: "Return".into(),
-            y_label: "Episodes".into(),
-            edges: summary.histogram.edges.clone(),
-            counts: summary.histogram.counts.iter().map(|&c| c as f64).collect(),
-            references: vec![("mean".into(), summary.returns.mean)],
-        };
-        for file in histogram(&figure, stem)? {
-            print(&format!("wrote {}", file.display()));
-        }
-    }
-    Ok(())
-}
-
 /// How an action is to be taken from an actor that has a distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acting {
+pub enum ActionRule {
     /// By its mean.
     Mean,
     /// Drawn.
@@ -132,7 +69,7 @@ pub enum Acting {
 pub fn actor_policy(
     file: &Path,
     spec: &EnvSpec,
-    acting: Acting,
+    acting: ActionRule,
     console: Console,
 ) -> Result<Box<dyn Policy>, Error> {
     let actor = Actor::read(file, spec)?;
@@ -140,9 +77,9 @@ pub fn actor_policy(
         actor.notes().iter().for_each(|said| note(said));
     }
     let drawn = match acting {
-        Acting::Mean => false,
-        Acting::Drawn => true,
-        Acting::ByFile => matches!(actor, Actor::Flat(_)),
+        ActionRule::Mean => false,
+        ActionRule::Drawn => true,
+        ActionRule::ByFile => matches!(actor, Actor::Flat(_)),
     };
     if drawn && !actor.is_gaussian() {
         return Err(Error::Usage(format!(
@@ -190,9 +127,9 @@ fn acting_policy(
         run if is_run => Box::new(AgentPolicy::read(run, env, &compute.handle)?),
         file => {
             let acting = match (args.deterministic, args.stochastic) {
-                (true, _) => Acting::Mean,
-                (false, true) => Acting::Drawn,
-                (false, false) => Acting::ByFile,
+                (true, _) => ActionRule::Mean,
+                (false, true) => ActionRule::Drawn,
+                (false, false) => ActionRule::ByFile,
             };
             actor_policy(Path::new(file), spec, acting, console)?
         }
