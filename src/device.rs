@@ -111,7 +111,7 @@ impl Compute {
     /// Returns the device of that name.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an unknown name, and for one that this build lacks, with the command that brings it.
+    /// [`Error::Usage`] for an unknown name; [`Error::Run`] for one that this build lacks, with the command that brings it.
     pub fn named(text: &str) -> Result<Self, Error> {
         let engine = Engine::new(asked_arithmetic()?);
         let (asked, fast) = match text.strip_suffix("/fast") {
@@ -209,18 +209,14 @@ impl Kind {
         format!("{command}, {driver}")
     }
 
-    /// What is missing: 2 for a build that can be another, and 1, as for a card that is not there, for one that needs a card too.
+    /// What is missing. A build that lacks it is no wrong usage, nor is a card that is not there.
     fn missing(&self, asked: &str) -> Error {
-        let text = format!(
+        Error::Run(format!(
             "--device {asked}: this build has no {} ({})\n  hint: {}",
             self.name,
             self.what,
             self.command()
-        );
-        match self.name {
-            "cuda" => Error::Run(text),
-            _ => Error::Usage(text),
-        }
+        ))
     }
 
     /// How it stands.
@@ -298,12 +294,16 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(words), "{error}");
         }
-        // A card that is not there is no wrong usage, with the feature or without.
-        if let Err(error) = Compute::named("cuda:99/fast") {
+        // What is not there is no wrong usage, with the feature or without.
+        for asked in ["cuda:99/fast", "wgpu", "tch:0"] {
+            let Err(error) = Compute::named(asked) else {
+                continue;
+            };
             assert_eq!(error.exit_code(), 1);
             let text = error.to_string();
+            let asked = asked.trim_end_matches("/fast");
             assert!(
-                text.contains("--device cuda:99") && text.contains("hint: "),
+                text.contains(&format!("--device {asked}")) && text.contains("hint: "),
                 "{text}"
             );
         }

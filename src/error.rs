@@ -53,7 +53,11 @@ impl Error {
 /// Returns what an environment's error says, with a hint that fits what really failed.
 fn env_text(error: &EnvError) -> String {
     let EnvError::Python { python, id, reason } = error else {
-        return error.to_string();
+        let hint = match error {
+            EnvError::UnknownId { .. } => "\n  hint: `tiltrl envs` lists them",
+            _ => "",
+        };
+        return format!("{error}{hint}");
     };
     let python = python.display();
     let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));

@@ -117,7 +117,7 @@ fn a_text_that_does_not_compile_is_refused_with_the_compilers_words() {
 }
 
 /// The most that the step of a robot may use on an H100: registers, spilled bytes (stores and loads), local bytes.
-const LIMITS: [(&str, Mode, [usize; 3]); 18] = [
+const LIMITS: [(&str, Mode, [usize; 3]); 26] = [
     ("halfcheetah", Mode::Fast, [208, 0, 832]),
     ("halfcheetah", Mode::F32, [208, 0, 832]),
     ("halfcheetah", Mode::F64, [255, 1800, 2048]),
@@ -136,6 +136,14 @@ const LIMITS: [(&str, Mode, [usize; 3]); 18] = [
     ("pendulum", Mode::F64, [64, 0, 64]),
     ("cartpole-swingup", Mode::F64, [96, 0, 64]),
     ("mountaincar", Mode::F64, [64, 0, 64]),
+    ("invertedpendulum", Mode::F64, [112, 0, 0]),
+    ("inverteddoublependulum-v4", Mode::F64, [152, 0, 0]),
+    ("inverteddoublependulum-v5", Mode::F64, [152, 0, 0]),
+    ("reacher-v4", Mode::F64, [128, 0, 0]),
+    ("reacher-v5", Mode::F64, [128, 0, 0]),
+    ("pointmaze-umaze", Mode::F64, [72, 0, 864]),
+    ("pointmaze-medium", Mode::F64, [72, 0, 864]),
+    ("pointmaze-large", Mode::F64, [72, 0, 864]),
 ];
 
 #[test]

@@ -3,21 +3,21 @@
 #![allow(clippy::unwrap_used)]
 #![allow(unsafe_code)]
 
+#[path = "support/device.rs"]
+mod device;
 #[path = "support/fake.rs"]
 mod fake;
 
 #[path = "support/twin.rs"]
 mod twin;
 
+use device::play;
 use fake::{Fake, card};
+use tiltrl_envs::Margin;
 use tiltrl_envs::gpu::Refusal;
 use tiltrl_envs::gpu::cuda::Cuda;
-use tiltrl_envs::gpu::driver::Driver;
 use tiltrl_envs::gpu::program::Program;
-use tiltrl_envs::gpu::{DeviceEnvs, GpuError, Mode, Status, devices};
-use tiltrl_envs::random::Stream;
-use tiltrl_envs::vector::{Autoreset, VectorEnv};
-use tiltrl_envs::{Engine, EnvOptions, Margin};
+use tiltrl_envs::gpu::{DeviceEnvs, GpuError, Mode, devices};
 
 const HOPPER: (&str, Margin) = ("hopper-v4", Margin::Max);
 
@@ -217,70 +217,14 @@ fn an_environment_without_kernels_and_too_many_of_them_are_refused() {
     assert!(error("hopper-v4", usize::MAX).contains("hint: choose from 1 to"));
 }
 
-/// Plays 100 environments for 120 steps on a device and on the CPU; every byte must be the same.
-fn play(driver: Box<dyn Driver>, (id, margin): (&str, Margin), mode: Mode) {
-    const COUNT: usize = 100;
-    let engine = match mode {
-        Mode::F64 => Engine::Embedded,
-        _ => Engine::EmbeddedF32,
-    };
-    let options = EnvOptions {
-        engine,
-        margin: Program::of(id, margin).unwrap().spec().margin,
-        ..EnvOptions::default()
-    };
-    let mut cpu = VectorEnv::new(id, &options, COUNT, Autoreset::SameStep).unwrap();
-    let mut device = DeviceEnvs::new(driver, 0, (id, margin), mode, COUNT).unwrap();
-    let (dim, width) = (
-        device.program().action_dim(),
-        device.program().observation_dim(),
-    );
-    let columns = |rows: &[f32], width: usize| -> Vec<f32> {
-        (0..COUNT * width)
-            .map(|k| rows[k % COUNT * width + k / COUNT])
-            .collect()
-    };
-    device.reset(7).unwrap();
-    assert_eq!(device.observations().unwrap(), columns(cpu.reset(7), width));
-    let (mut stream, mut ends) = (Stream::new(1), 0);
-    for t in 0..120 {
-        let actions: Vec<f32> = (0..COUNT * dim)
-            .map(|_| stream.uniform(-1.0, 1.0) as f32)
-            .collect();
-        device.set_actions(&columns(&actions, dim)).unwrap();
-        device.step().unwrap();
-        let step = cpu.step(&actions);
-        assert_eq!(
-            device.rewards().unwrap(),
-            step.rewards,
-            "{id} {mode} at {t}"
-        );
-        let ended: Vec<bool> = device
-            .statuses()
-            .unwrap()
-            .iter()
-            .map(|s| *s == Status::Terminated)
-            .collect();
-        assert_eq!(ended, step.terminated, "{id} {mode} at {t}");
-        ends += ended.iter().filter(|e| **e).count();
-        device.begin_ended().unwrap();
-        assert_eq!(
-            device.observations().unwrap(),
-            columns(&step.observations, width)
-        );
-    }
-    assert_eq!(
-        ends > 50,
-        id.starts_with("hopper") || id.starts_with("walker"),
-        "{id}: {ends} ended"
-    );
-}
-
-const TASKS: [(&str, Margin); 4] = [
+const TASKS: [(&str, Margin); 7] = [
     ("halfcheetah-v4", Margin::Max),
     ("hopper-v5", Margin::Sum),
     ("walker2d-v5", Margin::Max),
     ("pendulum-v1", Margin::Max),
+    ("inverteddoublependulum-v4", Margin::Max),
+    ("reacher-v5", Margin::Max),
+    ("pointmaze-umaze-dense-v1", Margin::Sum),
 ];
 
 /// The modes that promise the CPU's bytes.

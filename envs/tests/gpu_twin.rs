@@ -2,17 +2,19 @@
 #![allow(clippy::unwrap_used)]
 #![allow(unsafe_code)]
 
+#[path = "support/episodes.rs"]
+mod episodes;
 #[path = "support/states.rs"]
 mod states;
 #[path = "support/twin.rs"]
 mod twin;
 
+use episodes::{env, play};
 use states::{STATES, column, difference, random_actions, random_state, robot, say};
 use tiltrl_envs::gpu::Mode;
 use tiltrl_envs::gpu::program::{PROGRAMS, Program};
 use tiltrl_envs::random::Stream;
-use tiltrl_envs::vector::{Autoreset, VectorEnv};
-use tiltrl_envs::{Engine, EnvOptions, Margin, Stateful, make_stateful};
+use tiltrl_envs::{Engine, Margin, Stateful};
 use twin::Twin;
 
 /// The programs of the robots.
@@ -21,15 +23,6 @@ fn runners() -> impl Iterator<Item = (&'static str, &'static str, Margin)> {
         Program::of(id, *margin).unwrap().modes().len() == Mode::ALL.len()
     };
     PROGRAMS.into_iter().filter(runs)
-}
-
-fn env(id: &str, engine: Engine, margin: Option<Margin>) -> Box<dyn Stateful> {
-    let options = EnvOptions {
-        engine,
-        margin,
-        ..EnvOptions::default()
-    };
-    make_stateful(id, &options).unwrap()
 }
 
 /// Steps `STATES` random states once on the twin and in a Rust environment; returns the sorted differences of the states and
@@ -105,66 +98,6 @@ fn a_step_of_the_fast_mode_is_within_a_ten_thousandth_of_the_f64_engine() {
     }
 }
 
-/// Plays 8 environments through their first 1,100 steps on the twin and in a `VectorEnv`, whose rule of seeds it has:
-/// starts, observations, rewards, ends and time limits.
-fn play(program: &Program, mode: Mode, id: &str) -> [usize; 2] {
-    const COUNT: usize = 8;
-    let engine = match mode {
-        Mode::F32 => Engine::EmbeddedF32,
-        _ => Engine::Embedded,
-    };
-    let options = EnvOptions {
-        engine,
-        margin: program.spec().margin,
-        ..EnvOptions::default()
-    };
-    let mut other = VectorEnv::new(id, &options, COUNT, Autoreset::SameStep).unwrap();
-    let (width, dim) = (program.observation_dim(), program.action_dim());
-    let mut twin = Twin::new(program, mode, COUNT);
-    for (k, seed) in twin.seeds.iter_mut().enumerate() {
-        *seed = 1000 + k as u64;
-    }
-    twin.begin(COUNT as u64);
-    let first = other.reset(1000);
-    for k in 0..COUNT {
-        assert_eq!(twin.observation(k), first[k * width..][..width], "{id} {k}");
-    }
-    let mut stream = Stream::new(3);
-    let (mut ends, mut returns) = ([0, 0], vec![0.0; COUNT]);
-    for t in 0..1100 {
-        let rows: Vec<f32> = (0..COUNT * dim)
-            .map(|_| (0.6 * stream.uniform(-1.0, 1.0)) as f32)
-            .collect();
-        let columns: Vec<f32> = (0..COUNT * dim)
-            .map(|k| rows[k % COUNT * dim + k / COUNT])
-            .collect();
-        twin.advance(&columns);
-        let step = other.step(&rows);
-        for k in 0..COUNT {
-            let status = i32::from(step.terminated[k]) + 2 * i32::from(step.truncated[k]);
-            returns[k] += step.rewards[k];
-            assert_eq!(
-                (twin.rewards[k], twin.status[k], twin.returns[k]),
-                (step.rewards[k], status, returns[k]),
-                "{id} {mode} environment {k} at {t}"
-            );
-            let last = if status == 0 {
-                &step.observations
-            } else {
-                ends[status as usize - 1] += 1;
-                returns[k] = 0.0;
-                &step.final_observations
-            };
-            assert_eq!(twin.observation(k), last[k * width..][..width], "{id} {k}");
-        }
-        twin.begin(COUNT as u64);
-        for k in 0..COUNT {
-            assert_eq!(twin.observation(k), step.observations[k * width..][..width]);
-        }
-    }
-    ends
-}
-
 #[test]
 fn episodes_are_the_cpus_episodes_from_seed_to_end() {
     if !twin::compiler() {
@@ -189,78 +122,6 @@ fn episodes_are_the_cpus_episodes_from_seed_to_end() {
             assert_eq!(truncated > 0, id.starts_with("half"), "{id}");
             assert_eq!(terminated > 50, !id.starts_with("half"), "{id}");
         }
-    }
-}
-
-#[test]
-fn episodes_of_the_classic_systems_are_the_cpus() {
-    if !twin::compiler() {
-        return;
-    }
-    for (id, [terminated, truncated]) in [
-        ("pendulum-v1", [0, 40]),
-        ("cartpole-swingup-v0", [10, 0]),
-        ("mountaincar-continuous-v0", [0, 8]),
-    ] {
-        let program = Program::of(id, Margin::Max).unwrap();
-        let ends = play(&program, Mode::F64, id);
-        eprintln!(
-            "{id}: {} terminated, {} cut at the horizon",
-            ends[0], ends[1]
-        );
-        assert!(
-            ends[0] >= terminated && ends[1] >= truncated,
-            "{id}: {ends:?}"
-        );
-    }
-}
-
-#[test]
-fn ten_thousand_random_states_of_the_classic_systems_step_with_the_cpus_bytes() {
-    if !twin::compiler() {
-        return;
-    }
-    // How far the states reach: angles of many turns, speeds up to the bounds, the goal and the walls.
-    for (id, reach) in [
-        ("pendulum-v1", &[100.0, 8.0][..]),
-        ("cartpole-swingup-v0", &[2.5, 100.0, 10.0, 20.0]),
-        ("mountaincar-continuous-v0", &[1.2, 0.07]),
-    ] {
-        let program = Program::of(id, Margin::Max).unwrap();
-        let mut twin = Twin::new(&program, Mode::F64, STATES);
-        let mut other = env(id, Engine::Embedded, None);
-        let mut stream = Stream::new(29);
-        let actions = random_actions(&mut stream, STATES);
-        let mut states = Vec::new();
-        for k in 0..STATES {
-            // Numbers of f32: the mountain car has no others.
-            let draw = |reach: &f64| f64::from(stream.uniform(-reach, *reach) as f32);
-            let state: Vec<f64> = reach.iter().map(draw).collect();
-            twin.set_rows(k, &state);
-            states.push(state);
-        }
-        twin.advance(&actions);
-        let mut seen = vec![0.0; program.observation_dim()];
-        let mut terminated = 0;
-        for (k, state) in states.iter().enumerate() {
-            let (position, velocity) = state.split_at(state.len() / 2);
-            other.set_state(position, velocity);
-            let step = other.step(&actions[k..=k], &mut seen);
-            let (position, velocity) = other.state();
-            assert_eq!(
-                twin.rows(k),
-                [position, velocity].concat(),
-                "{id} {state:?}"
-            );
-            assert_eq!(twin.observation(k), seen, "{id} {state:?}");
-            assert_eq!(
-                (twin.rewards[k], twin.status[k] == 1),
-                (step.reward, step.terminated),
-                "{id} {state:?}"
-            );
-            terminated += usize::from(step.terminated);
-        }
-        assert_eq!(terminated > 50, id != "pendulum-v1", "{id}: {terminated}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What commands print and write: standard output, JSON, nothing over an existing file.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use serde::Serialize;
@@ -10,10 +10,17 @@ use crate::data::{Dataset, NoteKind};
 use crate::error::Error;
 use crate::files::write_atomically;
 
-/// Prints a line to standard output. Where the reader has gone (`| head -1`) nothing is printed and the work goes on quietly.
+/// Prints a line to standard output. Where the reader has gone (`| head -1`) nothing is printed and the work goes on quietly. Where
+/// it cannot be written for another reason (a full disk), that and the line go to standard error, and the program ends with 1.
 pub fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) else {
+        return;
+    };
+    if error.kind() != ErrorKind::BrokenPipe {
+        eprintln!("error: standard output: {error}; it was to say:\n{text}");
+        std::process::exit(1);
+    }
 }
 
 /// Prints to standard error what a reader guessed, repaired, clipped or dropped; with `--quiet` its warnings alone. A run keeps

@@ -76,6 +76,10 @@ pub(super) fn key_prefix(key: &str) -> String {
 
 /// Returns a sentence about what the operating system said; empty where it is plain.
 pub(super) fn io_hint(source: &io::Error) -> &'static str {
+    // A scratch file's error has its own.
+    if source.to_string().contains("hint:") {
+        return "";
+    }
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             ". Hint: the disk is full; nothing was left behind, free some space and try again"

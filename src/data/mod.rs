@@ -24,6 +24,8 @@ mod faults;
 mod file;
 mod formats;
 mod fragments;
+mod hdf5_messages;
+mod hdf5_writer;
 mod hints;
 mod join;
 mod link;

@@ -73,41 +73,54 @@ mod reader {
         let names: Vec<String> = leaves.iter().map(|leaf| leaf.name.clone()).collect();
         let widths: Vec<usize> = leaves.iter().map(|leaf| leaf.width).collect();
         let mut table = Table::new(*faults, names, &widths, rows, options.in_memory)?;
-        for (at, leaf) in leaves.iter().enumerate() {
-            let place = table.places[at];
-            let wrong = match place {
-                Place::Unused => continue,
-                Place::Array(..) if !leaf.numbers => "holds no numbers and no flags",
-                Place::Array(..) | Place::Episode if leaf.width == 0 => {
-                    "holds lists of different lengths, or structures"
+        for (leaf, place) in leaves.iter().zip(&table.places) {
+            leaf.check(*place, faults)?;
+        }
+        // Every column of some rows, then the next rows: what is filled stays close together.
+        let mut filled = vec![Filled::default(); leaves.len()];
+        for group in 0..file.num_row_groups() {
+            let group = file.get_row_group(group).map_err(damaged)?;
+            for (at, leaf) in leaves.iter().enumerate() {
+                let place = table.places[at];
+                if matches!(place, Place::Unused) {
+                    continue;
                 }
-                Place::Episode if !leaf.whole => {
-                    "numbers the episodes, but does not hold whole numbers"
-                }
-                _ => "",
-            };
-            if !wrong.is_empty() {
-                return Err(faults.of(format!("column `{}` {wrong}", leaf.name)));
-            }
-            let mut column = Column {
-                faults,
-                leaf,
-                place,
-                table: &mut table,
-                row: 0,
-                before: 0.0,
-            };
-            for group in 0..file.num_row_groups() {
-                let group = file.get_row_group(group).map_err(damaged)?;
                 let found = group.get_column_reader(at).map_err(damaged)?;
+                let mut column = Column {
+                    faults,
+                    leaf,
+                    place,
+                    table: &mut table,
+                    filled: &mut filled[at],
+                };
                 column.group(found, damaged)?;
             }
-            if column.row != rows {
-                let found = column.row;
-                return Err(faults.of(format!("column `{}` has {found} rows of {rows}", leaf.name)));
+        }
+        for ((leaf, place), filled) in leaves.iter().zip(&table.places).zip(&filled) {
+            if !matches!(place, Place::Unused) && filled.rows != rows {
+                return Err(faults.of(format!(
+                    "column `{}` has {} rows of {rows}",
+                    leaf.name, filled.rows
+                )));
             }
         }
         table.into_dataset(rows, options)
+    }
+
+    impl Leaf {
+        fn check(&self, place: Place, faults: &Faults<'_>) -> Checked<()> {
+            let wrong = match place {
+                Place::Array(..) if !self.numbers => "holds no numbers and no flags",
+                Place::Array(..) | Place::Episode if self.width == 0 => {
+                    "holds lists of different lengths, or structures"
+                }
+                Place::Episode if !self.whole => {
+                    "numbers the episodes, but does not hold whole numbers"
+                }
+                _ => return Ok(()),
+            };
+            Err(faults.of(format!("column `{}` {wrong}", self.name)))
+        }
     }
 
     fn leaves(file: &SerializedFileReader<std::fs::File>) -> (Vec<Leaf>, usize) {
@@ -159,14 +172,20 @@ mod reader {
         }
     }
 
+    /// Rows of a column that are in the table, and the last number of them.
+    #[derive(Clone, Default)]
+    struct Filled {
+        rows: usize,
+        last: f64,
+    }
+
     /// A column on its way into the table.
     struct Column<'a, 'b> {
         faults: &'a Faults<'b>,
         leaf: &'a Leaf,
         place: Place,
         table: &'a mut Table<'b>,
-        row: usize,
-        before: f64,
+        filled: &'a mut Filled,
     }
 
     type Checked<T> = Result<T, DataError>;
@@ -227,19 +246,21 @@ mod reader {
                 for (at, value) in values.drain(..).enumerate() {
                     self.put(at / width, at % width, number(value));
                 }
-                self.row += records;
+                self.filled.rows += records;
             }
         }
 
         fn put(&mut self, row: usize, entry: usize, value: f64) {
-            let row = self.row + row;
+            let row = self.filled.rows + row;
             match self.place {
                 Place::Array(array, first) => {
                     self.table.set(row, (array, first + entry), value as f32)
                 }
                 _ => {
-                    self.table.starts.push(row == 0 || value != self.before);
-                    self.before = value;
+                    self.table
+                        .starts
+                        .push(row == 0 || value != self.filled.last);
+                    self.filled.last = value;
                 }
             }
         }

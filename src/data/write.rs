@@ -2,24 +2,17 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use hdf5_pure::{
-    AttrValue, DatasetBuilder, Datatype, EnumTypeBuilder, Error, FileBuilder, make_i8_type,
-};
 use tiltrl_tilt::checkpoint::temporary_beside;
 
 use super::dataset::Dataset;
 use super::error::DataError;
+use super::hdf5_messages::{Attribute, Element};
+use super::hdf5_writer::Hdf5Writer;
 use super::matrix::Matrix;
 use super::units::ActionBounds;
-
-/// Deflate level; h5py's default.
-const COMPRESSION_LEVEL: u32 = 4;
-/// Values in one chunk (256 KiB of f32): small against memory, large enough to compress well.
-/// Not one more: the HDF5 library writes a chunk size from 65,536 to 2²⁴ in four bytes, and HDF5
-/// 2.0.0 (h5py 3.16) refuses to open a chunk size that three bytes could hold.
-const VALUES_PER_CHUNK: usize = (1 << 16) - 1;
 
 /// Writes `dataset` to a new file at `path`, in D4RL's layout: f32 numbers, h5py's bool flags,
 /// everything chunked, shuffled and gzipped; `attributes` become text attributes of the file, and where
@@ -27,7 +20,7 @@ const VALUES_PER_CHUNK: usize = (1 << 16) - 1;
 ///
 /// The bytes go to a temporary file in the same folder, reach the disk (fsync), and only then get
 /// their name; after an error neither file is left. The same data set gives the same bytes.
-/// Memory: about one copy of the data set.
+/// Memory: a few MiB beside the data set.
 ///
 /// # Errors
 /// [`DataError::Exists`] if there is a file at `path` (nothing is overwritten);
@@ -42,8 +35,7 @@ pub fn write(
 }
 
 /// Writes as [`write()`] does, but actions in the units of the file that they came from: the attributes `action_low` and
-/// `action_high` state the bounds. Where those are not known, actions are written as they are. Memory: one copy of the actions
-/// more.
+/// `action_high` state the bounds. Where those are not known, actions are written as they are.
 ///
 /// # Errors
 /// As [`write()`].
@@ -68,17 +60,7 @@ fn write_file(
             path: path.to_path_buf(),
         });
     }
-    let builder = build(path, dataset, attributes, units)?;
-    create_whole(path, |file| finish(builder, file))
-}
-
-/// Writes out what was built.
-pub(super) fn finish(builder: FileBuilder, file: &mut fs::File) -> io::Result<()> {
-    match builder.finish_to(file) {
-        Ok(()) => Ok(()),
-        Err(Error::Io(source)) => Err(source),
-        Err(other) => Err(io::Error::other(other.to_string())),
-    }
+    create_whole(path, |file| fill(file, dataset, attributes, units))
 }
 
 pub(super) fn check(path: &Path, dataset: &Dataset) -> Result<(), DataError> {
@@ -154,98 +136,85 @@ fn check_finite<'a>(
     }
 }
 
-fn build(
-    path: &Path,
+fn fill(
+    file: &mut fs::File,
     dataset: &Dataset,
     attributes: &[(String, String)],
     units: Option<&ActionBounds>,
-) -> Result<FileBuilder, DataError> {
-    let mut builder = FileBuilder::new();
-    for (name, value) in attributes {
-        builder.set_attr(name, AttrValue::VarLenString(value.clone()));
-    }
-    if let Some(bounds) = units {
-        let wide =
-            |values: &[f32]| AttrValue::F64Array(values.iter().copied().map(f64::from).collect());
-        builder.set_attr("action_low", wide(&bounds.low));
-        builder.set_attr("action_high", wide(&bounds.high));
-    } else if dataset.action_bounds.is_some() {
-        builder.set_attr("action_bound", AttrValue::F64(1.0));
-    }
-    let mut matrix = |key: &str, values: &[f32], (rows, columns): (usize, usize)| {
-        add_numbers(builder.create_dataset(key), values, &[rows, columns]);
+) -> io::Result<()> {
+    let mut out = Hdf5Writer::new(file)?;
+    let mut members = Vec::new();
+    let mut matrix = |key: &str, matrix: &Matrix, units: Option<&ActionBounds>| {
+        let (rows, width) = matrix.dim();
+        let at = out.dataset(Element::Number, &[rows, width], &|rows| {
+            numbers(
+                &matrix.values()[rows.start * width..rows.end * width],
+                units,
+            )
+        })?;
+        members.push((key.to_string(), at));
+        Ok::<_, io::Error>(())
     };
-    matrix(
-        "observations",
-        dataset.observations.values(),
-        dataset.observations.dim(),
-    );
-    match units.filter(|bounds| !bounds.is_unit()) {
-        Some(bounds) => {
-            let mut actions = dataset.actions.values().to_vec();
-            bounds.from_unit(&mut actions);
-            matrix("actions", &actions, dataset.actions.dim());
-        }
-        None => matrix("actions", dataset.actions.values(), dataset.actions.dim()),
-    }
+    matrix("observations", &dataset.observations, None)?;
+    matrix("actions", &dataset.actions, units)?;
     if let Some(next) = &dataset.next_observations {
-        matrix("next_observations", next.values(), next.dim());
+        matrix("next_observations", next, None)?;
     }
-    add_numbers(
-        builder.create_dataset("rewards"),
-        &dataset.rewards,
-        &[dataset.len()],
-    );
-    let bool_type = bool_type(path)?;
-    add_flags(
-        builder.create_dataset("terminals"),
-        &dataset.terminals,
-        &bool_type,
-    );
-    add_flags(
-        builder.create_dataset("timeouts"),
-        &dataset.timeouts,
-        &bool_type,
-    );
-    Ok(builder)
-}
-
-/// How h5py stores bool: an enumeration over i8.
-pub(super) fn bool_type(path: &Path) -> Result<Datatype, DataError> {
-    EnumTypeBuilder::with_base(make_i8_type())
-        .value("FALSE", 0)
-        .value("TRUE", 1)
-        .build()
-        .map_err(|error| DataError::Damaged {
-            path: path.to_path_buf(),
-            key: "terminals".to_string(),
-            reason: error.to_string(),
-        })
-}
-
-pub(super) fn add_numbers(builder: &mut DatasetBuilder, values: &[f32], shape: &[usize]) {
-    let width: usize = shape[1..].iter().product();
-    let mut chunk: Vec<u64> = shape.iter().map(|&size| size as u64).collect();
-    let shape = chunk.clone();
-    chunk[0] = (VALUES_PER_CHUNK / width).clamp(1, values.len() / width) as u64;
-    if let Some(columns) = chunk.get_mut(1) {
-        *columns = (*columns).min(VALUES_PER_CHUNK as u64);
+    let rewards = out.dataset(Element::Number, &[dataset.len()], &|rows| {
+        numbers(&dataset.rewards[rows], None)
+    })?;
+    members.push(("rewards".into(), rewards));
+    for (key, set) in [
+        ("terminals", &dataset.terminals),
+        ("timeouts", &dataset.timeouts),
+    ] {
+        let at = out.dataset(Element::Flag, &[set.len()], &|rows| flags(set, rows))?;
+        members.push((key.to_string(), at));
     }
-    builder
-        .with_f32_data(values)
-        .with_shape(&shape)
-        .with_chunks(&chunk)
-        .with_shuffle()
-        .with_deflate(COMPRESSION_LEVEL);
+    let root = out.group(members, &stated(dataset, attributes, units))?;
+    out.finish(root)
 }
 
-pub(super) fn add_flags(builder: &mut DatasetBuilder, flags: &[bool], bool_type: &Datatype) {
-    let bytes: Vec<u8> = flags.iter().map(|&flag| u8::from(flag)).collect();
-    builder
-        .with_enum_u8_data(bool_type.clone(), &bytes)
-        .with_shape(&[bytes.len() as u64])
-        .with_chunks(&[VALUES_PER_CHUNK.min(bytes.len()) as u64])
-        .with_deflate(COMPRESSION_LEVEL);
+/// The attributes at the top of the file.
+fn stated(
+    dataset: &Dataset,
+    attributes: &[(String, String)],
+    units: Option<&ActionBounds>,
+) -> Vec<(String, Attribute)> {
+    let mut stated: Vec<_> = attributes
+        .iter()
+        .map(|(name, value)| (name.clone(), Attribute::Text(value.clone())))
+        .collect();
+    let wide = |values: &[f32]| Attribute::Numbers(values.iter().copied().map(f64::from).collect());
+    if let Some(bounds) = units {
+        stated.push(("action_low".into(), wide(&bounds.low)));
+        stated.push(("action_high".into(), wide(&bounds.high)));
+    } else if dataset.action_bounds.is_some() {
+        stated.push(("action_bound".into(), Attribute::Number(1.0)));
+    }
+    stated
+}
+
+/// Returns the bytes of numbers; with `units`, of actions in the units of the file that they came from.
+pub(super) fn numbers(values: &[f32], units: Option<&ActionBounds>) -> Vec<u8> {
+    let bytes = |values: &[f32]| {
+        values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
+    };
+    match units {
+        Some(bounds) if !bounds.is_unit() => {
+            let mut own = values.to_vec();
+            bounds.from_unit(&mut own);
+            bytes(&own)
+        }
+        _ => bytes(values),
+    }
+}
+
+fn flags(set: &[bool], rows: Range<usize>) -> Vec<u8> {
+    set[rows].iter().map(|&flag| u8::from(flag)).collect()
 }
 
 /// Removes a file when dropped; what it removes is never worth keeping.

@@ -1,19 +1,20 @@
 //! Writing Minari's layout, so that a folder is either complete or not there.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use hdf5_pure::{AttrValue, Datatype, FileBuilder, GroupBuilder};
 use serde_json::json;
 
 use super::dataset::Dataset;
 use super::error::DataError;
 use super::fragments::{Fragment, Last, fragments};
-use super::matrix::Matrix;
+use super::hdf5_messages::{Attribute, Element};
+use super::hdf5_writer::{Hdf5Writer, Member};
 use super::minari::{MAIN, METADATA};
 use super::notes::Note;
 use super::units::ActionBounds;
-use super::write::{add_flags, add_numbers, bool_type, check, create_whole, finish};
+use super::write::{check, create_whole, numbers};
 
 /// The version of Minari whose layout this is; its later versions read it.
 const VERSION: &str = "0.5.0";
@@ -33,7 +34,7 @@ pub struct Written {
 ///
 /// `id` is its name as `minari.load_dataset` takes it, `description` a text for `minari show`. Actions are in the units of the file
 /// that they came from, and their bounds are those of the action space; observations are a Box without bounds. An episode has one
-/// observation more than steps: what the data do not hold of that is in the notes. Memory: about one copy of the data set.
+/// observation more than steps: what the data do not hold of that is in the notes. Memory: a few MiB beside the data set.
 ///
 /// # Errors
 /// As [`write`](super::write()); nothing is left behind.
@@ -63,8 +64,7 @@ pub fn write_minari(
     let part = Part::beside(path)?;
     let data = part.0.join("data");
     fs::create_dir_all(&data).map_err(|source| DataError::io(&data, "create", source))?;
-    let builder = build(path, dataset, &fragments)?;
-    create_whole(&data.join(MAIN), |file| finish(builder, file))?;
+    create_whole(&data.join(MAIN), |file| fill(file, dataset, &fragments))?;
     let size = fs::metadata(data.join(MAIN)).map_or(0, |metadata| metadata.len());
     let metadata = json!({
         "total_episodes": written.episodes,
@@ -118,63 +118,63 @@ fn space(width: usize, bounds: Option<&ActionBounds>) -> String {
     )
 }
 
-fn build(path: &Path, dataset: &Dataset, fragments: &[Fragment]) -> Result<FileBuilder, DataError> {
-    let (mut builder, flags) = (FileBuilder::new(), bool_type(path)?);
+fn fill(file: &mut fs::File, dataset: &Dataset, fragments: &[Fragment]) -> io::Result<()> {
+    let mut out = Hdf5Writer::new(file)?;
+    let mut groups = Vec::with_capacity(fragments.len());
     for (index, fragment) in fragments.iter().enumerate() {
-        let mut group = builder.create_group(&format!("episode_{index}"));
-        fill(&mut group, dataset, fragment, &flags);
-        group.set_attr("id", AttrValue::I64(index as i64));
-        builder.add_group(group.finish());
+        let members = episode(&mut out, dataset, fragment)?;
+        let attributes = [("total_steps", fragment.rows.len()), ("id", index)];
+        let attributes = attributes.map(|(name, n)| (name.into(), Attribute::Integer(n as i64)));
+        let group = out.group(members, &attributes)?;
+        groups.push((format!("episode_{index}"), group));
     }
-    Ok(builder)
+    let root = out.group(groups, &[])?;
+    out.finish(root)
 }
 
-fn fill(group: &mut GroupBuilder, dataset: &Dataset, fragment: &Fragment, flags: &Datatype) {
-    let Fragment {
-        rows,
-        last,
-        terminal,
-    } = fragment.clone();
-    let steps = rows.len();
-    let of = |array: &Matrix| -> Vec<f32> {
-        let width = array.ncols();
-        array.values()[rows.start * width..rows.end * width].to_vec()
-    };
-    let mut observations = of(&dataset.observations);
-    observations.extend(match (last, &dataset.next_observations) {
+/// Writes the arrays of an episode.
+fn episode(
+    out: &mut Hdf5Writer,
+    dataset: &Dataset,
+    fragment: &Fragment,
+) -> io::Result<Vec<Member>> {
+    let (start, steps) = (fragment.rows.start, fragment.rows.len());
+    let last = match (fragment.last, &dataset.next_observations) {
         (Last::Successor(row), Some(next)) => next.row(row),
         (Last::Successor(row) | Last::Observation(row), _) => dataset.observations.row(row),
-    });
-    let mut actions = of(&dataset.actions);
-    if let Some(bounds) = &dataset.action_bounds {
-        bounds.from_unit(&mut actions);
-    }
-    let at_end =
-        |set: bool| -> Vec<bool> { (1..=steps).map(|step| set && step == steps).collect() };
-    add_numbers(
-        group.create_dataset("observations"),
-        &observations,
-        &[steps + 1, dataset.observations.ncols()],
-    );
-    add_numbers(
-        group.create_dataset("actions"),
-        &actions,
-        &[steps, dataset.actions.ncols()],
-    );
-    add_numbers(
-        group.create_dataset("rewards"),
-        &dataset.rewards[rows],
-        &[steps],
-    );
-    add_flags(
-        group.create_dataset("terminations"),
-        &at_end(terminal),
-        flags,
-    );
-    add_flags(
-        group.create_dataset("truncations"),
-        &at_end(!terminal),
-        flags,
-    );
-    group.set_attr("total_steps", AttrValue::I64(steps as i64));
+    };
+    let width = dataset.observations.ncols();
+    let observations = out.dataset(Element::Number, &[steps + 1, width], &|rows| {
+        let own = (start + rows.start) * width..(start + rows.end.min(steps)) * width;
+        let mut bytes = numbers(&dataset.observations.values()[own], None);
+        if rows.end > steps {
+            bytes.extend(last.iter().flat_map(|value| value.to_le_bytes()));
+        }
+        bytes
+    })?;
+    let width = dataset.actions.ncols();
+    let actions = out.dataset(Element::Number, &[steps, width], &|rows| {
+        let own = (start + rows.start) * width..(start + rows.end) * width;
+        numbers(
+            &dataset.actions.values()[own],
+            dataset.action_bounds.as_ref(),
+        )
+    })?;
+    let rewards = out.dataset(Element::Number, &[steps], &|rows| {
+        numbers(&dataset.rewards[start + rows.start..start + rows.end], None)
+    })?;
+    let mut at_end = |set: bool| {
+        out.dataset(Element::Flag, &[steps], &|rows| {
+            rows.map(|row| u8::from(set && row + 1 == steps)).collect()
+        })
+    };
+    let (terminations, truncations) = (at_end(fragment.terminal)?, at_end(!fragment.terminal)?);
+    let members = [
+        ("observations", observations),
+        ("actions", actions),
+        ("rewards", rewards),
+        ("terminations", terminations),
+        ("truncations", truncations),
+    ];
+    Ok(members.map(|(name, at)| (name.to_string(), at)).to_vec())
 }

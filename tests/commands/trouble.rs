@@ -95,3 +95,21 @@ fn a_full_disk_loses_nothing_and_the_same_command_goes_on() {
         );
     }
 }
+
+/// What standard output cannot take is not lost, and is no success.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_table_that_cannot_be_printed_goes_to_standard_error() {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let output = Command::new(env!("CARGO_BIN_EXE_tiltrl"))
+        .arg("devices")
+        .stdout(full.expect("Linux has it"))
+        .output()
+        .expect("the binary runs");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains("standard output: ") && error.contains("cpu"),
+        "{error}"
+    );
+}

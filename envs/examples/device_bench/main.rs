@@ -1,4 +1,4 @@
-//! Checks the kernels on a GPU and measures environment steps per second; `benches/device/run` is its front end.
+//! Checks the kernels on a GPU and measures environment steps, denoising and closed loops; `benches/device/run` is its front end.
 //!
 //! `device_bench FOLDER` writes FOLDER/device.json and FOLDER/device.md. `device_bench --rehearse FOLDER` goes the same way
 //! with the kernels' twin on the CPU in place of a driver.
@@ -6,11 +6,15 @@
 
 #[path = "../../tests/support/fake.rs"]
 mod fake;
+mod policies;
 mod report;
+#[path = "../../tests/support/policies.rs"]
+mod support;
 #[path = "../../tests/support/twin.rs"]
 mod twin;
 
 use fake::Fake;
+use policies::{PolicyCheck, PolicyRate};
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -22,7 +26,7 @@ use tiltrl_envs::random::Stream;
 use tiltrl_envs::vector::{Autoreset, VectorEnv};
 use tiltrl_envs::{Engine, EnvBatch, EnvOptions, Margin, Step};
 
-const TASKS: [(&str, Margin); 7] = [
+const TASKS: [(&str, Margin); 11] = [
     ("halfcheetah-v4", Margin::Max),
     ("hopper-v4", Margin::Max),
     ("hopper-v4", Margin::Sum),
@@ -30,6 +34,10 @@ const TASKS: [(&str, Margin); 7] = [
     ("pendulum-v1", Margin::Max),
     ("cartpole-swingup-v0", Margin::Max),
     ("mountaincar-continuous-v0", Margin::Max),
+    ("invertedpendulum-v4", Margin::Max),
+    ("inverteddoublependulum-v4", Margin::Max),
+    ("reacher-v4", Margin::Max),
+    ("pointmaze-large-v1", Margin::Max),
 ];
 /// How often new actions are put on the device: every so many steps.
 const HOLD: usize = 5;
@@ -255,8 +263,36 @@ struct Findings {
     checks: Vec<Check>,
     rates: Vec<Rate>,
     cpu: Vec<(String, f64)>,
+    policy_checks: Vec<PolicyCheck>,
+    policy_rates: Vec<PolicyRate>,
     /// What went wrong or was left out.
     notes: Vec<String>,
+}
+
+/// Compares all tasks with the CPU, and measures the CPU's engine.
+fn check_all(
+    plan: &Plan,
+    found: &mut Findings,
+    save: &dyn Fn(&Findings) -> std::io::Result<()>,
+) -> Result<(), Box<dyn Error>> {
+    for task in TASKS {
+        for &mode in modes(task) {
+            let check = check(plan, task, mode)?;
+            eprintln!(
+                "{} {mode}: {} of {} rewards unequal, {:.1e} in the first steps",
+                check.task, check.unequal, check.compared, check.early
+            );
+            found.checks.push(check);
+            save(found)?;
+        }
+    }
+    for task in TASKS {
+        let rate = cpu_rate(task, plan.span)?;
+        eprintln!("{} on the CPU: {rate:.0} steps/s", name(task));
+        found.cpu.push((name(task), rate));
+        save(found)?;
+    }
+    Ok(())
 }
 
 /// Does everything, and after each finding saves all of them: a run that is cut off loses only what it was about.
@@ -274,23 +310,8 @@ fn run(
         ..Findings::default()
     };
     eprintln!("{}", found.device);
-    for task in TASKS {
-        for &mode in modes(task) {
-            let check = check(plan, task, mode)?;
-            eprintln!(
-                "{} {mode}: {} of {} rewards unequal, {:.1e} in the first steps",
-                check.task, check.unequal, check.compared, check.early
-            );
-            found.checks.push(check);
-            save(&found)?;
-        }
-    }
-    for task in TASKS {
-        let rate = cpu_rate(task, plan.span)?;
-        eprintln!("{} on the CPU: {rate:.0} steps/s", name(task));
-        found.cpu.push((name(task), rate));
-        save(&found)?;
-    }
+    check_all(plan, &mut found, save)?;
+    policies::run(plan, &mut found, save)?;
     let mut wanted = Vec::new();
     for task in TASKS {
         for &mode in modes(task) {
@@ -356,6 +377,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             "error: {} {}: {} rewards are not the CPU's bytes",
             c.task, c.mode, c.unequal
         );
+        std::process::exit(1);
+    }
+    let near = |c: &PolicyCheck| c.worst <= policies::ALLOWED;
+    if let Some(c) = found.policy_checks.iter().find(|c| !near(c)) {
+        let (policy, worst) = (&c.policy, c.worst);
+        eprintln!("error: {policy}: actions are {worst:e} from the twin's");
         std::process::exit(1);
     }
     Ok(())

@@ -1,5 +1,5 @@
 // The classic systems, in the CPU's arithmetic (classic/pendulum.rs, cart_pole.rs, mountain_car.rs): they are so small that
-// memory limits them, not f64. The rows of `numbers` are the state; `way` is not used.
+// memory limits them, not f64. Each gives `start`, `observation_of` and `reward_of_step` to systems.h.
 
 #if PENDULUM
 // Angle from upright, speed.
@@ -16,7 +16,9 @@ DEVICE void observation_of(const double state[STATE_ROWS], float seen[OBSERVATIO
   seen[2] = (float)state[1];
 }
 
-DEVICE double reward_of_step(double state[STATE_ROWS], float action, int *terminated) {
+DEVICE double reward_of_step(double state[STATE_ROWS], const float actions[ACTIONS], int rule, int *terminated) {
+  (void)rule;
+  const float action = actions[0];
   const float torque = (float)clamped(action * (float)MAX_TORQUE, -MAX_TORQUE, MAX_TORQUE);
   // Python's modulo: the result has the divisor's sign.
   double turned = fmod(state[0] + PI, TAU), sine, cosine;
@@ -61,7 +63,9 @@ DEVICE void derivative(const double state[4], double force, double out[4]) {
   out[3] = spin_rate;
 }
 
-DEVICE double reward_of_step(double state[STATE_ROWS], float action, int *terminated) {
+DEVICE double reward_of_step(double state[STATE_ROWS], const float actions[ACTIONS], int rule, int *terminated) {
+  (void)rule;
+  const float action = actions[0];
   const double control = clamped(action, -1.0, 1.0), force = MAX_FORCE * control;
   double moved[4], slope[4], sum[4], sine, cosine;
   UNROLLED for (int k = 0; k < 4; k++) {
@@ -97,7 +101,9 @@ DEVICE void observation_of(const double state[STATE_ROWS], float seen[OBSERVATIO
   seen[1] = (float)state[1];
 }
 
-DEVICE double reward_of_step(double state[STATE_ROWS], float action, int *terminated) {
+DEVICE double reward_of_step(double state[STATE_ROWS], const float actions[ACTIONS], int rule, int *terminated) {
+  (void)rule;
+  const float action = actions[0];
   float position = (float)state[0], velocity = (float)state[1];
   const float low = (float)POSITION_LOW;
   double sine, cosine;
@@ -113,36 +119,3 @@ DEVICE double reward_of_step(double state[STATE_ROWS], float action, int *termin
   return (*terminated ? GOAL_REWARD : 0.0) - fuel;
 }
 #endif
-
-DEVICE void observe(const double state[STATE_ROWS], GLOBAL float *observations, int env, int count) {
-  float seen[OBSERVATION];
-  observation_of(state, seen);
-  UNROLLED for (int k = 0; k < OBSERVATION; k++) observations[k * count + env] = seen[k];
-}
-
-// Begins the next episode in an environment whose last one has ended; the seed moves on by `stride`.
-DEVICE void begin_environment(Environments all, GLOBAL float *observations, u64 stride, int env, int count) {
-  if (all.status[env] == RUNNING) return;
-  Stream stream;
-  double state[STATE_ROWS];
-  open_stream(&stream, all.seeds[env]);
-  start(&stream, state);
-  UNROLLED for (int k = 0; k < STATE_ROWS; k++) all.numbers[k * count + env] = state[k];
-  observe(state, observations, env, count);
-  settle_start(all, stride, env);
-}
-
-// Moves an environment one step under its action. One whose episode has ended stands still and earns nothing.
-DEVICE void advance_environment(Environments all, GLOBAL const float *actions, GLOBAL float *observations,
-                                GLOBAL double *rewards, int bonus_on_last_step, int env, int count) {
-  (void)bonus_on_last_step;
-  rewards[env] = 0;
-  if (all.status[env] != RUNNING) return;
-  double state[STATE_ROWS];
-  UNROLLED for (int k = 0; k < STATE_ROWS; k++) state[k] = all.numbers[k * count + env];
-  int terminated;
-  const double reward = reward_of_step(state, actions[env], &terminated);
-  UNROLLED for (int k = 0; k < STATE_ROWS; k++) all.numbers[k * count + env] = state[k];
-  observe(state, observations, env, count);
-  settle_step(all, rewards, reward, terminated, env);
-}

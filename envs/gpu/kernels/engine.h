@@ -3,11 +3,15 @@
 // The robot between steps. The guess, the last solved acceleration, is part of it: with another one the last digits differ.
 typedef struct {
   real position[DOFS], velocity[DOFS], guess[DOFS];
+#if OUTCOME
+  real evaluated[DOFS], constraint_force[DOFS];  // at the last evaluation: positions, force of limits and contacts
+#endif
 } State;
 
-// Forward dynamics: replaces `acceleration`, the guess, by the acceleration at a state, and writes the mass matrix.
+// Forward dynamics: replaces `acceleration`, the guess, by the acceleration at a position and velocity, and writes the mass
+// matrix. Where the rules ask for it, `outcome` gets what there is to know of this evaluation.
 DEVICE void evaluate(const real position[DOFS], const real velocity[DOFS], const real motor_force[DOFS], real mass[DOFS][DOFS],
-                     real acceleration[DOFS]) {
+                     real acceleration[DOFS], State *outcome) {
   Frames frames;
   Anchors anchors;
   Limit limits[DOFS];
@@ -19,6 +23,15 @@ DEVICE void evaluate(const real position[DOFS], const real velocity[DOFS], const
   const int count = find_constraints(&frames, &anchors, position, velocity, limits, contacts);
   COUNT_WORK(0)
   minimise(&anchors, mass, force, limits, contacts, count, acceleration);
+#if OUTCOME
+  multiply(mass, acceleration, outcome->constraint_force);
+  UNROLLED for (int k = 0; k < DOFS; k++) {
+    outcome->constraint_force[k] -= force[k];
+    outcome->evaluated[k] = position[k];
+  }
+#else
+  (void)outcome;
+#endif
 }
 
 #if RUNGE_KUTTA
@@ -42,7 +55,7 @@ DEVICE void simulation_step(State *state, const real motor_force[DOFS]) {
         position[k] = state->position[k] + velocity[k] * length;
         velocity[k] = state->velocity[k] + state->guess[k] * length;
       }
-    evaluate(position, velocity, motor_force, mass, state->guess);
+    evaluate(position, velocity, motor_force, mass, state->guess, state);
     UNROLLED for (int k = 0; k < DOFS; k++) {
       mean_velocity[k] += velocity[k] * share;
       mean_acceleration[k] += state->guess[k] * share;
@@ -57,7 +70,7 @@ DEVICE void simulation_step(State *state, const real motor_force[DOFS]) {
 // Semi-implicit Euler; the joints' damping B is taken at the end of the step: a becomes (M + h·B)⁻¹·M·a.
 DEVICE void simulation_step(State *state, const real motor_force[DOFS]) {
   real mass[DOFS][DOFS], acceleration[DOFS];
-  evaluate(state->position, state->velocity, motor_force, mass, state->guess);
+  evaluate(state->position, state->velocity, motor_force, mass, state->guess, state);
 #if DAMPED
   multiply(mass, state->guess, acceleration);
   UNROLLED for (int k = 0; k < DOFS; k++) if (damping(k) != 0) mass[k][k] += damping_step(k);

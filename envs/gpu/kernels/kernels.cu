@@ -10,8 +10,8 @@ begin(double *way, real *numbers, u64 *seeds, int *ages, int *status, double *re
 
 extern "C" __global__ void __launch_bounds__(BLOCK)
 advance(double *way, real *numbers, u64 *seeds, int *ages, int *status, double *returns, const float *actions,
-        float *observations, double *rewards, int bonus_on_last_step, int count) {
+        float *observations, double *rewards, int rule, int count) {
   const int env = blockIdx.x * blockDim.x + threadIdx.x;
   const Environments all = {way, numbers, seeds, ages, status, returns};
-  if (env < count) advance_environment(all, actions, observations, rewards, bonus_on_last_step, env, count);
+  if (env < count) advance_environment(all, actions, observations, rewards, rule, env, count);
 }

@@ -21,7 +21,10 @@ typedef ulong u64;
 #define fminf fmin
 #define fmaxf fmax
 #define BITS_OF(x) as_ulong(x)
-#define NUMBER_OF(bits) as_double(bits)
+#define NUMBER_OF(bits) as_double((u64)(bits))
+// Words of this text that are OpenCL's.
+#define half half_value
+#define constant known
 #pragma OPENCL FP_CONTRACT OFF
 #elif defined(__CUDACC__) || defined(__CUDACC_RTC__)
 #define DEVICE static __device__ __forceinline__

@@ -1,5 +1,5 @@
-// log, sin and cos of f64 to the last bit as the Rust crate libm has them, which follows FreeBSD's msun: the start states and
-// the classic systems of the CPU are computed with it.
+// log, exp, sin, cos and hypot of f64 to the last bit as the Rust crate libm has them, which follows FreeBSD's msun and musl: the
+// start states and the small systems of the CPU are computed with it.
 
 // The natural logarithm of a number from (0, 1], rounded as libm's `log` (the algorithm of FreeBSD's e_log.c): x = 2^k·m
 // with m near one, log m by s = f/(2 + f).
@@ -17,6 +17,38 @@ DEVICE double logarithm(double x) {
                      w * (1.818357216161805012e-01 + w * 1.479819860510518591e-01)));
   return s * (half_square + (odd + even)) + exponent * 1.90821492927058770002e-10 - half_square + f +
          exponent * 6.93147180369123816490e-01;
+}
+
+// e^x for x from [-700, 0], rounded as libm's `exp` (the algorithm of FreeBSD's e_exp.c): x = k·log 2 + r, and e^r by a polynomial
+// in r² for r·(e^r + 1)/(e^r - 1).
+DEVICE double exponential(double x) {
+  const u32 head = (u32)(BITS_OF(x) >> 32) & 0x7fffffffu;
+  if (head <= 0x3e300000u) return 1.0 + x;
+  const int halvings = head <= 0x3fd62e42u ? 0 : head < 0x3ff0a2b2u ? 1 : (int)(0.5 - 1.44269504088896338700e+00 * x);
+  const double high = x + halvings * 6.93147180369123816490e-01, low = halvings * -1.90821492927058770002e-10;
+  const double r = high - low, square = r * r;
+  const double series = 1.66666666666666019037e-01 + square * (-2.77777777770155933842e-03 + square *
+                       (6.61375632143793436117e-05 + square * (-1.65339022054652515390e-06 + square * 4.13813679705723846039e-08)));
+  const double c = r - square * series;
+  const double small = 1.0 + (r * c / (2.0 - c) - low + high);
+  return small * NUMBER_OF((u64)(1023 - halvings) << 52);
+}
+
+// x² = the result + rest, exactly (T. J. Dekker, "A floating-point technique for extending the available precision", 1971).
+DEVICE double square_with_rest(double x, double *rest) {
+  const double wide = x * 134217729.0, head = (x - wide) + wide, tail = x - head, square = x * x;
+  *rest = ((head * head - square) + 2.0 * head * tail) + tail * tail;
+  return square;
+}
+
+// sqrt(x² + y²), rounded as libm's `hypot` (the algorithm of musl); right for numbers whose squares are neither infinite nor tiny.
+DEVICE double hypotenuse(double x, double y) {
+  const double a = fabs(x), b = fabs(y), most = a < b ? b : a, least = a < b ? a : b;
+  const int apart = (int)(BITS_OF(most) >> 52) - (int)(BITS_OF(least) >> 52);
+  if (least == 0.0 || apart > 64) return most + least;
+  double most_rest, least_rest;
+  const double most_square = square_with_rest(most, &most_rest), least_square = square_with_rest(least, &least_rest);
+  return sqrt(((least_rest + most_rest) + least_square) + most_square);
 }
 
 // Cosine and sine of x + y, |x| ≤ π/4, rounded as FreeBSD's k_cos.c and k_sin.c.

@@ -83,7 +83,7 @@ DEVICE float motor_forces(GLOBAL const float *actions, int env, int count, real 
 
 // Moves an environment one step under its column of `actions`. One whose episode has ended stands still and earns nothing.
 DEVICE void advance_environment(Environments all, GLOBAL const float *actions, GLOBAL float *observations,
-                                GLOBAL double *rewards, int bonus_on_last_step, int env, int count) {
+                                GLOBAL double *rewards, int rule, int env, int count) {
   rewards[env] = 0;
   if (all.status[env] != RUNNING) return;
   State state;
@@ -96,7 +96,7 @@ DEVICE void advance_environment(Environments all, GLOBAL const float *actions, G
   const double way = all.way[env];
   const double moved = sizeof(real) == 8 ? (double)state.position[0] : (double)state.position[0] + way;
   const int healthy = is_healthy(&state);
-  const double bonus = HEALTH && (healthy || bonus_on_last_step) ? 1.0 : 0.0;
+  const double bonus = HEALTH && (healthy || rule) ? 1.0 : 0.0;
   const double reward = (moved - way) / STEP_DURATION + bonus - cost;
   all.way[env] = moved;
   store_state(all, &state, env, count);

@@ -7,8 +7,8 @@ extern "C" void begin(double *way, real *numbers, u64 *seeds, int *ages, int *st
 }
 
 extern "C" void advance(double *way, real *numbers, u64 *seeds, int *ages, int *status, double *returns, const float *actions,
-                        float *observations, double *rewards, int bonus_on_last_step, int count) {
+                        float *observations, double *rewards, int rule, int count) {
   const Environments all = {way, numbers, seeds, ages, status, returns};
   for (int env = 0; env < count; env++)
-    advance_environment(all, actions, observations, rewards, bonus_on_last_step, env, count);
+    advance_environment(all, actions, observations, rewards, rule, env, count);
 }

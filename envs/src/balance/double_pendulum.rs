@@ -8,7 +8,23 @@ use crate::random::Stream;
 use crate::render::{Shape, scene_palette as palette};
 
 /// Length of each pole, m.
-const POLE: f64 = 0.6;
+pub(crate) const POLE: f64 = 0.6;
+/// Positions start within ± this of upright, m or rad.
+pub(crate) const START_NOISE: f64 = 0.1;
+/// Standard deviation of the velocities at the start, m/s or rad/s.
+pub(crate) const START_SPEED: f64 = 0.1;
+/// Velocities and forces are observed within ± this.
+pub(crate) const CLIP: f64 = 10.0;
+/// Reward of every step on which the poles stand.
+pub(crate) const ALIVE: f64 = 10.0;
+/// At this height of the tip the task ends, m.
+pub(crate) const LOWEST: f64 = 1.0;
+/// The height from which distances are punished, m.
+pub(crate) const HIGHEST: f64 = 2.0;
+/// Cost of the square of the tip's way to the side.
+pub(crate) const SIDEWAYS_COST: f64 = 0.01;
+/// Costs of the squares of the lower and the upper pole's angular velocity.
+pub(crate) const RATE_COSTS: [f64; 2] = [1e-3, 5e-3];
 
 /// Alive while the tip is higher than a metre.
 pub struct DoublePendulumRule(Variant);
@@ -16,15 +32,15 @@ pub struct DoublePendulumRule(Variant);
 impl Rule<3> for DoublePendulumRule {
     fn start(&self, stream: &mut Stream, first: &mut Snapshot<3>) {
         for position in &mut first.position {
-            *position += stream.uniform(-0.1, 0.1);
+            *position += stream.uniform(-START_NOISE, START_NOISE);
         }
         for velocity in &mut first.velocity {
-            *velocity += 0.1 * stream.normal();
+            *velocity += START_SPEED * stream.normal();
         }
     }
 
     fn observe(&self, now: &Snapshot<3>, observation: &mut [f64]) {
-        let clip = |x: f64| x.clamp(-10.0, 10.0);
+        let clip = |x: f64| x.clamp(-CLIP, CLIP);
         observation[0] = now.position[0];
         for pole in 0..2 {
             let (sine, cosine) = libm::sincos(now.position[1 + pole]);
@@ -45,16 +61,17 @@ impl Rule<3> for DoublePendulumRule {
         let (upper_sine, upper_cosine) = libm::sincos(lower + upper);
         let x = cart + POLE * (lower_sine + upper_sine);
         let height = POLE * (lower_cosine + upper_cosine);
-        let terminated = height <= 1.0;
+        let terminated = height <= LOWEST;
         let alive = if self.0 == Variant::V4 || !terminated {
-            10.0
+            ALIVE
         } else {
             0.0
         };
-        let distance = 0.01 * x * x + (height - 2.0) * (height - 2.0);
+        let distance = SIDEWAYS_COST * x * x + (height - HIGHEST) * (height - HIGHEST);
         let [_, v1, v2] = now.velocity;
+        let [lower_cost, upper_cost] = RATE_COSTS;
         Step {
-            reward: alive - distance - (1e-3 * v1 * v1 + 5e-3 * v2 * v2),
+            reward: alive - distance - (lower_cost * v1 * v1 + upper_cost * v2 * v2),
             terminated,
         }
     }
@@ -89,24 +106,24 @@ pub fn inverted_double_pendulum(variant: Variant) -> Balance<3, DoublePendulumRu
     observation.push(Component::bounded(
         "velocity of the cart",
         "m/s",
-        [-10.0, 10.0],
+        [-CLIP, CLIP],
     ));
     for pole in ["lower", "upper"] {
         observation.push(Component::bounded(
             format!("angular velocity of the {pole} pole"),
             "rad/s",
-            [-10.0, 10.0],
+            [-CLIP, CLIP],
         ));
     }
     observation.push(Component::bounded(
         "force of the rail's end on the cart",
         "N",
-        [-10.0, 10.0],
+        [-CLIP, CLIP],
     ));
     if variant == Variant::V4 {
         for pole in ["lower", "upper"] {
             let name = format!("constraint torque on the {pole} pole (zero)");
-            observation.push(Component::bounded(name, "N·m", [-10.0, 10.0]));
+            observation.push(Component::bounded(name, "N·m", [-CLIP, CLIP]));
         }
     }
     let words = Words {

@@ -81,6 +81,18 @@ impl<const N: usize, R: Rule<N>> Balance<N, R> {
         env
     }
 
+    /// The robot.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn model(&self) -> &Model<N> {
+        &self.model
+    }
+
+    /// Simulation steps of an environment step.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn frame_skip(&self) -> usize {
+        self.frame_skip
+    }
+
     /// Puts the engine's state where the snapshot is.
     fn place(&mut self) {
         self.state = State::ZERO;

@@ -1,9 +1,9 @@
 //! Gymnasium's small MuJoCo tasks on the embedded engine: InvertedPendulum, InvertedDoublePendulum and Reacher.
 
-mod double_pendulum;
+pub(crate) mod double_pendulum;
 mod environment;
-mod pendulum;
-mod reacher;
+pub(crate) mod pendulum;
+pub(crate) mod reacher;
 
 pub use double_pendulum::{DoublePendulumRule, inverted_double_pendulum};
 pub use environment::{Balance, Rule, Snapshot};

@@ -7,13 +7,18 @@ use crate::planar::robots::INVERTED_PENDULUM;
 use crate::random::Stream;
 use crate::render::{Shape, scene_palette as palette};
 
+/// Starts are moved by uniform numbers within ± this, m, rad, m/s or rad/s.
+pub(crate) const START_NOISE: f64 = 0.01;
+/// How far the pole may lean, rad.
+pub(crate) const LEAN: f64 = 0.2;
+
 /// Alive while the pole leans less than 0.2 rad.
 pub struct PendulumRule(Variant);
 
 impl Rule<2> for PendulumRule {
     fn start(&self, stream: &mut Stream, first: &mut Snapshot<2>) {
         for value in first.position.iter_mut().chain(&mut first.velocity) {
-            *value += stream.uniform(-0.01, 0.01);
+            *value += stream.uniform(-START_NOISE, START_NOISE);
         }
     }
 
@@ -28,7 +33,7 @@ impl Rule<2> for PendulumRule {
             .iter()
             .chain(&now.velocity)
             .all(|x| x.is_finite());
-        let terminated = !finite || now.position[1].abs() > 0.2;
+        let terminated = !finite || now.position[1].abs() > LEAN;
         let paid = self.0 == Variant::V4 || !terminated;
         Step {
             reward: f64::from(u8::from(paid)),

@@ -8,7 +8,13 @@ use crate::random::Stream;
 use crate::render::{Shape, scene_palette as palette};
 
 /// Length of the upper arm and of the lower arm with the fingertip, m.
-const ARM: [f64; 2] = [0.1, 0.11];
+pub(crate) const ARM: [f64; 2] = [0.1, 0.11];
+/// Joints start within ± this of the drawn pose, rad.
+pub(crate) const START_NOISE: f64 = 0.1;
+/// Velocities start within ± this, rad/s.
+pub(crate) const START_SPEED: f64 = 0.005;
+/// Radius of the disc in which targets lie, m.
+pub(crate) const DISC: f64 = 0.2;
 
 /// Rewards closeness to the target.
 pub struct ReacherRule(Variant);
@@ -26,16 +32,16 @@ fn gap(now: &Snapshot<2>) -> [f64; 2] {
 impl Rule<2> for ReacherRule {
     fn start(&self, stream: &mut Stream, first: &mut Snapshot<2>) {
         for position in &mut first.position {
-            *position += stream.uniform(-0.1, 0.1);
+            *position += stream.uniform(-START_NOISE, START_NOISE);
         }
         first.target = loop {
-            let target = [stream.uniform(-0.2, 0.2), stream.uniform(-0.2, 0.2)];
-            if libm::hypot(target[0], target[1]) < 0.2 {
+            let target = [stream.uniform(-DISC, DISC), stream.uniform(-DISC, DISC)];
+            if libm::hypot(target[0], target[1]) < DISC {
                 break target;
             }
         };
         for velocity in &mut first.velocity {
-            *velocity += stream.uniform(-0.005, 0.005);
+            *velocity += stream.uniform(-START_SPEED, START_SPEED);
         }
     }
 
@@ -92,7 +98,7 @@ pub fn reacher(variant: Variant) -> Balance<2, ReacherRule> {
         observation.push(Component::bounded(
             format!("{axis} of the target"),
             "m",
-            [-0.2, 0.2],
+            [-DISC, DISC],
         ));
     }
     for joint in joints {

@@ -4,7 +4,7 @@ pub(crate) mod cart_pole;
 pub mod maze_layouts;
 pub(crate) mod mountain_car;
 pub(crate) mod pendulum;
-mod point_maze;
+pub(crate) mod point_maze;
 
 pub use cart_pole::CartPole;
 pub use mountain_car::MountainCar;

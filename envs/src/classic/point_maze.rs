@@ -13,12 +13,20 @@ use crate::random::Stream;
 use crate::render::{Scene, Shape, scene_palette as palette};
 
 const RADIUS: f64 = 0.1;
+const DENSITY: f64 = 1000.0;
+const DAMPING: f64 = 1.0;
 const TIMESTEP: f64 = 0.01;
-const MAX_FORCE: f64 = 100.0;
-const MAX_SPEED: f64 = 5.0;
-const GOAL_RADIUS: f64 = 0.5;
+const GEOM_MARGIN: f64 = 0.002;
+pub(crate) const MAX_FORCE: f64 = 100.0;
+pub(crate) const MAX_SPEED: f64 = 5.0;
+pub(crate) const GOAL_RADIUS: f64 = 0.5;
 /// D4RL draws the ball at 1.2 and the walls at 1.0 beyond their cell's indices.
-const WALL_OFFSET: f64 = -0.2;
+pub(crate) const WALL_OFFSET: f64 = -0.2;
+pub(crate) const WALL_HALF_SIZE: f64 = 0.5;
+/// The ball starts within ± this of its cell's middle, m.
+pub(crate) const START_NOISE: f64 = 0.1;
+/// Standard deviation of its first velocities, m/s.
+pub(crate) const START_SPEED: f64 = 0.1;
 
 /// How reaching the goal is rewarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +35,15 @@ pub enum MazeReward {
     Sparse,
     /// exp(−distance to the goal), at every timestep.
     Dense,
+}
+
+/// The ball at rest.
+pub(crate) fn ball(margin: Margin) -> Ball {
+    let width = match margin {
+        Margin::Max => GEOM_MARGIN,
+        Margin::Sum => 2.0 * GEOM_MARGIN,
+    };
+    Ball::new(RADIUS, DENSITY, DAMPING, TIMESTEP, width)
 }
 
 /// A ball in a maze.
@@ -47,12 +64,7 @@ impl PointMaze {
             cells: starts,
             goal,
         } = layout.free_cells();
-        let geom_margin = 0.002;
-        let margin_width = match margin {
-            Margin::Max => geom_margin,
-            Margin::Sum => 2.0 * geom_margin,
-        };
-        let mut ball = Ball::new(RADIUS, 1000.0, 1.0, TIMESTEP, margin_width);
+        let mut ball = ball(margin);
         ball.position = starts[0];
         Self {
             spec: spec(&layout, reward, margin),
@@ -78,7 +90,7 @@ impl PointMaze {
     fn walls(&self) -> ([Wall; 9], usize) {
         let mut walls = [Wall {
             centre: [0.0; 2],
-            half_size: 0.5,
+            half_size: WALL_HALF_SIZE,
         }; 9];
         let mut count = 0;
         let cell = self.ball.position.map(|x| (x - WALL_OFFSET).round() as i64);
@@ -110,8 +122,8 @@ impl Env for PointMaze {
     fn reset(&mut self, seed: u64, observation: &mut [f32]) {
         let mut stream = Stream::new(seed);
         let cell = self.starts[stream.below(self.starts.len())];
-        self.ball.position = cell.map(|x| x + stream.uniform(-0.1, 0.1));
-        self.ball.velocity = [0.1 * stream.normal(), 0.1 * stream.normal()];
+        self.ball.position = cell.map(|x| x + stream.uniform(-START_NOISE, START_NOISE));
+        self.ball.velocity = [0; 2].map(|_| START_SPEED * stream.normal());
         self.ball.guess = [0.0; 2];
         self.write(observation, |x| x as f32);
     }
@@ -166,7 +178,7 @@ impl Stateful for PointMaze {
             for column in 0..rows[row].len() {
                 if self.layout.is_wall(row as i64, column as i64) {
                     let centre = [row as f64 + WALL_OFFSET, column as f64 + WALL_OFFSET];
-                    let (half_size, colour) = ([0.5; 2], palette::FLOOR);
+                    let (half_size, colour) = ([WALL_HALF_SIZE; 2], palette::FLOOR);
                     shapes.push(Shape::Rectangle {
                         centre,
                         half_size,
@@ -194,7 +206,7 @@ impl Stateful for PointMaze {
     }
 }
 
-fn spec(layout: &Layout, reward: MazeReward, margin: Margin) -> EnvSpec {
+pub(crate) fn spec(layout: &Layout, reward: MazeReward, margin: Margin) -> EnvSpec {
     let (kind, reference, formula) = match reward {
         MazeReward::Sparse => ("", layout.sparse, "1 within 0.5 m of the goal, else 0"),
         MazeReward::Dense => (

@@ -55,6 +55,7 @@ impl System {
         sizes.flag("MOUNTAIN_CAR", self == Self::MountainCar);
         sizes.count("STATE_ROWS", self.state_rows());
         sizes.count("OBSERVATION", spec.observation_dim);
+        sizes.count("ACTIONS", spec.action_dim);
         sizes.count("HORIZON", spec.horizon);
         numbers.number("PI", PI);
         numbers.number("TAU", TAU);

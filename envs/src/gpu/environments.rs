@@ -274,8 +274,7 @@ impl DeviceEnvs {
         for array in [Array::Actions, Array::Observations, Array::Rewards] {
             arguments.push(Argument::Pointer(self.at(array)));
         }
-        let bonus = self.program.bonus_on_last_step();
-        arguments.push(Argument::Int(i32::from(bonus)));
+        arguments.push(Argument::Int(self.program.rule()));
         arguments.push(Argument::Int(self.count as i32));
         self.launch(self.advance, &arguments)
     }

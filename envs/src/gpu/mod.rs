@@ -5,6 +5,7 @@
 //! the compiled text (PTX) is in the repository. docs/gpu.md says how it is built, tested and extended.
 
 mod actor;
+mod balance;
 mod classic;
 mod closed_loop;
 pub mod cuda;
@@ -12,6 +13,7 @@ pub mod devices;
 pub mod driver;
 mod environments;
 mod error;
+mod maze;
 pub mod policy;
 pub mod program;
 mod tables;

@@ -114,6 +114,11 @@ impl PolicyKernel {
         self.text(include_str!("../../gpu/kernels/policy_twin.cpp"))
     }
 
+    /// The same functions in OpenCL C.
+    pub fn opencl_source(&self) -> String {
+        self.text(include_str!("../../gpu/kernels/policy.cl"))
+    }
+
     fn text(&self, entry_point: &str) -> String {
         let mut sizes = Text::default();
         sizes.line(format_args!(

@@ -3,7 +3,7 @@
 use super::Mode;
 use crate::locomotion::{LocomotionRules, StartNoise, Task};
 use crate::planar::PARALLEL;
-use crate::planar::description::Integrator;
+use crate::planar::description::{Integrator, Softness};
 use crate::planar::lanes::Real;
 use crate::planar::model::{Model, Motion, SelfContact, Spring};
 use crate::planar::trigonometry;
@@ -62,7 +62,12 @@ impl Text {
         self.table(kind, name, &values);
     }
 
-    fn integers(&mut self, kind: &str, name: &str, values: impl IntoIterator<Item = i64>) {
+    pub(super) fn integers(
+        &mut self,
+        kind: &str,
+        name: &str,
+        values: impl IntoIterator<Item = i64>,
+    ) {
         let values: Vec<_> = values.into_iter().map(|x| x.to_string()).collect();
         self.table(kind, name, &values);
     }
@@ -77,12 +82,10 @@ fn literal(value: f64) -> String {
 }
 
 /// What the preprocessor must know before `language.h`: the mode and the sizes.
-pub(super) fn sizes<const N: usize>(task: &Task<N>, mode: Mode) -> String {
-    let model = &task.model;
+pub(super) fn sizes<const N: usize>(name: &str, model: &Model<N>, mode: Mode) -> Text {
     let mut text = Text::default();
     text.line(format_args!(
-        "// Generated from the Rust model of {} by gpu/tables.rs; do not edit.",
-        task.robot.name
+        "// Generated from the Rust model of {name} by gpu/tables.rs; do not edit."
     ));
     text.line(format_args!("#define REAL {}", mode.real()));
     text.flag("EXACT", mode != Mode::Fast);
@@ -97,10 +100,11 @@ pub(super) fn sizes<const N: usize>(task: &Task<N>, mode: Mode) -> String {
     text.flag("RUNGE_KUTTA", model.integrator == Integrator::RungeKutta4);
     text.flag("DAMPED", model.damped);
     solver(&mut text, mode);
-    text.0
+    text
 }
 
-fn solver(text: &mut Text, mode: Mode) {
+/// How far the solver goes in a mode.
+pub(super) fn solver(text: &mut Text, mode: Mode) {
     fn lengths<T: Real>(text: &mut Text) {
         text.count("MAX_NEWTON_STEPS", T::MAX_NEWTON_STEPS);
         text.count("MAX_LINE_SEARCH", T::MAX_LINE_SEARCH);
@@ -134,12 +138,23 @@ pub(super) fn tables<const N: usize>(task: &Task<N>) -> Result<String, String> {
     let mut text = Text::default();
     angles(&mut text);
     rules(&mut text, task)?;
-    links(&mut text, &task.model);
-    joints(&mut text, &task.model)?;
-    motors(&mut text, &task.model)?;
-    floor(&mut text, &task.model)?;
-    pairs(&mut text, &task.model)?;
+    robot(&mut text, &task.model)?;
     Ok(text.0)
+}
+
+/// The robot's numbers.
+///
+/// # Errors
+/// As [`tables`].
+pub(super) fn robot<const N: usize>(text: &mut Text, model: &Model<N>) -> Result<(), String> {
+    text.number("TIMESTEP", model.timestep);
+    text.number("GRAVITY_X", model.gravity[0]);
+    text.number("GRAVITY_Z", model.gravity[1]);
+    links(text, model);
+    joints(text, model)?;
+    motors(text, model)?;
+    floor(text, model)?;
+    pairs(text, model)
 }
 
 pub(super) fn angles(text: &mut Text) {
@@ -185,9 +200,6 @@ fn rules<const N: usize>(text: &mut Text, task: &Task<N>) -> Result<(), String> 
         text.flag("HEALTH_BOUNDED", health.state_bound.is_some());
         text.number("HEALTH_BOUND", health.state_bound.unwrap_or(f64::INFINITY));
     }
-    text.number("TIMESTEP", model.timestep);
-    text.number("GRAVITY_X", model.gravity[0]);
-    text.number("GRAVITY_Z", model.gravity[1]);
     Ok(())
 }
 
@@ -264,27 +276,30 @@ fn chain<const N: usize>(model: &Model<N>, dof: usize) -> i64 {
     bits.sum()
 }
 
-/// One softness for all rows of a kind: the kernels keep it in constants.
+/// One softness for all rows of a kind: the kernels keep it in constants, which must be there if no row uses them.
 fn spring(text: &mut Text, kind: &str, springs: &[Spring]) -> Result<(), String> {
-    let Some(&first) = springs.first() else {
-        return Ok(());
-    };
+    let unused = || Spring::new(Softness::DEFAULT, 1.0);
+    let first = springs.first().copied().unwrap_or_else(unused);
     if springs.iter().any(|spring| *spring != first) {
         return Err(format!("two softnesses of its {}s", kind.to_lowercase()));
     }
+    softness(text, kind, first);
+    Ok(())
+}
+
+pub(super) fn softness(text: &mut Text, kind: &str, spring: Spring) {
     for (name, value) in [
-        ("STIFFNESS", first.stiffness),
-        ("DAMPING", first.damping),
-        ("START", first.start),
-        ("RANGE", first.end - first.start),
-        ("INVERSE_WIDTH", first.inverse_width),
-        ("MIDPOINT", first.midpoint),
-        ("LOW_SCALE", 1.0 / first.midpoint),
-        ("HIGH_SCALE", 1.0 / (1.0 - first.midpoint)),
+        ("STIFFNESS", spring.stiffness),
+        ("DAMPING", spring.damping),
+        ("START", spring.start),
+        ("RANGE", spring.end - spring.start),
+        ("INVERSE_WIDTH", spring.inverse_width),
+        ("MIDPOINT", spring.midpoint),
+        ("LOW_SCALE", 1.0 / spring.midpoint),
+        ("HIGH_SCALE", 1.0 / (1.0 - spring.midpoint)),
     ] {
         text.number(&format!("{kind}_{name}"), value);
     }
-    Ok(())
 }
 
 fn motors<const N: usize>(text: &mut Text, model: &Model<N>) -> Result<(), String> {
@@ -320,10 +335,9 @@ fn floor<const N: usize>(text: &mut Text, model: &Model<N>) -> Result<(), String
     let friction = |k: usize| ends[k].pair.friction;
     let one = (1..ends.len()).all(|k| friction(k) == friction(0));
     text.flag("ONE_FRICTION", one);
-    if let Some(first) = ends.first() {
-        text.number("FRICTION", first.pair.friction);
-        text.number("FRICTION_SQUARE", first.pair.friction * first.pair.friction);
-    }
+    let first = ends.first().map_or(0.0, |end| end.pair.friction);
+    text.number("FRICTION", first);
+    text.number("FRICTION_SQUARE", first * first);
     text.integers("int", "end_body", ends.iter().map(|e| e.body as i64));
     text.integers("u32", "end_chain", chains);
     text.reals("end_x", ends.iter().map(|e| e.end[0]));

@@ -26,12 +26,12 @@ pub struct Ball {
     pub velocity: [f64; 2],
     /// The last solved acceleration, from which the solver starts.
     pub guess: [f64; 2],
-    radius: f64,
-    mass: f64,
-    damping: f64,
-    timestep: f64,
-    margin: f64,
-    spring: Spring,
+    pub(crate) radius: f64,
+    pub(crate) mass: f64,
+    pub(crate) damping: f64,
+    pub(crate) timestep: f64,
+    pub(crate) margin: f64,
+    pub(crate) spring: Spring,
     tree: Tree<2>,
 }
 
@@ -73,11 +73,16 @@ impl Ball {
             &mut acceleration,
         );
         self.guess = acceleration.map(|x| x.0[0]);
-        let share = self.mass / (self.mass + self.timestep * self.damping);
+        let share = self.damped_share();
         for k in 0..2 {
             self.velocity[k] += self.timestep * share * self.guess[k];
             self.position[k] += self.timestep * self.velocity[k];
         }
+    }
+
+    /// The part of the acceleration that is left when the damping is taken at the end of the step.
+    pub(crate) fn damped_share(&self) -> f64 {
+        self.mass / (self.mass + self.timestep * self.damping)
     }
 
     fn touch(&self, wall: &Wall, constraints: &mut Constraints<2, 1>) {

@@ -177,7 +177,7 @@ impl Twin {
                 actions.as_ptr(),
                 self.observations.as_mut_ptr(),
                 self.rewards.as_mut_ptr(),
-                i32::from(self.program.bonus_on_last_step()),
+                self.program.rule(),
                 self.count as i32,
             );
         }
