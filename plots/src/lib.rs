@@ -14,12 +14,15 @@
 //!
 //! ```
 //! # fn main() -> Result<(), tiltrl_plots::PlotError> {
-//! use tiltrl_plots::{Curve, Series, curve};
+//! use tiltrl_plots::{Band, Curve, Series, curve};
 //! let returns = Series {
 //!     label: "posterior".into(),
 //!     x: vec![0.0, 1000.0, 2000.0],
 //!     y: vec![310.0, 402.0, 455.0],
-//!     band: Some((vec![290.0, 380.0, 440.0], vec![330.0, 425.0, 470.0])),
+//!     band: Some(Band {
+//!         low: vec![290.0, 380.0, 440.0],
+//!         high: vec![330.0, 425.0, 470.0],
+//!     }),
 //! };
 //! let figure = Curve {
 //!     title: "The posterior beats its prior".into(),
