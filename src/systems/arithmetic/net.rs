@@ -1,7 +1,8 @@
 //! The network of the rationales: it sees the running value and the operations that are left, and writes the next value.
 //!
-//! What it sees is counted from the step on, so that a step of a longer question looks like one of a shorter. With nothing left it
-//! writes the answer.
+//! What it sees is counted from the step on, so that a step of a longer question looks like one of a shorter. It also sees by how much
+//! the steps so far are off: after a wrong step the answer does not follow from what is left, and the posterior undoes the error.
+//! With nothing left it writes the answer.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,13 +16,18 @@ use tiltrl_policies::models::Strings;
 use tiltrl_policies::nets::{CausalNet, Contexts, Mlp};
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
+use tiltrl_tilt::weights;
 
-use super::questions::{OPERANDS, Question, VALUES, WIDTH, token};
+use super::questions::{LEAST, OPERANDS, Question, VALUES, WIDTH, token};
 
 /// Columns of an operation that is left: its digit in one-hot, and plus or minus.
 const OPERATION: usize = 12;
-/// Columns of the input.
-const INPUTS: usize = VALUES + OPERATION * (OPERANDS - 1);
+/// Columns of the running value and of what is left.
+const LEFT: usize = VALUES + OPERATION * (OPERANDS - 1);
+/// Largest error of the running value that is told from larger ones.
+const OFF: i32 = 9;
+/// Columns of the input: those, and the running value's error in one-hot; none is set where it is right.
+const INPUTS: usize = LEFT + 2 * OFF as usize + 1;
 /// Added to the logit of a value that a step cannot have.
 const CLOSED: f32 = -1e4;
 
@@ -36,15 +42,20 @@ pub struct StepNet {
 }
 
 impl StepNet {
-    /// Returns a network with random weights.
+    /// Returns a network with random weights; it does not see errors until it learns to.
     pub fn new(hidden: usize, noise: &mut Noise, compute: &Compute) -> Self {
         let spec = MlpSpec {
             sizes: vec![INPUTS, hidden, hidden, VALUES + 1],
             activation: Activation::Silu,
             layer_norm: false,
         };
+        let net = Mlp::new(spec, 1.0, noise, compute);
+        // The first layer comes first, a row per input.
+        let mut values = host(net.parameters());
+        values[LEFT * hidden..INPUTS * hidden].fill(0.0);
+        let values = tiltrl_tilt::host::vector(values, &compute.device);
         Self {
-            net: Mlp::new(spec, 1.0, noise, compute),
+            net: weights::with_tensors(net, vec![values]),
             outputs: VALUES + 1,
         }
     }
@@ -94,6 +105,14 @@ fn fill(row: &mut [f32], question: &Question, step: usize, value: usize) {
         row[columns + question.operands[at + 1] as usize] = 1.0;
         row[columns + 10 + usize::from(question.minus[at])] = 1.0;
     }
+    let right = match step {
+        0 => question.operands[0],
+        _ => question.values()[step - 1],
+    };
+    let off = (value as i32 + LEAST - right).clamp(-OFF, OFF);
+    if off != 0 {
+        row[LEFT + (off + OFF) as usize] = 1.0;
+    }
 }
 
 /// What a step cannot write: values out of its range, and the end before the last.
@@ -132,7 +151,7 @@ impl CausalNet for StepNet {
         logits.reshape([rows, count, VALUES + 1])
     }
 
-    /// What is left to do and the running value are all that the network sees; the rationales of a question share them.
+    /// The question, the step and the running value are all that the network sees; the rationales of a question share them.
     fn contexts(
         &self,
         strings: &Strings,
@@ -156,10 +175,10 @@ impl CausalNet for StepNet {
                     _ => row[step - 1] as usize,
                 };
                 let goes_on = before < VALUES && step < question.steps();
-                let left = goes_on.then(|| (before, &question.operands[step + 1..]));
+                let own = goes_on.then_some((before, &question.operands, &question.minus));
                 let next = seen.len();
-                let signs = &question.minus[step.min(question.steps())..];
-                let at = *seen.entry((step, left, signs)).or_insert(next);
+                let ended = step >= question.steps();
+                let at = *seen.entry((step, ended, own)).or_insert(next);
                 if at == next {
                     let start = inputs.len();
                     inputs.resize(start + INPUTS, 0.0);
@@ -177,5 +196,35 @@ impl CausalNet for StepNet {
             logits: outputs + matrix(added, VALUES + 1, &device),
             which,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After a wrong step the answer does not follow from what is left: the input says how wrong it was, and nothing where it was right.
+    #[test]
+    fn errors_are_seen_and_right_steps_look_alike() {
+        let row = |text: &str, before: i32| {
+            let question = Question::parse(&format!("Question: {text} = ? Answer:"));
+            let mut row = vec![0.0; INPUTS];
+            fill(&mut row, &question.expect("one"), 2, token(before));
+            row
+        };
+        // 6 - 3 + 4 and 2 + 1 + 4 are 7.
+        let right = row("6 - 3 + 4 - 1", 7);
+        assert_eq!(right, row("2 + 1 + 4 - 1", 7));
+        assert_eq!(right.iter().sum::<f32>(), 1.0 + 2.0);
+        let [low, high] = [row("7 - 3 + 4 - 1", 7), row("5 - 3 + 4 - 1", 7)];
+        assert_eq!(low[..LEFT], right[..LEFT]);
+        assert_eq!((low[LEFT + 8], high[LEFT + 10]), (1.0, 1.0));
+        let net = StepNet::new(8, &mut Noise::keyed(1, "net", 0), &Compute::cpu());
+        let next = |text: &str| {
+            let question = Question::parse(&format!("Question: {text} = ? Answer:"));
+            net.next_values(&question.expect("one"), 2, &[token(7)])
+        };
+        let same = next("6 - 3 + 4 - 1") == next("9 - 3 + 4 - 1");
+        assert!(same, "a new network does not see it yet");
     }
 }
