@@ -66,7 +66,7 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "updates",
-            [8000.0, 100.0],
+            [16000.0, 100.0],
             [1.0, 1e7],
             "updates of the posterior",
         ),
