@@ -20,7 +20,7 @@ use super::units::ActionBounds;
 ///
 /// The bytes go to a temporary file in the same folder, reach the disk (fsync), and only then get
 /// their name; after an error neither file is left. The same data set gives the same bytes.
-/// Memory: a few MiB beside the data set.
+/// Memory: 32 chunks of 256 KiB, or of one row where that is longer.
 ///
 /// # Errors
 /// [`DataError::Exists`] if there is a file at `path` (nothing is overwritten);

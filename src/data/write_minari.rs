@@ -34,7 +34,7 @@ pub struct Written {
 ///
 /// `id` is its name as `minari.load_dataset` takes it, `description` a text for `minari show`. Actions are in the units of the file
 /// that they came from, and their bounds are those of the action space; observations are a Box without bounds. An episode has one
-/// observation more than steps: what the data do not hold of that is in the notes. Memory: a few MiB beside the data set.
+/// observation more than steps: what the data do not hold of that is in the notes. Memory: as of [`write`](super::write()).
 ///
 /// # Errors
 /// As [`write`](super::write()); nothing is left behind.
