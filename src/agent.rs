@@ -139,15 +139,7 @@ impl Agent {
         if config.is_one_policy() {
             return Self::of_policy(dir, config, dims, (seed, compute));
         }
-        let path = dir.checkpoint("prior");
-        if !path.exists() {
-            return Err(Error::Run(format!(
-                "{}: no such file\n  hint: finish the run first with the command that started it",
-                path.display()
-            )));
-        }
-        let fresh = prior::fresh(config, dims, seed, compute)?;
-        let loaded = prior::restore(&Checkpoint::load(&path, "prior")?, &path, "average", &fresh)?;
+        let loaded = prior::of_folder(dir, config, dims, (seed, compute))?;
         let path = dir.checkpoint("critic");
         let critic = match path.exists() {
             true => critic::restore(config, dims, seed, &path, compute)?,

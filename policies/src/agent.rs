@@ -7,10 +7,12 @@ pub mod baselines;
 mod coordinates;
 mod critic;
 mod critics;
+mod ensemble;
 mod guidance;
 mod iql;
 mod policy;
 mod setting;
+mod soft;
 mod tail;
 mod transitions;
 

@@ -29,7 +29,7 @@ use crate::train::prior::Prior;
 use crate::train::tail_certificate::{tail_certificate, tail_of};
 use crate::train::training_data::TrainingData;
 use crate::train::work::Work;
-use crate::train::{critic, final_evaluation, finetune, memory, policy, prior, reward};
+use crate::train::{critic, final_evaluation, finetune, likelihood, memory, policy, prior, reward};
 
 /// Does, or goes on with, a run for all its seeds, and prints its table.
 ///
@@ -293,7 +293,7 @@ fn run_seed(work: Work<'_>, stage: Stage) -> Result<(), Error> {
         let name = work.config.algorithm.clone();
         return final_evaluation::play(work, vec![(name, Box::new(trained))]);
     }
-    let prior = prior::train(work)?;
+    let prior = likelihood::train(work, prior::train(work)?)?;
     if stage == Stage::Prior {
         return Ok(());
     }

@@ -117,6 +117,7 @@ const KEYS: &[FixedKey] = &[
     key("prior.batch_size", Range::Count(1, ROWS), "Actions per update"),
     key("prior.learning_rate", Range::Above(0.0, f64::INFINITY), "Step size of Adam"),
     key("prior.ema_decay", Range::Number(0.0, 0.999_999), "Decay of the moving average of the weights per update"),
+    key("prior.likelihood_updates", Range::Count(0, UPDATES), "Updates by maximum likelihood after those, which give every step a variance of its own; 0 = none"),
     key("prior.held_out", Range::Number(0.0, 0.5), "Share of the episodes that are held out and whose loss is logged; 0 = none"),
     key("critic.kind", Range::Text, "What the posterior is tilted by, see `tiltrl critics`"),
     key("finetune.updates", Range::Count(1, UPDATES), "Updates"),

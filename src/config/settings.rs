@@ -111,6 +111,9 @@ pub struct PriorConfig {
     pub learning_rate: f32,
     /// Decay of the exponential moving average of the weights.
     pub ema_decay: f32,
+    /// Updates by maximum likelihood after those of denoising, in which the step variances become functions; 0 = none.
+    #[serde(default)]
+    pub likelihood_updates: u64,
     /// Share of the episodes that are held out, to log the loss on them; 0 = none.
     #[serde(default)]
     pub held_out: f64,

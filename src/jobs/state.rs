@@ -96,7 +96,7 @@ impl State {
 
 /// The last stage that has a log, and its last update.
 fn last_checkpoint(dir: &RunDir) -> Result<At, Error> {
-    for stage in ["finetune", "policy", "critic", "prior"] {
+    for stage in ["finetune", "policy", "critic", "likelihood", "prior"] {
         if dir.state(stage).exists() {
             let last = Log::read(dir, stage)?.last_update();
             return Ok(At(last.map(|update| (stage, update))));

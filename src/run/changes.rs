@@ -21,6 +21,12 @@ const POSTERIOR: &[&str] = &[
     "eval.csv",
     "final.csv",
 ];
+/// ... to the prior's training by likelihood.
+const LIKELIHOOD: &[&str] = &[
+    "checkpoints/likelihood.safetensors",
+    "log/likelihood.json",
+    "likelihood.csv",
+];
 /// ... to the critic, which may have looked at the prior's samples
 const CRITIC: &[&str] = &[
     "checkpoints/critic.safetensors",
@@ -32,7 +38,8 @@ const JUDGEMENT: &[&str] = &["certificate.json", "baselines"];
 
 /// Keys that may grow, and what is made anew then.
 const GROWING: &[(&str, &[&[&str]])] = &[
-    ("prior.updates", &[CRITIC, POSTERIOR, JUDGEMENT]),
+    ("prior.updates", &[LIKELIHOOD, CRITIC, POSTERIOR, JUDGEMENT]),
+    ("prior.likelihood_updates", &[CRITIC, POSTERIOR, JUDGEMENT]),
     ("finetune.updates", &[JUDGEMENT]),
     ("evaluation.episodes", &[]),
     ("evaluation.best_of", &[]),

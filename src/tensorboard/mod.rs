@@ -24,7 +24,7 @@ use crate::stats::mean;
 /// TensorBoard looks for "tfevents" in names. The usual time and host are left out: there is one file, whoever goes on with it.
 const NAME: &str = "events.out.tfevents.tiltrl";
 /// Stages, in the order of their training.
-const STAGES: [&str; 4] = ["prior", "critic", "finetune", "policy"];
+const STAGES: [&str; 5] = ["prior", "likelihood", "critic", "finetune", "policy"];
 /// Bytes of the time with which each event begins.
 const TIME: usize = 9;
 

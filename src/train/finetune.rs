@@ -39,7 +39,7 @@ pub struct Posterior {
     pub alpha: f64,
 }
 
-/// Returns α in the units of Q: the configured price, else `finetune.alpha_in_std` times the prior's mean standard deviation of
+/// Returns α in the units of Q: the configured price, else the critic's own, else `finetune.alpha_in_std` times the prior's mean standard deviation of
 /// Q within a state.
 pub fn resolve_alpha(
     config: &Config,
@@ -50,6 +50,9 @@ pub fn resolve_alpha(
 ) -> f64 {
     if config.finetune.alpha > 0.0 {
         return config.finetune.alpha / data.values.std;
+    }
+    if let Some(own) = critic.alpha() {
+        return own;
     }
     let (states, samples) = (256, 32);
     let mut noise = Noise::keyed(seed, "temperature", 0);
@@ -196,7 +199,7 @@ pub fn widened(
         .guidance
         .then(|| critic_gradient(critic, coordinates, alpha));
     let step = StepShape {
-        learned_variance: settings.learned_variance,
+        learned_variance: settings.learned_variance || prior.step().learned_variance,
         guidance,
         ..prior.step().clone()
     };

@@ -5,6 +5,7 @@ pub mod critic;
 pub mod final_evaluation;
 pub mod finetune;
 pub mod held_out;
+pub mod likelihood;
 pub mod memory;
 pub mod policy;
 pub mod prior;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn::tensor::Tensor;
 use tiltrl_policies::Compute;
 use tiltrl_policies::agent::{Coordinates, Normalizer};
 use tiltrl_policies::fast::HostAdam;
@@ -16,11 +17,13 @@ use tiltrl_tilt::sequential::SequentialModel;
 use tiltrl_tilt::weights;
 
 use super::held_out::Split;
+use super::likelihood;
 use super::training_data::TrainingData;
 use super::work::Work;
 use crate::config::{Config, PriorConfig, network_of};
 use crate::data::ActionBounds;
 use crate::error::Error;
+use crate::run::RunDir;
 use crate::stage::Stage;
 
 /// Where a prior's checkpoint holds the bounds of actions.
@@ -88,6 +91,32 @@ pub fn describe(checkpoint: &mut Checkpoint, model: &GaussianDiffusion, coordina
     }
 }
 
+/// Reads the finished prior of a run's seed: after its training by likelihood, where the config has one.
+///
+/// # Errors
+/// When there is none, or it cannot be read or does not fit the config.
+pub fn of_folder(
+    dir: &RunDir,
+    config: &Config,
+    widths: [usize; 2],
+    (seed, compute): (u64, &Compute),
+) -> Result<Prior, Error> {
+    let own = config.prior.likelihood_updates > 0;
+    let stage = if own { likelihood::NAME } else { "prior" };
+    let path = dir.checkpoint(stage);
+    if !path.exists() {
+        return Err(Error::Run(format!(
+            "{}: no such file\n  hint: finish the run first with the command that started it",
+            path.display()
+        )));
+    }
+    let mut model = fresh(config, widths, seed, compute)?;
+    if own {
+        model = likelihood::widened(&model)?;
+    }
+    restore(&Checkpoint::load(&path, stage)?, &path, "average", &model)
+}
+
 /// Restores a model and its coordinates from the weights `prefix` of a checkpoint.
 ///
 /// # Errors
@@ -125,19 +154,28 @@ pub fn restore(
 }
 
 /// What training goes on from.
-struct State {
-    model: GaussianDiffusion,
-    optimizer: HostAdam,
+pub(super) struct State {
+    /// The model with the weights of the last update.
+    pub model: GaussianDiffusion,
+    /// Adam's moments.
+    pub optimizer: HostAdam,
     /// Moving average of each parameter.
     average: Vec<Vec<f32>>,
-    update: u64,
+    /// Updates done.
+    pub update: u64,
 }
 
 impl State {
-    fn resume(model: GaussianDiffusion, config: &Config, path: &Path) -> Result<Self, Error> {
+    /// Starts from the model, or goes on from the checkpoint of that stage.
+    pub(super) fn resume(
+        model: GaussianDiffusion,
+        config: &PriorConfig,
+        path: &Path,
+        stage: &str,
+    ) -> Result<Self, Error> {
         let adam = AdamConfig {
             max_gradient_norm: 1.0,
-            ..AdamConfig::plain(config.prior.learning_rate)
+            ..AdamConfig::plain(config.learning_rate)
         };
         let parameters = weights::tensors(model.weights());
         let lengths: Vec<usize> = parameters.iter().map(|p| p.dims()[0]).collect();
@@ -148,7 +186,7 @@ impl State {
             update: 0,
         };
         if path.exists() {
-            let checkpoint = Checkpoint::load(path, "prior")?;
+            let checkpoint = Checkpoint::load(path, stage)?;
             let read = |prefix: &str| {
                 let shape = state.model.weights().clone();
                 weights::get(&checkpoint, path, prefix, shape)
@@ -163,7 +201,7 @@ impl State {
     }
 
     /// The model with averaged weights.
-    fn averaged(&self) -> GaussianDiffusion {
+    pub(super) fn averaged(&self) -> GaussianDiffusion {
         let device = self.model.device();
         let average = self.average.iter().map(|a| vector(a.clone(), &device));
         let shape = self.model.weights().clone();
@@ -183,14 +221,37 @@ impl State {
         if self.update == updates {
             averaged = fit_variance(&averaged, data, split, seed);
         }
-        let mut checkpoint = Checkpoint::new("prior", self.update);
-        describe(&mut checkpoint, &averaged, &data.coordinates);
+        Ok(self.checkpoint("prior", &averaged, data).save(path)?)
+    }
+
+    /// Everything that the stage goes on from, and the averaged model.
+    pub(super) fn checkpoint(
+        &self,
+        stage: &str,
+        averaged: &GaussianDiffusion,
+        data: &TrainingData,
+    ) -> Checkpoint {
+        let mut checkpoint = Checkpoint::new(stage, self.update);
+        describe(&mut checkpoint, averaged, &data.coordinates);
         let bounds = serde_json::to_value(&data.action_bounds).expect("plain data");
         checkpoint.settings.insert(BOUNDS.into(), bounds);
         weights::put(&mut checkpoint, "trained", self.model.weights());
         weights::put(&mut checkpoint, "average", averaged.weights());
         self.optimizer.put(&mut checkpoint, "");
-        Ok(checkpoint.save(path)?)
+        checkpoint
+    }
+
+    /// One step of Adam, and of the average.
+    pub(super) fn follow(&mut self, gradient: Vec<Option<Tensor<1>>>, decay: f32) {
+        let parameters = weights::tensors(self.model.weights());
+        let average = &mut self.average;
+        let (stepped, _) = self
+            .optimizer
+            .step_averaged(parameters, gradient, average, decay);
+        let shape = self.model.weights().clone();
+        self.model = self
+            .model
+            .with_weights(weights::with_tensors(shape, stepped));
     }
 }
 
@@ -205,7 +266,7 @@ pub fn train(work: Work<'_>) -> Result<Prior, Error> {
     let path = work.dir.checkpoint("prior");
     let updates = config.prior.updates;
     let model = fresh(config, data.widths(), seed, work.compute)?;
-    let mut state = State::resume(model, config, &path)?;
+    let mut state = State::resume(model, &config.prior, &path, "prior")?;
     let share = config.prior.held_out;
     let continues = &data.transitions.continues;
     let split = (share > 0.0).then(|| Split::new(continues, share, seed));
@@ -268,19 +329,12 @@ fn step(
         .into());
     }
     let gradient = weights::gradient(tracked.weights(), &loss.backward());
-    let parameters = weights::tensors(model.weights());
-    let average = &mut state.average;
-    let decay = config.ema_decay;
-    let (stepped, _) = state
-        .optimizer
-        .step_averaged(parameters, gradient, average, decay);
-    let shape = model.weights().clone();
-    state.model = model.with_weights(weights::with_tensors(shape, stepped));
+    state.follow(gradient, config.ema_decay);
     Ok(value)
 }
 
 /// Draws rows that the prior may learn from.
-fn rows_of(
+pub(super) fn rows_of(
     data: &TrainingData,
     split: Option<&Split>,
     count: usize,

@@ -16,7 +16,8 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 
 use super::critic::{Critic, CriticKind, LearnerShape, Lesson, ValueNetworks, object, parse};
-use super::iql::{Iql, IqlConfig, action_gradient, conservative_rows, settings, value_networks};
+use super::ensemble::{action_gradient, conservative_rows, value_networks};
+use super::iql::{Iql, IqlConfig, settings};
 use super::setting::{Range, Setting, UPDATES};
 use super::transitions::{Transitions, gather, joined};
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
@@ -245,8 +246,8 @@ impl Critic for Advantage {
 
     fn networks(&self) -> Option<ValueNetworks> {
         let members = 0..self.networks.len();
-        let config = &self.config.iql;
-        Some(value_networks(&self.networks, members, false, config))
+        let lcb = self.config.iql.lcb;
+        Some(value_networks(&self.networks, members, false, lcb))
     }
 
     fn save(&self, checkpoint: &mut Checkpoint) {

@@ -42,6 +42,10 @@ pub trait Critic: Send + Sync {
     fn values(&self, observations: &[f32], actions: &[f32]) -> Vec<f64>;
     /// Returns the gradient of the value with respect to the action, [rows, action_dim].
     fn gradient(&self, observations: &[f32], actions: &[f32]) -> Vec<f32>;
+    /// Returns the temperature α that it was trained for, in its own units; none where any serves.
+    fn alpha(&self) -> Option<f64> {
+        None
+    }
     /// Returns the networks that it consists of; none for a critic that is anything but an ensemble of perceptrons.
     fn networks(&self) -> Option<ValueNetworks> {
         None

@@ -7,10 +7,10 @@ use std::sync::{PoisonError, RwLock};
 use tiltrl_tilt::TiltError;
 
 use super::critic::CriticKind;
-use super::{advantage, iql};
+use super::{advantage, iql, soft};
 
 /// The kinds that are built in.
-const KINDS: [CriticKind; 2] = [iql::KIND, advantage::KIND];
+const KINDS: [CriticKind; 3] = [iql::KIND, advantage::KIND, soft::KIND];
 
 /// What was registered in this process; entries are added and never changed, so a name means the same from then on.
 static REGISTERED: RwLock<Vec<CriticKind>> = RwLock::new(Vec::new());

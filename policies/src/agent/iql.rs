@@ -13,6 +13,7 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 
 use super::critic::{Critic, CriticKind, LearnerShape, Lesson, ValueNetworks, object, parse};
+use super::ensemble::{action_gradient, conservative_rows, value_networks};
 use super::setting::{ROWS, Range, Setting, UPDATES};
 use super::transitions::{TransitionBatch, joined};
 use crate::fast::{Activation, MlpSpec, NetworkPass, Networks};
@@ -184,6 +185,41 @@ impl Iql {
         (0..batch.rewards.len()).map(row).collect()
     }
 
+    /// Does one step: V at `observations` towards values given, Q towards r + γ V(s') on a batch; `None` when a loss is not finite:
+    /// nothing is changed then.
+    pub(super) fn learn_towards(
+        &mut self,
+        batch: &TransitionBatch,
+        (observations, wanted): (&[f32], &[f32]),
+        rate: f32,
+    ) -> Option<Losses> {
+        self.networks.set_learning_rate(rate);
+        let joined = self.joined(&batch.observations, &batch.actions);
+        let n = self.ensemble();
+        let q = (0..n).map(|network| NetworkPass {
+            network,
+            target: false,
+            train: true,
+            input: &joined[..],
+        });
+        let mut passes: Vec<NetworkPass<'_>> = q.collect();
+        passes.push(self.v(observations, true));
+        passes.push(self.v(&batch.next_observations, false));
+        let decay = 1.0 - self.config.target_rate;
+        self.networks.learn(&passes, decay, |outputs, gradients| {
+            let (v, q) = gradients.split_last_mut().expect("V is trained");
+            let mut found = bellman(outputs, q, outputs[n + 1], batch);
+            let rows = wanted.len() as f64;
+            for ((value, wanted), gradient) in outputs[n].iter().zip(wanted).zip(v.iter_mut()) {
+                let error = value - wanted;
+                found.value += f64::from(*value) / rows;
+                found.v += f64::from(error * error) / rows;
+                *gradient = 2.0 * error / rows as f32;
+            }
+            (found.q.is_finite() && found.v.is_finite()).then_some(found)
+        })
+    }
+
     /// Does one step of all networks on a batch; `None` when a loss is not finite: nothing is changed then.
     fn learn(&mut self, batch: &TransitionBatch) -> Option<Losses> {
         let joined = self.joined(&batch.observations, &batch.actions);
@@ -215,12 +251,10 @@ pub(super) fn losses(
 ) -> Losses {
     let (n, rows) = (gradients.len() - 1, batch.rewards.len());
     let scale = 2.0 / rows as f32;
-    let (values, next) = (outputs[n], outputs[2 * n + 1]);
-    let mut found = Losses {
-        q: 0.0,
-        v: 0.0,
-        value: 0.0,
-    };
+    let values = outputs[n];
+    let (v, q) = gradients.split_last_mut().expect("V is trained");
+    let mut found = bellman(outputs, q, outputs[2 * n + 1], batch);
+    let count = rows as f64;
     for row in 0..rows {
         let lowest = outputs[n + 1..2 * n + 1].iter().map(|target| target[row]);
         let error = lowest.fold(f32::INFINITY, f32::min) - values[row];
@@ -229,19 +263,33 @@ pub(super) fn losses(
         } else {
             1.0 - expectile
         };
-        found.value += f64::from(values[row]);
-        found.v += f64::from(weight * error * error);
-        gradients[n][row] = -scale * weight * error;
+        found.value += f64::from(values[row]) / count;
+        found.v += f64::from(weight * error * error) / count;
+        v[row] = -scale * weight * error;
     }
-    for (q, gradient) in outputs[..n].iter().zip(gradients) {
+    found
+}
+
+/// Fills the gradients of (Q − r − γ V(s'))², Q being the first outputs, and returns that loss; V's part of it is 0.
+fn bellman(
+    outputs: &[&[f32]],
+    gradients: &mut [&mut [f32]],
+    next: &[f32],
+    batch: &TransitionBatch,
+) -> Losses {
+    let rows = batch.rewards.len();
+    let scale = 2.0 / rows as f32;
+    let mut found = Losses {
+        q: 0.0,
+        v: 0.0,
+        value: 0.0,
+    };
+    for (q, gradient) in outputs.iter().zip(gradients) {
         for row in 0..rows {
             let error = q[row] - (batch.rewards[row] + batch.discounts[row] * next[row]);
-            found.q += f64::from(error * error);
+            found.q += f64::from(error * error) / rows as f64;
             gradient[row] = scale * error;
         }
-    }
-    for sum in [&mut found.q, &mut found.v, &mut found.value] {
-        *sum /= rows as f64;
     }
     found
 }
@@ -285,7 +333,12 @@ impl Critic for Iql {
 
     fn networks(&self) -> Option<ValueNetworks> {
         let members = 0..self.ensemble();
-        Some(value_networks(&self.networks, members, true, &self.config))
+        Some(value_networks(
+            &self.networks,
+            members,
+            true,
+            self.config.lcb,
+        ))
     }
 
     fn save(&self, checkpoint: &mut Checkpoint) {
@@ -295,81 +348,4 @@ impl Critic for Iql {
     fn load(&mut self, checkpoint: &Checkpoint, path: &Path) -> Result<(), TiltError> {
         self.networks.get(checkpoint, path, "critic")
     }
-}
-
-/// Returns the minimum of an ensemble, or its mean − lcb · std, of each row.
-pub(super) fn conservative_rows(members: &[Vec<f32>], lcb: f64) -> Vec<f64> {
-    let row = |row: usize| {
-        let values: Vec<f64> = members.iter().map(|m| f64::from(m[row])).collect();
-        conservative(&values, lcb)
-    };
-    (0..members[0].len()).map(row).collect()
-}
-
-/// Returns these networks, or their slow copies, as a critic gives them away.
-pub(super) fn value_networks(
-    networks: &Networks,
-    members: std::ops::Range<usize>,
-    target: bool,
-    config: &IqlConfig,
-) -> ValueNetworks {
-    ValueNetworks {
-        spec: networks.spec(members.start).clone(),
-        parameters: members.map(|m| networks.values(m, target)).collect(),
-        lcb: config.lcb,
-    }
-}
-
-fn spread(values: &[f64]) -> [f64; 2] {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
-    [mean, variance.sqrt()]
-}
-
-fn conservative(values: &[f64], lcb: f64) -> f64 {
-    if lcb <= 0.0 {
-        return values.iter().copied().fold(f64::INFINITY, f64::min);
-    }
-    let [mean, std] = spread(values);
-    mean - lcb * std
-}
-
-/// ∂ conservative / ∂ value of member `index`.
-fn share(index: usize, values: &[f64], lcb: f64) -> f64 {
-    if lcb <= 0.0 {
-        let lowest = (0..values.len()).fold(0, |b, i| if values[i] < values[b] { i } else { b });
-        return f64::from(u8::from(lowest == index));
-    }
-    let n = values.len() as f64;
-    let [mean, std] = spread(values);
-    1.0 / n - lcb * (values[index] - mean) / (n * std.max(1e-9))
-}
-
-/// Returns the gradient of the conservative value of an ensemble with respect to the last `action_dim` inputs.
-pub(super) fn action_gradient(
-    networks: &Networks,
-    passes: &[NetworkPass<'_>],
-    action_dim: usize,
-    lcb: f64,
-) -> Vec<f32> {
-    let gradients = networks.input_gradients(passes, |members| {
-        let rows = members[0].len();
-        let of_member = |index: usize| {
-            let weight = |row: usize| {
-                let values: Vec<f64> = members.iter().map(|m| f64::from(m[row])).collect();
-                share(index, &values, lcb) as f32
-            };
-            (0..rows).map(weight).collect()
-        };
-        (0..members.len()).map(of_member).collect()
-    });
-    let mut sum = vec![0.0f32; passes[0].input.len()];
-    for gradient in &gradients {
-        sum.iter_mut().zip(gradient).for_each(|(s, g)| *s += g);
-    }
-    let width = networks.inputs(passes[0].network);
-    let rows = sum.chunks_exact(width);
-    rows.flat_map(|row| row[width - action_dim..].to_vec())
-        .collect()
 }

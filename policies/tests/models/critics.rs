@@ -13,6 +13,10 @@ use tiltrl_policies::tilt::noise::Noise;
 
 /// Implicit Q-learning with small settings, some of them changed.
 fn critic(changes: &[(&str, Value)], shape: &LearnerShape) -> Box<dyn Critic> {
+    critic_of("iql", changes, shape)
+}
+
+fn critic_of(kind: &str, changes: &[(&str, Value)], shape: &LearnerShape) -> Box<dyn Critic> {
     let settings = json!({
         "updates": 1, "batch_size": 64, "hidden": [32], "layer_norm": false, "learning_rate": 3e-3, "expectile": 0.5,
         "discount": 0.9, "n_step": 1, "target_rate": 0.02, "ensemble": 2, "lcb": 0.0,
@@ -22,8 +26,8 @@ fn critic(changes: &[(&str, Value)], shape: &LearnerShape) -> Box<dyn Critic> {
         settings.insert((*key).into(), value.clone());
     }
     let all = CriticKind::all();
-    let iql = all.iter().find(|kind| kind.name == "iql");
-    (iql.expect("in the table").make)(&settings, shape).expect("checked settings")
+    let found = all.iter().find(|known| known.name == kind);
+    (found.expect("in the table").make)(&settings, shape).expect("checked settings")
 }
 
 fn shape([observation_dim, action_dim]: [usize; 2], seed: u64) -> LearnerShape {
@@ -68,6 +72,77 @@ fn silent_failure_27_terminals_cut_the_bootstrap_and_timeouts_do_not() {
     let (terminal, timeout) = (fixed_point(true), fixed_point(false));
     assert!((terminal - 1.0).abs() < 0.05, "{terminal}");
     assert!((timeout - 10.0).abs() < 0.5, "{timeout}");
+}
+
+/// Uniform numbers of [−1, 1].
+fn symmetric(noise: &mut Noise, count: usize) -> Vec<f32> {
+    let drawn = noise.uniform_rows(count, 1);
+    drawn.iter().map(|u| (2.0 * u - 1.0) as f32).collect()
+}
+
+/// Two states: −1 leads to +1 whatever is done; at +1 the reward is the action, and the episode ends.
+fn two_states(rows: usize) -> Transitions {
+    let mut noise = Noise::keyed(5, "two-states", 0);
+    let states: Vec<f32> = (0..rows).map(|i| [-1.0, 1.0][i % 2]).collect();
+    let actions: Vec<f32> = symmetric(&mut noise, rows);
+    let last = |i: usize| i % 2 == 1;
+    Transitions {
+        observation_dim: 1,
+        action_dim: 1,
+        rewards: (0..rows)
+            .map(|i| if last(i) { actions[i] } else { 0.0 })
+            .collect(),
+        observations: states.into(),
+        next_observations: vec![1.0_f32; rows].into(),
+        actions: actions.into(),
+        terminals: (0..rows).map(last).collect(),
+        continues: vec![false; rows],
+    }
+}
+
+/// Under a uniform prior on [−1, 1], Q(+1, a) = a gives V(+1) = α log(α sinh(1/α)), or coth(1/α) − α where the KL is not charged;
+/// Q(−1, ·) is γ times that. The KL is 0 at −1, so its mean over states is half of that at +1.
+#[test]
+fn soft_policy_iteration_finds_the_exact_value_and_its_alpha() {
+    let (alpha, discount) = (0.4_f64, 0.9);
+    let log_z = (alpha * (1.0 / alpha).sinh()).ln();
+    let mean = 1.0 / (1.0 / alpha).tanh() - alpha;
+    let nats = 0.5 * (mean / alpha - log_z);
+    let transitions = two_states(512);
+    for (charged, value) in [(true, alpha * log_z), (false, mean)] {
+        let changes = [
+            ("discount", json!(discount)),
+            ("batch_size", json!(128)),
+            ("hidden", json!([64])),
+            ("soft_updates", json!(3000)),
+            ("samples", json!(256)),
+            ("states", json!(32)),
+            ("nats", json!(nats)),
+            ("charged", json!(charged)),
+        ];
+        let mut critic = critic_of("soft", &changes, &shape([1, 1], 2));
+        let lesson = Lesson {
+            transitions: &transitions,
+            prior: &|observations, noise| symmetric(noise, observations.len()),
+            seed: 1,
+        };
+        assert_eq!(critic.alpha(), None);
+        for update in 0..critic.updates() {
+            critic.update(&lesson, update).expect("finite");
+        }
+        let found = critic.alpha().expect("set by the updates");
+        assert!((found / alpha - 1.0).abs() < 0.04, "α {found}");
+        let q = critic.values(&[-1.0, -1.0, 1.0, 1.0], &[-0.5, 0.5, -0.5, 0.5]);
+        for (q, exact) in q
+            .iter()
+            .zip([discount * value, discount * value, -0.5, 0.5])
+        {
+            assert!(
+                (q - exact).abs() < 0.03,
+                "charged {charged}: {q} for {exact}"
+            );
+        }
+    }
 }
 
 #[test]

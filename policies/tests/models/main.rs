@@ -7,6 +7,7 @@ mod compiled_paths;
 mod conformance;
 mod conformity;
 mod critics;
+mod likelihood;
 mod plain;
 mod pretrained;
 mod silent_failures;

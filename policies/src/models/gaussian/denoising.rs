@@ -32,6 +32,20 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         (error.clone() * error).mean()
     }
 
+    /// Returns −log p of the reverse steps that lead to samples [rows, dim] noised backwards, per value and without the constants of
+    /// the steps: the bound that maximum likelihood lowers, means and variances alike.
+    pub fn path_loss(
+        &self,
+        sample: &Tensor<2>,
+        condition: &Tensor<2>,
+        noise: &mut Noise,
+    ) -> Tensor<1> {
+        let [rows, dim] = sample.dims();
+        let path = self.path_to(condition, sample, noise);
+        let scores = self.step_log_probs(&path, 0..self.num_steps());
+        scores.sum() * (-1.0 / (rows * dim) as f64)
+    }
+
     /// The first `dim` outputs.
     fn head(&self, outputs: Tensor<2>) -> Tensor<2> {
         let [rows, columns] = outputs.dims();
