@@ -13,10 +13,10 @@ use crate::error::{Error, nearest};
 /// Names of the budgets.
 pub const BUDGETS: &[&str] = &["quick", "default", "full"];
 
-/// Factors of the updates of a stage: section, quick, full. With `full` the presets' 15,000 updates of the prior become 2 million, the 25,000 of the
+/// Factors of the updates of a stage: section, quick, full. With `full` the presets' 60,000 updates of the prior become 2 million, the 25,000 of the
 /// critic 1 million and the 3,000 of fine-tuning 150,000; a baseline's 100,000 become 1 million.
 const FACTORS: &[(&str, f64, f64)] = &[
-    ("prior", 0.2, 400.0 / 3.0),
+    ("prior", 0.1, 100.0 / 3.0),
     ("critic", 0.2, 40.0),
     ("finetune", 0.2, 50.0),
 ];
@@ -342,8 +342,8 @@ mod tests {
     #[test]
     fn a_budget_scales_what_lies_below_and_is_not_applied_twice() {
         let quick = with("hopper-medium-expert", &["budget=quick"]).expect("valid");
-        assert_eq!((quick.prior.updates, quick.finetune.updates), (3000, 600));
-        assert_eq!(quick.critic.number("advantage_updates"), 2000.0);
+        assert_eq!((quick.prior.updates, quick.finetune.updates), (6000, 800));
+        assert_eq!(quick.critic.number("advantage_updates"), 3000.0);
         let full = with("hopper-medium", &["budget=full", "finetune.updates=5"]).expect("valid");
         assert_eq!((full.prior.updates, full.finetune.updates), (2_000_000, 5));
         assert_eq!(full.critic.number("updates"), 1_000_000.0);

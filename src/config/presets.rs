@@ -255,7 +255,7 @@ mod tests {
         }
         let d4rl = preset("hopper-medium-expert-v2").expect("known");
         assert_eq!(d4rl.data_files, ["hopper_medium_expert-v2.hdf5"]);
-        assert_eq!(d4rl.critic.number("advantage_updates"), 10_000.0);
+        assert_eq!(d4rl.critic.number("advantage_updates"), 15_000.0);
         assert_eq!(
             (d4rl.finetune.alpha_in_std, d4rl.finetune.states),
             (1.0, 32)

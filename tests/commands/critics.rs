@@ -63,7 +63,7 @@ fn set(entries: &[&str]) -> Vec<String> {
 fn every_preset_takes_another_critic_and_prints_its_keys() {
     for name in preset_names() {
         let source = Source::Preset(name.clone());
-        for (kind, has) in [("advantage", true), ("iql", false)] {
+        for (kind, has) in [("advantage", true), ("soft", false), ("iql", false)] {
             let chosen = set(&[&format!("critic.kind={kind}")]);
             let config = source.config(&chosen).expect(&name);
             assert_eq!(config.critic.kind, kind);
@@ -73,6 +73,7 @@ fn every_preset_takes_another_critic_and_prints_its_keys() {
                 has,
                 "{name}: {text}"
             );
+            assert_eq!(text.contains("\nnats = 1"), kind == "soft", "{name}");
             assert!(text.contains("\nexpectile = "), "{name}");
         }
     }
@@ -109,7 +110,7 @@ fn an_unknown_kind_gets_the_nearest_name_and_a_key_of_another_kind_is_refused() 
     }
     let text = said(&tiltrl(folder.path(), &["critics"]));
     assert!(
-        text.contains("iql ") && text.contains("advantage "),
+        text.contains("iql ") && text.contains("advantage ") && text.contains("soft "),
         "{text}"
     );
 }
@@ -235,41 +236,89 @@ fn the_bounds_survive(dir: &RunDir, agent: &Agent) {
 fn the_updates_of_a_finished_critic_grow_only_where_training_can_go_on() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let inside = folder.path();
-    for (kind, allowed) in [("iql", true), ("advantage", false)] {
+    for (kind, last) in [
+        ("iql", None),
+        ("advantage", Some("advantage_updates")),
+        ("soft", Some("soft_updates")),
+    ] {
         tiny(inside, kind);
         let own = [
-            "--set",
             "critic.hidden=[8]",
-            "--set",
             "finetune.updates=4",
-            "--set",
             "critic.updates=20",
         ];
-        let run = |more: &[&str]| {
-            let start = ["run", "--config", "tiny.toml", "--out", kind];
-            tiltrl(inside, &[&start[..], &own, more].concat())
+        let run = |more: &[String]| {
+            let mut all = vec!["run", "--config", "tiny.toml", "--out", kind];
+            for entry in own.into_iter().chain(more.iter().map(String::as_str)) {
+                all.extend(["--set", entry]);
+            }
+            tiltrl(inside, &all)
         };
-        let short: &[&str] = match allowed {
-            true => &[],
-            false => &["--set", "critic.advantage_updates=20"],
-        };
-        let output = run(short);
+        let of_last = |updates: u64| last.map(|key| format!("critic.{key}={updates}"));
+        let short: Vec<String> = of_last(20).into_iter().collect();
+        let output = run(&short);
         assert!(output.status.success(), "{}", said(&output));
-        let longer = run(&[short, &["--set", "critic.updates=30"]].concat());
+        let longer = run(&[&short[..], &["critic.updates=30".to_string()]].concat());
         let text = said(&longer);
-        assert_eq!(longer.status.success(), allowed, "{text}");
-        if allowed {
+        assert_eq!(longer.status.success(), last.is_none(), "{text}");
+        let Some(key) = last else {
             assert!(text.contains("critic.updates 20 → 30"), "{text}");
             continue;
-        }
+        };
         for words in [
             "critic.updates: 20 in the folder, 30 asked for",
-            "only advantage_updates can grow",
+            &format!("only {key} can grow"),
         ] {
             assert!(text.contains(words), "{words}: {text}");
         }
-        let grown = run(&["--set", "critic.advantage_updates=30"]);
+        let grown = run(&of_last(30).into_iter().collect::<Vec<_>>());
         assert!(grown.status.success(), "{}", said(&grown));
-        assert!(said(&grown).contains("critic.advantage_updates 20 → 30"));
+        assert!(said(&grown).contains(&format!("critic.{key} 20 → 30")));
     }
+}
+
+/// α of a soft critic is that of the posterior, unless a price is set; a run done stage by stage has the bytes of a whole one.
+#[test]
+fn a_soft_critic_brings_its_alpha_to_the_posterior() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let inside = folder.path();
+    tiny(inside, "soft");
+    let run = |command: &str, out: &str, more: &[&str]| {
+        let mut all = vec![command, "--config", "tiny.toml", "--out", out];
+        let own = [
+            "critic.hidden=[8]",
+            "critic.updates=20",
+            "critic.soft_updates=40",
+            "prior.likelihood_updates=20",
+            "finetune.updates=4",
+        ];
+        for entry in own.iter().chain(more) {
+            all.extend(["--set", entry]);
+        }
+        let output = tiltrl(inside, &all);
+        assert!(output.status.success(), "{}", said(&output));
+        said(&output)
+    };
+    run("run", "whole", &[]);
+    for command in ["train-prior", "train-critic", "run"] {
+        run(command, "parts", &[]);
+    }
+    let path = |out: &str, name: &str| {
+        let path = inside.join(out).join("seed-1/checkpoints").join(name);
+        path.with_extension("safetensors")
+    };
+    for name in ["likelihood", "critic", "posterior"] {
+        let of = |out: &str| std::fs::read(path(out, name)).expect("written");
+        assert_eq!(of("whole"), of("parts"), "{name}");
+    }
+    let alpha = |out: &str, name: &str, key: &str| {
+        let checkpoint = Checkpoint::load(&path(out, name), name).expect("loads");
+        let bits = checkpoint.settings[key].as_str().expect("text").to_string();
+        f64::from_bits(u64::from_str_radix(&bits, 16).expect("hexadecimal"))
+    };
+    let own = alpha("whole", "critic", "soft_alpha_bits");
+    assert!(own > 0.0);
+    assert_eq!(own, alpha("whole", "posterior", "alpha_bits"));
+    run("run", "priced", &["finetune.alpha=3.0"]);
+    assert_ne!(own, alpha("priced", "posterior", "alpha_bits"));
 }

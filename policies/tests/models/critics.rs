@@ -114,8 +114,8 @@ fn soft_policy_iteration_finds_the_exact_value_and_its_alpha() {
             ("discount", json!(discount)),
             ("batch_size", json!(128)),
             ("hidden", json!([64])),
-            ("soft_updates", json!(3000)),
-            ("samples", json!(256)),
+            ("soft_updates", json!(1500)),
+            ("samples", json!(128)),
             ("states", json!(32)),
             ("nats", json!(nats)),
             ("charged", json!(charged)),
@@ -131,7 +131,7 @@ fn soft_policy_iteration_finds_the_exact_value_and_its_alpha() {
             critic.update(&lesson, update).expect("finite");
         }
         let found = critic.alpha().expect("set by the updates");
-        assert!((found / alpha - 1.0).abs() < 0.04, "α {found}");
+        assert!((found / alpha - 1.0).abs() < 0.05, "α {found}");
         let q = critic.values(&[-1.0, -1.0, 1.0, 1.0], &[-0.5, 0.5, -0.5, 0.5]);
         for (q, exact) in q
             .iter()
@@ -143,6 +143,48 @@ fn soft_policy_iteration_finds_the_exact_value_and_its_alpha() {
             );
         }
     }
+}
+
+/// A critic that is stored in the middle of soft policy iteration and read back goes on with the same bytes, α included.
+#[test]
+fn soft_policy_iteration_goes_on_from_a_checkpoint_with_the_same_bytes() {
+    let transitions = two_states(64);
+    let changes = [
+        ("updates", json!(4)),
+        ("soft_updates", json!(8)),
+        ("samples", json!(8)),
+        ("states", json!(8)),
+        ("nats", json!(0.5)),
+        ("charged", json!(true)),
+    ];
+    let lesson = Lesson {
+        transitions: &transitions,
+        prior: &|observations, noise| symmetric(noise, observations.len()),
+        seed: 1,
+    };
+    let train = |critic: &mut Box<dyn Critic>, updates: std::ops::Range<u64>| {
+        for update in updates {
+            critic.update(&lesson, update).expect("finite");
+        }
+        let mut stored = Checkpoint::new("critic", 0);
+        critic.save(&mut stored);
+        stored
+    };
+    let fresh = || critic_of("soft", &changes, &shape([1, 1], 2));
+    let whole = train(&mut fresh(), 0..12);
+    let half = train(&mut fresh(), 0..7);
+    let mut again = fresh();
+    // The number of its updates travels with the checkpoint.
+    let half = Checkpoint { update: 7, ..half };
+    again.load(&half, "critic".as_ref()).expect("fits");
+    assert_eq!(train(&mut again, 7..12), whole);
+    let mut damaged = half;
+    damaged.settings.remove("soft_alpha_bits");
+    let error = fresh()
+        .load(&damaged, "critic".as_ref())
+        .err()
+        .expect("missing");
+    assert!(error.to_string().contains("soft_alpha_bits"), "{error}");
 }
 
 #[test]
