@@ -13,7 +13,7 @@ use crate::device::Card;
 use crate::error::Error;
 use crate::rollout::Episode;
 
-/// Who acts.
+/// Who chooses the actions, and where.
 #[derive(Clone, Copy)]
 pub enum Acting<'a> {
     /// The card, by these numbers.
@@ -23,10 +23,10 @@ pub enum Acting<'a> {
     Processor(&'a dyn Policy),
 }
 
-/// Which episodes.
+/// Which episodes are played.
 #[derive(Clone, Copy)]
 pub struct Task<'a> {
-    /// Environment id.
+    /// Id of the environment.
     pub env: &'a str,
     /// Engine and margin rule.
     pub options: &'a EnvOptions,

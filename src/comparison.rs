@@ -19,7 +19,7 @@ pub struct Differing {
     pub what: String,
     /// In the first run.
     pub a: String,
-    /// In the second.
+    /// In the second run.
     pub b: String,
 }
 
@@ -32,7 +32,7 @@ pub struct Number {
     pub unit: String,
     /// In the first run.
     pub a: f64,
-    /// In the second.
+    /// In the second run.
     pub b: f64,
     /// The second minus the first, with a 95 % interval over episodes or states.
     pub difference: Interval,

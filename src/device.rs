@@ -35,7 +35,7 @@ pub struct Card {
 /// A kind of device.
 struct Kind {
     name: &'static str,
-    /// What it is.
+    /// What computes there, in words.
     what: &'static str,
     /// The feature that brings it; none = always there, or nowhere yet.
     feature: Option<&'static str>,

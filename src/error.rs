@@ -21,16 +21,16 @@ pub enum Error {
     /// A run directory or a state that does not fit.
     #[error("{0}")]
     Run(String),
-    /// From the data.
+    /// Data cannot be read, written or meant.
     #[error(transparent)]
     Data(#[from] crate::data::DataError),
-    /// From an environment.
+    /// An environment cannot be made or moved.
     #[error("{}", env_text(.0))]
     Env(#[from] EnvError),
-    /// From weights or training.
+    /// Weights cannot be used, or training failed.
     #[error(transparent)]
     Policy(#[from] tiltrl_tilt::TiltError),
-    /// From a picture.
+    /// A picture cannot be drawn or written.
     #[error(transparent)]
     Plot(#[from] tiltrl_plots::PlotError),
 }

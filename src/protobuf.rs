@@ -47,7 +47,7 @@ impl Message {
         self
     }
 
-    /// Adds text.
+    /// Adds text, as UTF-8 with its length.
     pub fn text(self, field: u64, value: &str) -> Self {
         self.bytes(field, value.as_bytes())
     }

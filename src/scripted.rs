@@ -109,7 +109,7 @@ impl Policy for Scripted {
     }
 }
 
-/// −gain·state.
+/// −gain · state, the control of a linear feedback.
 fn feedback(gain: &[f64], state: &[f64]) -> f64 {
     -gain.iter().zip(state).map(|(k, s)| k * s).sum::<f64>()
 }

@@ -20,11 +20,11 @@ pub struct Stage<'a> {
     pub name: &'a str,
     /// Entry of timing.json that its seconds are added to.
     pub clock: &'a str,
-    /// Updates in all.
+    /// Updates from the start to the end, those before a resumption included.
     pub total: u64,
     /// Updates that its checkpoint holds.
     pub done: u64,
-    /// Checkpoints in all.
+    /// Checkpoints from the start to the end.
     pub checkpoints: u64,
     /// Names of the numbers.
     pub columns: Vec<&'static str>,

@@ -40,7 +40,7 @@ impl<const MAX_STEPS: usize> BurnEnvironment<MAX_STEPS> {
 }
 
 impl<const MAX_STEPS: usize> Environment for BurnEnvironment<MAX_STEPS> {
-    /// `[observation_dim]`.
+    /// The observation, `[observation_dim]`.
     type State = Vec<f32>;
     /// `[action_dim]`, in [−1, 1].
     type Action = Vec<f32>;

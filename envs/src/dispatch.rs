@@ -6,7 +6,7 @@
 
 /// A computation of which a copy is compiled for each instruction set. Implementations mark `run` `#[inline(always)]`.
 pub trait Work {
-    /// What it computes.
+    /// The result, which is the same for every instruction set.
     type Output;
     /// Computes it; inlined into the copy for each instruction set.
     fn run(self) -> Self::Output;

@@ -19,7 +19,7 @@ pub struct Step {
 /// One component of an observation or action.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Component {
-    /// What it means.
+    /// What it measures, in words.
     pub name: String,
     /// Its unit; empty for a pure number.
     pub unit: String,

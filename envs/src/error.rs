@@ -27,11 +27,11 @@ pub enum EnvError {
     /// A word that is none of the choices.
     #[error("unknown {what} `{given}`; choose one of: {choices}")]
     UnknownChoice {
-        /// What is chosen.
+        /// What the choice is of, as engine.
         what: &'static str,
-        /// What was given.
+        /// The word as it was given.
         given: String,
-        /// What there is.
+        /// The choices, comma-separated.
         choices: &'static str,
     },
     /// The MuJoCo library could not be loaded.

@@ -4,11 +4,11 @@ use crate::env::{Env, EnvSpec, Step};
 
 /// What a batched step reads and writes; row k belongs to the k-th of the chosen environments.
 pub struct StepBuffers<'a> {
-    /// [chosen, action_dim].
+    /// Actions in [−1, 1], [chosen, action_dim].
     pub actions: &'a [f32],
-    /// [chosen, observation_dim], written.
+    /// Written: what is seen after the step, [chosen, observation_dim].
     pub observations: &'a mut [f32],
-    /// [chosen], written.
+    /// Written: rewards and ends, [chosen].
     pub steps: &'a mut [Step],
 }
 

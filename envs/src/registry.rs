@@ -21,7 +21,7 @@ enum Kind {
     SixJoints(fn(Variant, Margin) -> Arc<Task<6>>, Variant),
     /// A ball in a maze.
     Maze(&'static Layout, MazeReward),
-    /// Nothing touches anything.
+    /// A system without contacts.
     Free(fn() -> Box<dyn Stateful>),
 }
 

@@ -21,9 +21,9 @@ pub enum Autoreset {
 /// What a step of all environments gave; row k belongs to environment k.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VectorStep {
-    /// `[num_envs, observation_dim]`.
+    /// What is seen after the step, `[num_envs, observation_dim]`.
     pub observations: Vec<f32>,
-    /// `[num_envs]`.
+    /// Rewards of the step, `[num_envs]`.
     pub rewards: Vec<f64>,
     /// Whether the task ended, `[num_envs]`.
     pub terminated: Vec<bool>,

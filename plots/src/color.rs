@@ -1,4 +1,4 @@
-//! Colours.
+//! Colours with opacity, and how they mix.
 
 /// A colour with its opacity.
 #[derive(Clone, Copy, Debug, PartialEq)]

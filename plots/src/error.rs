@@ -37,7 +37,7 @@ pub enum PlotError {
         what: String,
         /// What they should be.
         expected: String,
-        /// What they are.
+        /// The numbers as they were found.
         found: String,
     },
     /// The picture would be larger than the limit.

@@ -33,19 +33,19 @@ pub(crate) const REFERENCE_LINE: f64 = 2.0;
 /// Length of the piece of line that stands for a series beside its label.
 pub(crate) const SWATCH: f64 = 28.0;
 
-/// Title.
+/// Colour of the title.
 pub(crate) const INK: Color = Color::new(0x1f, 0x1f, 0x1f);
 /// Labels of axes, series and ticks.
 pub(crate) const LABEL: Color = Color::new(0x3a, 0x3a, 0x3a);
 /// Subtitle and notes.
 pub(crate) const GREY: Color = Color::new(0x66, 0x66, 0x66);
-/// Reference lines.
+/// Colour of reference lines.
 pub(crate) const REFERENCE: Color = Color::new(0x50, 0x50, 0x50);
-/// Axis line.
+/// Colour of the axes' lines.
 pub(crate) const AXIS: Color = Color::new(0x8a, 0x8a, 0x8a);
-/// Grid.
+/// Colour of the grid.
 pub(crate) const GRID: Color = Color::new(0xe4, 0xe4, 0xe4);
-/// Background.
+/// Colour of the background.
 pub(crate) const PAPER: Color = Color::new(0xff, 0xff, 0xff);
 
 /// Okabe and Ito's colours that are dark enough for a line on white: without the yellow, black last.

@@ -12,7 +12,7 @@ use crate::{PlotError, header, output};
 /// Images under one label.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Block {
-    /// What they are.
+    /// What the images have in common; drawn above them.
     pub label: String,
     /// Grey values from 0 (paper) to 1 (ink), image after image, row by row.
     pub values: Vec<f32>,

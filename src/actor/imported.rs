@@ -29,7 +29,7 @@ pub(super) struct Normalizer {
 /// Standard deviation of a Gaussian actor.
 #[derive(Debug, Clone)]
 pub(super) enum Spread {
-    /// There is none.
+    /// The actor is deterministic.
     None,
     /// Its logarithm as a layer, clamped.
     Layer(Linear, [f32; 2]),

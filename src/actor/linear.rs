@@ -9,7 +9,7 @@ pub(super) struct Linear {
     pub(super) inputs: usize,
     /// `[outputs, inputs]`, row-major.
     pub(super) weights: Vec<f32>,
-    /// `[outputs]`
+    /// What is added, `[outputs]`.
     pub(super) bias: Vec<f32>,
 }
 

@@ -93,7 +93,7 @@ impl Actor {
 /// An actor that acts in an environment.
 #[derive(Debug, Clone)]
 pub struct ActorPolicy {
-    /// The actor.
+    /// The network and its distribution.
     pub actor: Actor,
     /// Whether actions are drawn; else they are the mean's.
     pub drawn: bool,

@@ -35,7 +35,7 @@ pub struct BenchmarkArgs {
     /// Folder of the presets' data files.
     #[arg(long, default_value = "data")]
     data_dir: PathBuf,
-    /// Seeds, comma-separated.
+    /// Seeds of every run, comma-separated.
     #[arg(long, value_delimiter = ',', default_value = "1,2,3")]
     seeds: Vec<u64>,
     /// Runs at a time, each on --threads threads (1 unless given). With --slurm: elements of the array at a time.

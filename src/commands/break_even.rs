@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct Priced {
     /// Samples of the prior per action; 1 for the posterior.
     pub samples: usize,
-    /// Mean return.
+    /// Mean return of the episodes.
     pub mean_return: f64,
     /// Wall milliseconds of acting per action, in the batch of all episodes.
     pub milliseconds: f64,
@@ -20,7 +20,7 @@ pub struct Priced {
 pub struct BreakEven {
     /// "best-of-N" or "resample-N".
     pub family: String,
-    /// The posterior.
+    /// The posterior, which the family is held against.
     pub posterior: Priced,
     /// The family's members, by N.
     pub members: Vec<Priced>,

@@ -84,7 +84,7 @@ enum Command {
     Envs(environments::EnvsArgs),
     /// List the devices that networks can be computed on, and what brings those that this build lacks.
     Devices,
-    /// List presets.
+    /// List the presets that `--preset` names.
     Presets,
     /// List the kinds of critic that `critic.kind` names.
     Critics,
@@ -101,7 +101,7 @@ struct QuickstartArgs {
     /// A config file in place of the preset quickstart, see `tiltrl config`.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Seeds, comma-separated.
+    /// Seeds of the run, comma-separated.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     seeds: Vec<u64>,
     /// Folder of the run.
@@ -144,7 +144,7 @@ struct RunArgs {
     data_dir: PathBuf,
     #[command(flatten)]
     reading: ReadingArgs,
-    /// Seeds, comma-separated.
+    /// Seeds of the run, comma-separated.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     seeds: Vec<u64>,
     /// Overrides, as finetune.alpha_in_std=0.5; may be repeated.

@@ -22,7 +22,7 @@ use crate::scripted::scripted;
 /// Arguments of `tiltrl collect`.
 #[derive(Args)]
 pub struct CollectArgs {
-    /// Environment id.
+    /// Id of the environment, see `tiltrl envs`.
     #[arg(long)]
     env: String,
     /// "uniform", "swing-up" (Pendulum), "scripted" (small tasks), an actor's file (.safetensors, .npz, flat; see docs/actors.md), or a
@@ -38,10 +38,10 @@ pub struct CollectArgs {
     /// Draw actions from the actor's distribution (actors' files; flat ones do so anyway).
     #[arg(long, conflicts_with = "deterministic")]
     stochastic: bool,
-    /// Episodes.
+    /// Episodes to play.
     #[arg(long, default_value_t = 10)]
     episodes: usize,
-    /// Seed.
+    /// Seed of the starts, of the policy and of its noise.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub struct CollectArgs {
 pub enum ActionRule {
     /// By its mean.
     Mean,
-    /// Drawn.
+    /// Drawn from its distribution.
     Drawn,
     /// Drawn for a flat file, by its mean for another.
     ByFile,

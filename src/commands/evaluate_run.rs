@@ -317,7 +317,7 @@ impl Playing<'_> {
 /// Episodes of one policy over the seeds.
 #[derive(Default)]
 struct Played {
-    /// By seed.
+    /// Returns of the episodes, by seed.
     returns: Vec<Vec<f64>>,
     timesteps: usize,
     /// Wall seconds of the episodes.

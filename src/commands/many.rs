@@ -17,7 +17,7 @@ pub struct SlurmArgs {
     /// Write the scripts and the ledger, print the sbatch commands, and submit nothing.
     #[arg(long, requires = "slurm")]
     dry_run: bool,
-    /// Slurm's partition.
+    /// Slurm's partition to submit to.
     #[arg(long, requires = "slurm", value_name = "NAME")]
     partition: Option<String>,
     /// Time limit of one run, as Slurm writes it: 4:00:00.
@@ -43,9 +43,9 @@ pub struct SlurmArgs {
 pub enum Mode {
     /// By processes of this machine.
     Here,
-    /// By Slurm.
+    /// By Slurm, as an array of jobs.
     Slurm(Settings),
-    /// Nowhere.
+    /// Nowhere: only the table is made.
     Table,
 }
 

@@ -12,7 +12,7 @@ pub enum Stage {
     Prior,
     /// After the critic.
     Critic,
-    /// After fine-tuning.
+    /// After fine-tuning, before the final evaluation.
     Finetune,
     /// After the final evaluation and the pictures.
     #[default]
@@ -28,9 +28,9 @@ pub struct RunRequest {
     pub data: Vec<PathBuf>,
     /// Folder of the config's files.
     pub data_dir: PathBuf,
-    /// Seeds.
+    /// Seeds to train, one after the other.
     pub seeds: Vec<u64>,
-    /// Overrides.
+    /// Settings in place of the config's, as KEY=VALUE.
     pub set: Vec<String>,
     /// Folder of the run.
     pub out: PathBuf,

@@ -22,7 +22,7 @@ pub struct TiltArgs {
     /// Folder of the run; default runs/tilt-NAME. The same command goes on there after a kill.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Seeds, comma-separated.
+    /// Seeds of the run, comma-separated.
     #[arg(long, alias = "seed", value_delimiter = ',', default_value = "1")]
     seeds: Vec<u64>,
     /// The user's folder of data, for systems that need one.

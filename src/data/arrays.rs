@@ -15,7 +15,7 @@ const LARGEST: u64 = 1 << 26;
 pub(crate) enum Array {
     /// Its shape, and its values row-major.
     Numbers(Vec<usize>, Vec<f32>),
-    /// A text alone.
+    /// A single string.
     Text(String),
 }
 

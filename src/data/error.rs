@@ -169,7 +169,7 @@ pub enum DataError {
         key: String,
         /// Row, counted from 0.
         row: usize,
-        /// The value found.
+        /// What stands there instead of 0 or 1.
         value: f32,
     },
     /// Some of the files to concatenate have `next_observations` and others have not.
@@ -245,7 +245,7 @@ pub enum DataError {
         path: PathBuf,
         /// Key of the array that is at fault.
         key: String,
-        /// What is wrong.
+        /// Why the ends of episodes cannot be told from it.
         reason: String,
     },
     /// Actions lie beyond the bounds that the file or its environment has.
@@ -260,7 +260,7 @@ pub enum DataError {
         path: PathBuf,
         /// Bounds as they were found.
         bounds: String,
-        /// Who says so.
+        /// Where the bounds come from: the file or the environment.
         source_of_bounds: String,
         /// Share of the rows beyond them in per cent.
         share: f64,
@@ -336,7 +336,7 @@ pub enum DataError {
         layer: &'static str,
         /// What the layout wants here.
         expected: String,
-        /// What is there.
+        /// What the file has here.
         found: String,
     },
     /// A file of named arrays is no actor for this environment.
@@ -348,9 +348,9 @@ pub enum DataError {
         key: String,
         /// What the layout wants here.
         expected: String,
-        /// What is there.
+        /// What the file has here.
         found: String,
-        /// What to do.
+        /// What the user can do.
         hint: String,
     },
 }

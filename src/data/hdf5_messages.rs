@@ -7,7 +7,7 @@ use std::io;
 /// What an entry of a data set is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Element {
-    /// f32.
+    /// A little-endian f32.
     Number,
     /// h5py's bool: an enumeration over i8.
     Flag,

@@ -27,7 +27,7 @@ pub enum NoteKind {
 /// One thing that a reader did to the data, or that its user should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Note {
-    /// What was done.
+    /// What was done to the data, or is odd about them.
     pub kind: NoteKind,
     /// The file concerned; `None` where it is the whole data set.
     pub path: Option<PathBuf>,

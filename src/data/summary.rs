@@ -63,15 +63,15 @@ pub struct Summary {
 /// Location and spread of some numbers; all NaN where there are none.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Statistics {
-    /// Arithmetic mean.
+    /// Sum over the count.
     pub mean: f64,
     /// Standard deviation of the numbers themselves (divided by their count, as NumPy does).
     pub standard_deviation: f64,
-    /// Smallest.
+    /// Smallest of the numbers.
     pub minimum: f64,
-    /// Median.
+    /// Median; of an even count, the mean of the middle two.
     pub median: f64,
-    /// Largest.
+    /// Largest of the numbers.
     pub maximum: f64,
 }
 
@@ -93,7 +93,7 @@ pub struct NormalizedScore {
 pub struct Histogram {
     /// `[bins + 1]`, ascending.
     pub edges: Vec<f64>,
-    /// `[bins]`
+    /// Values per bin, `[bins]`.
     pub counts: Vec<usize>,
 }
 

@@ -16,11 +16,11 @@ use super::matrix::Matrix;
 /// But for rows with both flags these are the rules of D4RL's `qlearning_dataset`.
 #[derive(Debug, Clone)]
 pub struct Transitions {
-    /// `[M, observation_dim]`
+    /// `[M, observation_dim]`: where the actions were taken.
     pub observations: Matrix,
-    /// `[M, action_dim]`
+    /// `[M, action_dim]`, in −1 … 1.
     pub actions: Matrix,
-    /// `[M]`
+    /// `[M]`, in the file's units.
     pub rewards: Vec<f32>,
     /// `[M, observation_dim]`; arbitrary where `terminals` is set.
     pub next_observations: Matrix,

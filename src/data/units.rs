@@ -17,9 +17,9 @@ const ROUNDING: f32 = 1e-3;
 /// The bounds of each action entry in the units of a file; −1 … 1 in a [`Dataset`](super::Dataset) stands for them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActionBounds {
-    /// `[action_dim]`: smallest.
+    /// Smallest value of each entry, `[action_dim]`.
     pub low: Vec<f32>,
-    /// `[action_dim]`: largest.
+    /// Largest value of each entry, `[action_dim]`.
     pub high: Vec<f32>,
 }
 

@@ -22,7 +22,7 @@ const VERSION: &str = "0.5.0";
 /// Episodes and steps that were written, and what was said about them.
 #[derive(Debug)]
 pub struct Written {
-    /// Episodes.
+    /// Number of episodes.
     pub episodes: usize,
     /// Steps of all of them.
     pub steps: usize,

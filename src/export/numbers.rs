@@ -19,7 +19,7 @@ pub struct Layer {
     pub shape: [usize; 2],
     /// W [inputs, outputs], row-major.
     pub weight: Vec<f32>,
-    /// b `[outputs]`.
+    /// The offset b, `[outputs]`.
     pub bias: Vec<f32>,
     /// Gain and shift, `[outputs]` each.
     pub norm: Option<[Vec<f32>; 2]>,
@@ -28,9 +28,9 @@ pub struct Layer {
 /// A perceptron: the activation follows every layer but the last.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// Its layers.
+    /// From input to output.
     pub layers: Vec<Layer>,
-    /// Its activation.
+    /// The hidden layers' non-linearity.
     pub activation: Activation,
 }
 

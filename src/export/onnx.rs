@@ -22,11 +22,11 @@ pub enum Attribute {
 pub enum Axis {
     /// As many as the caller likes.
     Named(&'static str),
-    /// So many.
+    /// This number of entries.
     Fixed(usize),
 }
 
-/// A graph.
+/// Nodes and constants of an ONNX graph, in the order in which they are computed.
 #[derive(Default)]
 pub struct Graph {
     body: Message,

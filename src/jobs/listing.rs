@@ -11,7 +11,7 @@ use crate::files::csv_cell;
 /// A job, how it stands, and the last error it gave, if one is known.
 #[derive(Clone, Debug)]
 pub struct Listed<'a> {
-    /// The job.
+    /// The job as it was planned.
     pub job: &'a Job,
     /// How it stands.
     pub state: State,

@@ -12,7 +12,7 @@ pub struct Settings {
     pub dry_run: bool,
     /// Elements at a time; none = as many as Slurm gives.
     pub at_once: Option<usize>,
-    /// Partition.
+    /// Partition to submit to; none = the cluster's default.
     pub partition: Option<String>,
     /// Time limit of an element, as Slurm writes it.
     pub time: Option<String>,

@@ -11,11 +11,11 @@ use crate::run::{RunDir, is_finished, seeds_in};
 pub struct Shown {
     /// What it is called on the page: the shortest end of its path that no other run shares.
     pub name: String,
-    /// Its folder.
+    /// Folder of the run.
     pub folder: PathBuf,
-    /// Its table.
+    /// Its returns with their intervals.
     pub summary: Summary,
-    /// Its config.
+    /// The config that it was trained with.
     pub config: Config,
     /// Seeds in the folder that the table does not hold.
     pub left_out: Vec<u64>,

@@ -82,11 +82,11 @@ fn closed(key: &str, critic: &CriticConfig) -> String {
 /// A key whose value is another one than before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// Dotted name.
+    /// The key's dotted name.
     pub key: String,
-    /// In the folder.
+    /// What the folder's config says.
     pub old: Value,
-    /// Asked for.
+    /// What is asked for now.
     pub new: Value,
     /// Why a larger value is refused all the same; empty where that needs no words.
     closed: String,

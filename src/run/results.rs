@@ -39,9 +39,9 @@ impl Evaluation {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Results {
-    /// During fine-tuning.
+    /// Those on the way, in the order of updates.
     pub training: Vec<Evaluation>,
-    /// At the end.
+    /// Those after the last update, one per policy.
     pub last: Vec<Evaluation>,
 }
 

@@ -22,7 +22,7 @@ pub fn is_finished(dir: &RunDir) -> bool {
 pub struct Seeds {
     /// Ready ones, ascending; at least one.
     pub ready: Vec<u64>,
-    /// The others.
+    /// Seeds that are not ready, ascending.
     pub rest: Vec<u64>,
 }
 

@@ -130,7 +130,7 @@ fn draw(count: usize, drawn: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
 struct Arm {
     /// Returns that a pull draws from, with replacement.
     choose: Vec<f64>,
-    /// Their mean.
+    /// Mean of the returns in `choose`.
     mean: f64,
     /// Mean of the other half.
     score: f64,

@@ -7,7 +7,7 @@ use crate::error::nearest;
 
 /// Faults as they are found; each begins with its key.
 pub(super) struct Reader {
-    /// The file.
+    /// What the file says.
     pub(super) table: Table,
     /// What is wrong with it.
     pub(super) faults: Vec<String>,

@@ -11,14 +11,14 @@ pub enum Choice {
     Among(Vec<Value>),
     /// Anything between two whole numbers, both included.
     Whole {
-        /// The ends.
+        /// Least and greatest value.
         ends: [i64; 2],
         /// Whether the logarithm is uniform.
         log: bool,
     },
     /// Anything between two numbers.
     Real {
-        /// The ends.
+        /// Least and greatest value.
         ends: [f64; 2],
         /// Whether the logarithm is uniform.
         log: bool,

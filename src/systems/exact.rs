@@ -18,7 +18,7 @@ pub struct Exact {
     pub log_reward: Vec<f64>,
     /// p r / Z of each element.
     pub posterior: Vec<f64>,
-    /// log Z.
+    /// log Σ p r, the log normaliser.
     pub log_z: f64,
 }
 
@@ -113,9 +113,9 @@ pub fn divergence(found: &[f64], exact: &[f64]) -> f64 {
 pub struct Sampled {
     /// Mean of log r + log p − log q.
     pub elbo: f64,
-    /// Its log-mean-exp.
+    /// log-mean-exp of the same: the importance estimate of log Z.
     pub importance: f64,
-    /// ESS/N.
+    /// Effective sample size over the number of paths, in (0, 1].
     pub ess: f64,
     /// Mean log r.
     pub log_reward: f64,

@@ -8,9 +8,9 @@ use super::train;
 
 /// A method's probabilities of every element.
 pub struct Shown<'a> {
-    /// The method.
+    /// Name of the method in the legend.
     pub label: &'a str,
-    /// The probabilities.
+    /// One probability per element.
     pub probabilities: &'a [f64],
 }
 

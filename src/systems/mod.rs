@@ -21,7 +21,7 @@ pub mod words;
 
 use request::System;
 
-/// All systems.
+/// All systems, in the order of the list that users see.
 pub const SYSTEMS: &[&System] = &[
     &words::SYSTEM,
     &arithmetic::SYSTEM,

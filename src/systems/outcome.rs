@@ -69,7 +69,7 @@ pub struct Check {
     pub what: String,
     /// What was found; none where it is not finite.
     pub found: Option<f64>,
-    /// The bound.
+    /// What it is held against.
     pub bound: f64,
     /// Whether the number must lie above it.
     pub above: bool,
@@ -111,17 +111,17 @@ pub type Draw = Box<dyn Fn(&Path) -> Result<Vec<PathBuf>, PlotError>>;
 
 /// A picture to draw.
 pub enum Figure {
-    /// Lines.
+    /// Lines over a common axis.
     Curve(Curve),
     /// Dots in groups.
     Intervals(Intervals),
-    /// Several curves.
+    /// Several curves side by side.
     Panels(Panels),
     /// Samples in the plane.
     Clouds(Clouds),
-    /// Counts.
+    /// Counts of values in bins.
     Histogram(Histogram),
-    /// Anything else.
+    /// Anything else: drawn by a function of one's own.
     Own(Draw),
 }
 

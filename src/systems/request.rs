@@ -29,9 +29,9 @@ pub struct System {
 /// One number that `--set KEY=VALUE` may change.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// Its key.
+    /// KEY of `--set KEY=VALUE`.
     pub key: &'static str,
-    /// Its value.
+    /// Its value where nothing is said.
     pub value: f64,
     /// Its value with `--quick`.
     pub quick: f64,
@@ -129,7 +129,7 @@ fn unknown(system: &System, key: &str) -> Error {
 pub struct Request {
     /// Seed of data that are made, of the prior, and of the posterior.
     pub seed: u64,
-    /// Resolved settings.
+    /// Every setting with the value that holds.
     pub settings: Settings,
     /// Whether less work is asked for.
     pub quick: bool,

@@ -22,7 +22,7 @@ use crate::stage::{Stage, cosine_decay};
 /// How something is trained.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// Updates.
+    /// Updates of the weights.
     pub updates: u64,
     /// Step size at the start; it falls to 2 % along a cosine.
     pub learning_rate: f32,
@@ -63,7 +63,7 @@ pub struct Behaviour {
     pub mixture: Mixture,
     /// Paths of a noisier behaviour.
     pub exploration: Exploration,
-    /// Replay.
+    /// How past paths are kept and drawn again.
     pub replay: ReplayOptions,
     /// Dead zone and cap.
     pub shaping: Shaping,
@@ -98,7 +98,7 @@ pub struct Target<'a, M: SequentialModel> {
     pub prior: &'a M,
     /// Conditions of an update, one row per group of paths.
     pub conditions: &'a dyn Fn(&mut Noise) -> M::Condition,
-    /// log r.
+    /// log r of each sample.
     pub log_reward: &'a LogReward<'a, M>,
     /// Distance of a model to the exact posterior; NaN where it is not measured on the way.
     pub distance: &'a dyn Fn(&M) -> f64,
@@ -106,7 +106,7 @@ pub struct Target<'a, M: SequentialModel> {
 
 /// What came of training.
 pub struct Tuned<M> {
-    /// The model.
+    /// The model as it was at the end.
     pub model: M,
     /// log Z as the loss had it at the end; none for methods without one.
     pub log_z: Option<f64>,
@@ -119,9 +119,9 @@ pub struct Tuned<M> {
 /// Distances by update.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
-    /// Updates done.
+    /// Updates done at each point.
     pub updates: Vec<u64>,
-    /// Distances.
+    /// Distance at each point; none where it was not measured.
     pub values: Vec<Option<f64>>,
 }
 
@@ -276,7 +276,7 @@ pub fn balance<M: Explore>(
 pub struct Descent {
     /// Its gradient is the update's; its value need not mean anything.
     pub surrogate: Tensor<1>,
-    /// What is logged.
+    /// The loss as the log has it.
     pub loss: f64,
 }
 

@@ -35,7 +35,7 @@ pub struct Baseline<'a> {
     pub seed: u64,
     /// Folder of the seed.
     pub folder: &'a Path,
-    /// How it learns.
+    /// How it learns from prior and reward.
     pub method: Method,
 }
 

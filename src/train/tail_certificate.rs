@@ -14,7 +14,7 @@ use super::training_data::TrainingData;
 /// The certificate of the policy tail-N.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TailCertificate {
-    /// N.
+    /// N: how often the last steps are drawn.
     pub ends: usize,
     /// Whether it passes, with the thresholds.
     pub verdict: Verdict,

@@ -4,7 +4,7 @@ mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use source::{Crate, File, crates};
+use source::{Crate, File, crates, docs};
 
 /// What each crate may use of ours; docs/architecture.md draws it.
 const MAY_USE: [(&str, &[&str]); 6] = [
@@ -27,6 +27,8 @@ const MAY_USE: [(&str, &[&str]); 6] = [
 /// Files with a reason to be longer than the rest: tables.
 const MOST_LINES: usize = 400;
 const MOST_LINES_OF_A_FUNCTION: usize = 60;
+/// A doc of fewer words repeats its item's name, or leaves out the unit or the shape.
+const FEWEST_WORDS: usize = 3;
 /// Half of the 421 that `policies` had before the seam.
 const MOST_PUBLIC_ITEMS: usize = 210;
 
@@ -141,6 +143,7 @@ fn a_circle_would_be_found() {
             vec![name.into()]
         },
         code: code.into(),
+        docs: Vec::new(),
         lines: 1,
     };
     let of = |b: &str| Crate {
@@ -201,6 +204,33 @@ fn files_and_functions_are_short() {
         }
     }
     none("what is too long", &broken);
+}
+
+#[test]
+fn docs_say_something() {
+    let mut broken = Vec::new();
+    for file in all().iter().flat_map(|of| &of.files) {
+        let short = file
+            .docs
+            .iter()
+            .filter(|doc| words(&doc.text) < FEWEST_WORDS);
+        broken.extend(short.map(|doc| format!("{}:{}: {}", file.place, doc.line, doc.text)));
+    }
+    none("docs of one or two words", &broken);
+}
+
+fn words(text: &str) -> usize {
+    text.split_whitespace().count()
+}
+
+#[test]
+fn words_of_a_doc_are_counted_over_its_lines() {
+    let text = "//! A file.\n\n/// Mass.\npub a: f64,\n    /// Radius,\n    /// in metres.\nb";
+    let counts: Vec<_> = docs(text)
+        .iter()
+        .map(|d| (d.line, words(&d.text)))
+        .collect();
+    assert_eq!(counts, [(1, 2), (3, 1), (5, 3)]);
 }
 
 #[test]

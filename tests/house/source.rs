@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub struct Crate {
     /// As code names it.
     pub name: &'static str,
-    /// Its files.
+    /// Every source file but those of tests.
     pub files: Vec<File>,
 }
 
@@ -15,12 +15,22 @@ pub struct Crate {
 pub struct File {
     /// Its path from the root of the repository.
     pub place: String,
-    /// Its module.
+    /// Path of its module from the crate's root.
     pub module: Vec<String>,
     /// Its code, without comments and tests.
     pub code: String,
+    /// What it says about itself and its items.
+    pub docs: Vec<Doc>,
     /// Its lines, all of them.
     pub lines: usize,
+}
+
+/// A doc comment: adjoining lines of `///` or `//!`.
+pub struct Doc {
+    /// Its first line, counted from one.
+    pub line: usize,
+    /// Its words, in one line.
+    pub text: String,
 }
 
 const FOLDERS: [(&str, &str); 6] = [
@@ -79,6 +89,7 @@ fn read(root: &Path, folder: &str, path: &Path) -> File {
         module,
         lines: text.lines().count(),
         code: without_tests(&without_comments(&text)),
+        docs: docs(&text),
     }
 }
 
@@ -89,6 +100,29 @@ fn without_comments(text: &str) -> String {
     kept.map(|line| line.split(" // ").next().unwrap_or(line))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// Returns the doc comments of a text.
+pub fn docs(text: &str) -> Vec<Doc> {
+    let mut found: Vec<Doc> = Vec::new();
+    let mut before = None;
+    for (i, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        let kind = ["///", "//!"].into_iter().find(|k| line.starts_with(k));
+        let words = kind.map_or("", |kind| line[kind.len()..].trim());
+        match found.last_mut() {
+            Some(doc) if kind.is_some() && kind == before => {
+                doc.text.push_str(&format!(" {words}"))
+            }
+            _ if kind.is_some() => found.push(Doc {
+                line: i + 1,
+                text: words.into(),
+            }),
+            _ => {}
+        }
+        before = kind;
+    }
+    found
 }
 
 /// Without items under `#[cfg(test)]`.

@@ -99,7 +99,7 @@ struct Check {
     mode: Mode,
     /// Rewards that are not the CPU's, byte for byte.
     unequal: usize,
-    /// Rewards compared.
+    /// Rewards that were compared.
     compared: usize,
     /// Largest difference of a reward in the first five steps.
     early: f64,
@@ -165,7 +165,7 @@ fn name((id, margin): (&str, Margin)) -> String {
     }
 }
 
-/// One measurement.
+/// How fast one mode steps so many environments.
 struct Rate {
     task: String,
     mode: Mode,

@@ -33,7 +33,7 @@ pub struct PolicyCheck {
     pub worst: f64,
 }
 
-/// One measurement.
+/// How fast one policy acts for so many environments.
 pub struct PolicyRate {
     pub policy: String,
     /// Task and mode, where the environments step too; else actions alone are made.

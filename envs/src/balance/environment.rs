@@ -81,7 +81,7 @@ impl<const N: usize, R: Rule<N>> Balance<N, R> {
         env
     }
 
-    /// The robot.
+    /// The robot as it was compiled, with the margin rule in it.
     #[cfg(feature = "cuda")]
     pub(crate) fn model(&self) -> &Model<N> {
         &self.model
@@ -187,7 +187,7 @@ pub struct Words {
     pub variant: Variant,
     /// Steps of an episode.
     pub horizon: usize,
-    /// The observation.
+    /// The parts of the observation, in order.
     pub observation: Vec<Component>,
     /// The rules in words; the source is the robot's.
     pub rules: Rules,

@@ -8,7 +8,6 @@ use crate::env::{Env, EnvSpec};
 use crate::locomotion::Variant;
 use crate::planar::model::Model;
 
-/// Which task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Pendulum,
@@ -23,7 +22,7 @@ enum Robot {
     Three(Box<Model<3>>),
 }
 
-/// A task.
+/// A balance task or Reacher, as the device runs it.
 #[derive(Debug)]
 pub(super) struct Balanced {
     /// The file name of its PTX without the mode.

@@ -13,7 +13,7 @@ const STEPS_BETWEEN_LOOKS: usize = 32;
 pub struct DeviceEpisode {
     /// Sum of rewards.
     pub episode_return: f64,
-    /// Steps.
+    /// Number of environment steps.
     pub length: usize,
     /// Ended by the task, not by the horizon.
     pub terminated: bool,

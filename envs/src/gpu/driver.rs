@@ -11,7 +11,7 @@ pub struct Device {
     pub name: String,
     /// Compute capability, (major, minor).
     pub capability: (u32, u32),
-    /// Streaming multiprocessors.
+    /// Number of streaming multiprocessors.
     pub processors: usize,
     /// Memory in bytes.
     pub memory: u64,

@@ -179,12 +179,12 @@ impl DeviceEnvs {
         self.count == 0
     }
 
-    /// The device.
+    /// Returns the device that the environments are on.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// The task.
+    /// Returns the task with its mode and kernels.
     pub fn program(&self) -> &Program {
         &self.program
     }

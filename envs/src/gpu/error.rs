@@ -10,7 +10,7 @@ pub const OLDEST_CAPABILITY: (u32, u32) = (7, 5);
 pub struct Refusal {
     /// The driver's function.
     pub call: &'static str,
-    /// `CUresult`.
+    /// CUDA's number of the error, a `CUresult`.
     pub code: u32,
 }
 
@@ -49,7 +49,7 @@ pub enum GpuError {
     NoSuchDevice {
         /// The number asked for.
         asked: usize,
-        /// What there is.
+        /// The devices there are, as they are listed.
         found: Vec<String>,
     },
     /// The device is older than the kernels.
@@ -78,23 +78,23 @@ pub enum GpuError {
     /// The device has no kernels for this environment, or not for so many.
     #[error("`{id}` cannot run on a GPU: {reason}\nhint: {hint}")]
     Unsupported {
-        /// The environment.
+        /// Id of the environment.
         id: String,
-        /// Why.
+        /// What stands in the way.
         reason: String,
-        /// What to do.
+        /// What the user can do.
         hint: String,
     },
-    /// Anything else.
+    /// A call of the driver failed in a way that has no variant of its own.
     #[error("the NVIDIA driver refused {call}: error {code} ({meaning})\nhint: {hint}")]
     Refused {
         /// The driver's function.
         call: &'static str,
-        /// `CUresult`.
+        /// CUDA's number of the error, a `CUresult`.
         code: u32,
         /// CUDA's word for it.
         meaning: &'static str,
-        /// What to do.
+        /// What the user can do.
         hint: &'static str,
     },
 }

@@ -39,7 +39,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// All modes.
+    /// All modes, the fastest first.
     pub const ALL: [Self; 3] = [Self::Fast, Self::F32, Self::F64];
 
     /// C's name of the number.

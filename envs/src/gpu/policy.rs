@@ -6,13 +6,13 @@ use super::{Mode, error::GpuError};
 /// The non-linearity of hidden layers, under the kernel's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bend {
-    /// max(z, 0)
+    /// max(z, 0): negative inputs give 0.
     Relu = 0,
     /// z / (1 + e^−z)
     Silu = 1,
     /// z tanh(ln(1 + e^z))
     Mish = 2,
-    /// z Φ(z)
+    /// z Φ(z), with Φ the distribution function of the standard normal.
     Gelu = 3,
 }
 
@@ -23,7 +23,7 @@ pub struct PolicyLayer {
     pub shape: [usize; 2],
     /// W [inputs, outputs], row-major.
     pub weight: Vec<f32>,
-    /// b `[outputs]`.
+    /// The offset b, `[outputs]`.
     pub bias: Vec<f32>,
 }
 
@@ -34,7 +34,7 @@ pub struct PolicyStep {
     pub state: f32,
     /// Factor of the network's first outputs.
     pub output: f32,
-    /// σ.
+    /// Standard deviation σ of the step's noise, before a learned offset.
     pub sigma: f32,
     /// What the network sees of the step; equally many numbers for each.
     pub embedding: Vec<f32>,
@@ -54,7 +54,7 @@ pub struct PolicyTables {
     pub log_sigma_limit: Option<f32>,
     /// The hidden layers' non-linearity.
     pub bend: Bend,
-    /// The layers.
+    /// The network's layers, from input to output.
     pub layers: Vec<PolicyLayer>,
 }
 

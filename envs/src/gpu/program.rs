@@ -78,7 +78,7 @@ const BALANCE: &[&str] = &[
     include_str!("../../gpu/kernels/systems.h"),
 ];
 
-/// Of a maze.
+/// Source texts of the kernels of a maze.
 const MAZE: &[&str] = &[
     include_str!("../../gpu/kernels/tree.h"),
     include_str!("../../gpu/kernels/softness.h"),

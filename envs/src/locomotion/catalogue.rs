@@ -18,7 +18,7 @@ pub enum Variant {
     V5,
 }
 
-/// HalfCheetah.
+/// Returns HalfCheetah: nine degrees of freedom, six motors.
 pub fn half_cheetah(variant: Variant, margin: Margin) -> Arc<Task<9>> {
     let words = Words {
         id: ["halfcheetah-v4", "halfcheetah-v5"],
@@ -29,7 +29,7 @@ pub fn half_cheetah(variant: Variant, margin: Margin) -> Arc<Task<9>> {
     task(&HALF_CHEETAH, rules::HALF_CHEETAH, variant, margin, words)
 }
 
-/// Hopper.
+/// Returns Hopper: six degrees of freedom, three motors.
 pub fn hopper(variant: Variant, margin: Margin) -> Arc<Task<6>> {
     let words = Words {
         id: ["hopper-v4", "hopper-v5"],
@@ -41,7 +41,7 @@ pub fn hopper(variant: Variant, margin: Margin) -> Arc<Task<6>> {
     task(&HOPPER, rules::HOPPER, variant, margin, words)
 }
 
-/// Walker2d.
+/// Returns Walker2d: nine degrees of freedom, six motors.
 pub fn walker2d(variant: Variant, margin: Margin) -> Arc<Task<9>> {
     let words = Words {
         id: ["walker2d-v4", "walker2d-v5"],

@@ -46,7 +46,7 @@ pub const HALF_CHEETAH: LocomotionRules = LocomotionRules {
     start: StartNoise::UniformAndNormal(0.1),
 };
 
-/// Hopper-v4.
+/// Rules of Hopper-v4.
 pub const HOPPER: LocomotionRules = LocomotionRules {
     frame_skip: 4,
     control_cost: 1e-3,
@@ -60,7 +60,7 @@ pub const HOPPER: LocomotionRules = LocomotionRules {
     start: StartNoise::Uniform(5e-3),
 };
 
-/// Walker2d-v4.
+/// Rules of Walker2d-v4.
 pub const WALKER2D: LocomotionRules = LocomotionRules {
     health: Some(Health {
         height: [0.8, 2.0],

@@ -44,7 +44,7 @@ impl Reading {
 pub struct Place {
     /// Offset of the array's pointer in mjData, bytes.
     offset: usize,
-    /// Numbers in it.
+    /// Count of f64 in the array.
     pub len: usize,
 }
 

@@ -20,9 +20,9 @@ pub struct Wall {
 /// A ball with two degrees of freedom.
 #[derive(Clone, Debug)]
 pub struct Ball {
-    /// Position, m.
+    /// Position of the centre in the plane, m.
     pub position: [f64; 2],
-    /// Velocity, m/s.
+    /// Velocity of the centre, m/s.
     pub velocity: [f64; 2],
     /// The last solved acceleration, from which the solver starts.
     pub guess: [f64; 2],

@@ -13,7 +13,7 @@ use super::tree::{Matrix, Tree};
 /// One joint at one of its limits.
 #[derive(Clone, Copy)]
 pub struct LimitRow<const L: usize, T: Real = f64> {
-    /// The joint.
+    /// Index of the joint's degree of freedom.
     pub dof: usize,
     /// +1 at the lower limit, −1 at the upper.
     pub sign: Lanes<L, T>,
@@ -54,7 +54,7 @@ pub struct Constraints<const N: usize, const L: usize, T: Real = f64> {
 }
 
 impl<const N: usize, const L: usize, T: Real> Constraints<N, L, T> {
-    /// No rows.
+    /// Returns a set without rows.
     #[inline(always)]
     pub fn new() -> Self {
         let zero = Lanes::ZERO;

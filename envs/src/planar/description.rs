@@ -61,7 +61,7 @@ pub enum JointKind {
 pub struct JointDescription {
     /// Name, unique in the robot.
     pub name: &'static str,
-    /// Slide or hinge.
+    /// Whether it slides or turns, and about what.
     pub kind: JointKind,
     /// Anchor in the body's frame (x, z), m.
     pub anchor: [f64; 2],
@@ -119,7 +119,7 @@ pub struct CapsuleDescription {
     pub name: &'static str,
     /// Where it lies.
     pub placement: Placement,
-    /// Radius, m.
+    /// Radius about its axis, m.
     pub radius: f64,
     /// Sliding friction coefficient.
     pub friction: f64,
@@ -165,13 +165,13 @@ pub struct FloorDescription {
 /// A whole robot.
 #[derive(Clone, Copy, Debug)]
 pub struct RobotDescription {
-    /// Name.
+    /// Name of the robot, as half_cheetah.
     pub name: &'static str,
     /// Where the numbers come from.
     pub source: &'static str,
     /// Length of one simulation step, s.
     pub timestep: f64,
-    /// How time advances.
+    /// How a step's end follows from the accelerations.
     pub integrator: Integrator,
     /// Gravity (x, z), m/s².
     pub gravity: [f64; 2],
@@ -181,7 +181,7 @@ pub struct RobotDescription {
     pub total_mass: Option<f64>,
     /// Joint limits' softness.
     pub limit_softness: Softness,
-    /// Contacts' softness.
+    /// How contacts give way.
     pub contact_softness: Softness,
     /// The floor; `None` where nothing touches it.
     pub floor: Option<FloorDescription>,

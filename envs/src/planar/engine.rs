@@ -23,7 +23,7 @@ pub struct State<const N: usize, const L: usize, T: Real = f64> {
 }
 
 impl<const N: usize, const L: usize, T: Real> State<N, L, T> {
-    /// All zero.
+    /// Every joint at zero and at rest.
     pub const ZERO: Self = Self {
         position: [Lanes::ZERO; N],
         velocity: [Lanes::ZERO; N],

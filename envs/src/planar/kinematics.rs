@@ -15,9 +15,9 @@ pub type Vector<const L: usize, T = f64> = [Lanes<L, T>; 2];
 pub struct Frame<const L: usize, T: Real = f64> {
     /// Angle about +y, rad.
     pub angle: Lanes<L, T>,
-    /// Its sine.
+    /// Sine of the angle.
     pub sine: Lanes<L, T>,
-    /// Its cosine.
+    /// Cosine of the angle.
     pub cosine: Lanes<L, T>,
     /// The origin, m (x relative to the root).
     pub origin: Vector<L, T>,

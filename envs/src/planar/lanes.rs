@@ -23,9 +23,9 @@ pub trait Real:
     + Neg<Output = Self>
     + 'static
 {
-    /// Zero.
+    /// The number 0.
     const ZERO: Self;
-    /// One.
+    /// The number 1.
     const ONE: Self;
     /// The solver ends where the gradient is below this share of the largest force.
     const SOLVER_TOLERANCE: f64;

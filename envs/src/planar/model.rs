@@ -12,7 +12,7 @@ pub const MAX_CONTACTS: usize = 16;
 pub struct Model<const N: usize> {
     /// Length of one simulation step, s.
     pub timestep: f64,
-    /// How time advances.
+    /// How a step's end follows from the accelerations.
     pub integrator: Integrator,
     /// Gravity (x, z), m/s².
     pub gravity: [f64; 2],
@@ -41,7 +41,7 @@ pub struct Body {
     pub position: [f64; 2],
     /// Centre of mass in its own frame, m.
     pub mass_centre: [f64; 2],
-    /// Mass, kg.
+    /// Mass of the link alone, kg.
     pub mass: f64,
     /// Mass of the link and everything that hangs on it, kg.
     pub subtree_mass: f64,
@@ -70,7 +70,7 @@ pub enum Motion {
     Slide([f64; 2]),
     /// About +y (+1) or −y (−1), through this point of the body's frame.
     Hinge {
-        /// +1 or −1.
+        /// +1 for +y, −1 for −y.
         sign: f64,
         /// Anchor in the body's frame, m.
         anchor: [f64; 2],
@@ -82,7 +82,7 @@ pub enum Motion {
 pub struct Joint {
     /// The link that it moves.
     pub body: usize,
-    /// Slide or hinge.
+    /// How it moves the link.
     pub motion: Motion,
     /// Spring towards zero, N/m or N·m/rad.
     pub stiffness: f64,
@@ -127,7 +127,7 @@ pub struct FloorContact {
     pub body: usize,
     /// The end of its axis in the link's frame, m.
     pub end: [f64; 2],
-    /// Radius, m.
+    /// Radius of the capsule, m.
     pub radius: f64,
     /// How the pair touches.
     pub pair: ContactPair,
@@ -138,13 +138,13 @@ pub struct FloorContact {
 pub struct Capsule {
     /// The capsule's link.
     pub body: usize,
-    /// Centre, m.
+    /// Middle of its axis, m.
     pub centre: [f64; 2],
     /// Unit vector along its axis.
     pub axis: [f64; 2],
     /// Half the distance between the end points, m.
     pub half_length: f64,
-    /// Radius, m.
+    /// Radius about its axis, m.
     pub radius: f64,
 }
 

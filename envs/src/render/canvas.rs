@@ -7,7 +7,7 @@ use super::scene::{Colour, Scene, Shape, palette};
 pub struct Frame {
     /// Pixels in a row.
     pub width: usize,
-    /// Rows.
+    /// Rows of pixels.
     pub height: usize,
     /// Red, green, blue of each pixel.
     pub rgb: Vec<u8>,

@@ -19,7 +19,7 @@ pub enum RenderError {
     TooLarge {
         /// Pixels in a row.
         width: usize,
-        /// Rows.
+        /// Rows of pixels.
         height: usize,
     },
 }

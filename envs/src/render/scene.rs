@@ -12,9 +12,9 @@ pub enum Shape {
         from: [f64; 2],
         /// The other end, m.
         to: [f64; 2],
-        /// Radius, m.
+        /// Distance from the segment that is still inside, m.
         radius: f64,
-        /// Its colour.
+        /// Red, green and blue of its inside.
         colour: Colour,
     },
     /// An upright rectangle.
@@ -23,7 +23,7 @@ pub enum Shape {
         centre: [f64; 2],
         /// Half its width and height, m.
         half_size: [f64; 2],
-        /// Its colour.
+        /// Red, green and blue of its inside.
         colour: Colour,
     },
 }
@@ -59,6 +59,6 @@ pub mod palette {
         [190, 105, 120],
         [215, 145, 155],
     ];
-    /// A goal.
+    /// Where a task wants something to be.
     pub const GOAL: Colour = [92, 171, 100];
 }

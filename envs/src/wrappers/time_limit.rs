@@ -1,4 +1,4 @@
-//! Another horizon.
+//! A wrapper that cuts episodes after another number of steps.
 
 use crate::env::{Env, EnvSpec, Step};
 

@@ -19,7 +19,7 @@ pub struct Ledger {
     pub allocated: usize,
     /// The device that was opened.
     pub opened: Option<usize>,
-    /// Kernels launched.
+    /// Kernels launched so far.
     pub launches: usize,
 }
 

@@ -30,7 +30,7 @@ type Compile = unsafe extern "C" fn(Program, c_int, *const *const c_char) -> c_i
 type Size = unsafe extern "C" fn(Program, *mut usize) -> c_int;
 type Text = unsafe extern "C" fn(Program, *mut c_char) -> c_int;
 
-/// NVRTC.
+/// NVIDIA's run-time compiler, loaded from a folder.
 pub struct Nvrtc {
     // NVRTC opens its built-in headers by name: they must be there before it.
     _builtins: Library,

@@ -52,9 +52,9 @@ pub(crate) fn split_right([k, n]: [usize; 2], matrix: (&[f32], Layout), lines: &
 /// The right operand of a product.
 #[derive(Clone, Copy)]
 pub(crate) enum Right<'a> {
-    /// Lines of [`split_right`].
+    /// Split and packed by [`split_right`].
     Split(&'a [Line]),
-    /// Values [k, n].
+    /// Values [k, n], row-major.
     Plain(&'a [f32]),
 }
 

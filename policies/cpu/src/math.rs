@@ -28,7 +28,7 @@ pub(super) use fused;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
-    /// max(z, 0)
+    /// max(z, 0): negative inputs give 0.
     Relu,
     /// z · sigmoid(z)
     Silu,

@@ -17,7 +17,7 @@ fn total(lanes: [f32; LANES]) -> f32 {
     lanes.iter().sum()
 }
 
-/// Σ term(v)
+/// Σ term(v), by sixteen sums side by side.
 #[inline(always)]
 fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];

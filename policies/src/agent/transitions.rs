@@ -64,9 +64,9 @@ pub struct Transitions {
 /// A batch of transitions on the host, row-major.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct TransitionBatch {
-    /// [rows, observation_dim]
+    /// Where the actions were taken, [rows, observation_dim].
     pub observations: Vec<f32>,
-    /// [rows, action_dim]
+    /// The data's actions, [rows, action_dim].
     pub actions: Vec<f32>,
     /// Σ γ^j r over the timesteps up to the bootstrap, `[rows]`.
     pub rewards: Vec<f32>,

@@ -15,7 +15,7 @@ use tiltrl_tilt::TiltError;
 pub enum Prediction {
     /// v = √ᾱ ε − √(1 − ᾱ) x
     Velocity,
-    /// The noise ε.
+    /// The noise ε that was added to the sample.
     Epsilon,
 }
 

@@ -18,7 +18,7 @@ pub(super) type DrawConditions = dyn Fn(usize, &mut Noise) -> Vec<f32> + Send + 
 /// A prior, a reward, and the exact posterior.
 #[derive(Clone)]
 pub struct Problem {
-    /// What it is.
+    /// Name in the tables of `verify`.
     pub name: String,
     /// The prior, its perceptron at zero, and the log-reward with its gradient.
     pub tilt: Tilt,

@@ -39,7 +39,7 @@ pub struct Verdict {
     pub ess: f64,
     /// Median |log Z_q − log Z_p|, nats.
     pub log_z_gap: f64,
-    /// Whether both hold.
+    /// Whether ESS/N and the gap keep their thresholds.
     pub passed: bool,
 }
 

@@ -20,7 +20,7 @@ pub enum TiltError {
         path: PathBuf,
         /// What was expected and found.
         reason: String,
-        /// What to do.
+        /// What the user can do.
         hint: String,
     },
     /// A loss or gradient is not finite.
@@ -30,7 +30,7 @@ pub enum TiltError {
     NonFinite {
         /// The stage of training.
         stage: &'static str,
-        /// Loss or gradient.
+        /// Which of the two: "loss" or "gradient".
         what: &'static str,
         /// The update, from 0.
         update: u64,

@@ -10,9 +10,9 @@ use crate::sequential::SequentialModel;
 /// Log-probabilities of a path's steps [paths, T] that sampling has computed already.
 #[derive(Clone, Default)]
 pub struct Known {
-    /// Under the posterior.
+    /// log q of each step under the posterior.
     pub posterior: Option<Tensor<2>>,
-    /// Under the prior.
+    /// log p of each step under the prior.
     pub prior: Option<Tensor<2>>,
 }
 

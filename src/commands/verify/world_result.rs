@@ -20,7 +20,7 @@ pub enum Requirement {
 /// One world's result.
 #[derive(Clone, Debug, Serialize)]
 pub struct WorldResult {
-    /// The world.
+    /// Name of the world.
     pub world: String,
     /// What it must meet.
     pub requirement: Requirement,
@@ -31,7 +31,7 @@ pub struct WorldResult {
     pub total_variation: Option<f64>,
     /// Mean shift over the exact one, for the control.
     pub shift: Option<f64>,
-    /// Wall time.
+    /// Wall seconds of training and comparing.
     pub seconds: f64,
     /// Whether it meets its requirement.
     pub passed: bool,

@@ -33,7 +33,7 @@ const KL: f64 = 0.1;
 /// Largest shortfall of the accuracy from the exact posterior's.
 const ACCURACY: f64 = 0.03;
 
-/// The system.
+/// What `tiltrl tilt arithmetic` runs.
 pub const SYSTEM: System = System {
     name: "arithmetic",
     summary: "rationales of sums and differences of digits as a latent variable; every rationale is enumerated",

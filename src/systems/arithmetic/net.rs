@@ -34,7 +34,7 @@ const CLOSED: f32 = -1e4;
 /// A model of rationales given questions.
 pub type Rationales = Autoregressive<StepNet>;
 
-/// The network.
+/// Logits of a rationale's next step, given the question and what stands before it.
 #[derive(Module, Debug)]
 pub struct StepNet {
     net: Mlp,

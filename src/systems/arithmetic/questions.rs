@@ -19,7 +19,7 @@ pub const VALUES: usize = 82;
 /// One-digit operands, joined by + and −.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// The digits.
+    /// The digits in the order of reading, 0 to 9.
     pub operands: Vec<i32>,
     /// Whether the operation before each further operand is a minus.
     pub minus: Vec<bool>,

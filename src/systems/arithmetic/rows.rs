@@ -9,13 +9,13 @@ use crate::systems::outcome::{Picture, Row};
 
 /// A test question with what is exact about it.
 pub struct Tested {
-    /// The question.
+    /// The operands and signs that were asked.
     pub question: Question,
     /// The prior's chain.
     pub prior: Chain,
     /// The exact posterior's.
     pub exact: Chain,
-    /// log Z.
+    /// log of the normaliser of prior times reward.
     pub log_z: f64,
     /// log r by last value.
     pub log_reward: Vec<f64>,
@@ -25,7 +25,7 @@ pub struct Tested {
 pub struct Set {
     /// How many operands.
     pub operands: usize,
-    /// The questions.
+    /// The test questions.
     pub all: Vec<Tested>,
 }
 

@@ -76,9 +76,9 @@ impl Scale {
 /// Scales of both attributes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scales {
-    /// Of the mass.
+    /// Scale of the ink of an image.
     pub mass: Scale,
-    /// Of the slant.
+    /// Scale of the slant of an image.
     pub slant: Scale,
 }
 

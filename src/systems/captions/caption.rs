@@ -16,7 +16,7 @@ pub struct Caption {
     pub thick: Option<bool>,
     /// Whether it leans to the right; the opposite is upright.
     pub slanted: Option<bool>,
-    /// The digit.
+    /// The digit shown, 0 to 9.
     pub digit: Option<u8>,
 }
 

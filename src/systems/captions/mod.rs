@@ -7,7 +7,7 @@ mod run;
 
 use super::request::{Setting, System};
 
-/// The system.
+/// What `tiltrl tilt captions` runs.
 pub const SYSTEM: System = System {
     name: "captions",
     summary: "digits from captions, tilted by a score: p(x | caption) · exp(β R), beside rejection sampling",

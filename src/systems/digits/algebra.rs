@@ -77,7 +77,7 @@ fn product(a: &[f64], b: &[f64], n: usize) -> Vec<f64> {
 /// Mean `[n]` and covariance [n · n] of rows.
 #[derive(Clone, Debug)]
 pub struct Moments {
-    /// Mean.
+    /// Mean of the rows, `[n]`.
     pub mean: Vec<f64>,
     /// Covariance, over the number of rows less one.
     pub covariance: Vec<f64>,

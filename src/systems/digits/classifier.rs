@@ -9,7 +9,7 @@ use tiltrl_tilt::optimizer::AdamConfig;
 use super::images::{Part, Set};
 use crate::stage::cosine_decay;
 
-/// Classes.
+/// Number of classes: the ten digits.
 pub const CLASSES: usize = 10;
 
 /// How a classifier is trained.
@@ -17,7 +17,7 @@ pub const CLASSES: usize = 10;
 pub struct ClassifierSettings {
     /// Hidden widths; the last is that of the features.
     pub hidden: Vec<usize>,
-    /// Updates.
+    /// Updates of the weights.
     pub updates: u64,
     /// Images per update.
     pub batch: usize,

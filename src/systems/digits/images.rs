@@ -122,7 +122,7 @@ impl Coordinates {
 /// Rows with their classes.
 #[derive(Clone, Debug, Default)]
 pub struct Part {
-    /// [images · dim].
+    /// Grey values, image after image, [images · dim].
     pub rows: Vec<f32>,
     /// Class of each image.
     pub labels: Vec<u8>,

@@ -12,7 +12,7 @@ pub mod truth;
 
 use super::request::{Setting, System};
 
-/// The system.
+/// What `tiltrl tilt digits` runs.
 pub const SYSTEM: System = System {
     name: "digits",
     summary: "images of digits, tilted to classes: p(x) · p(c|x), beside rejection sampling",

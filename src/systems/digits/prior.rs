@@ -19,7 +19,7 @@ pub struct PriorSettings {
     pub steps: usize,
     /// Hidden widths of the perceptron.
     pub hidden: Vec<usize>,
-    /// Updates.
+    /// Updates of the weights.
     pub updates: usize,
     /// Images per update.
     pub batch: usize,

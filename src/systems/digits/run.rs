@@ -205,7 +205,7 @@ const RESAMPLED: usize = 16;
 struct Drawn<'a> {
     /// Of the prior, as many as every method is judged by.
     prior: &'a [f32],
-    /// Accepted ones.
+    /// By rejection from the prior: exact samples of the posterior.
     exact: Vec<f32>,
     /// By importance resampling.
     resampled: Vec<f32>,

@@ -5,7 +5,7 @@ use tiltrl_tilt::rtb::log_mean_exp;
 
 use super::algebra::{Moments, frechet};
 
-/// What rejection says.
+/// Which samples were accepted, and what all of them say of r.
 #[derive(Clone, Debug)]
 pub struct Truth {
     /// Indices of the accepted samples.

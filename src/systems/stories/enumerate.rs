@@ -8,7 +8,7 @@ const GIVEN_UP: f64 = 1e-3;
 
 /// A text with a gap of two tokens.
 pub struct Gap<'a> {
-    /// The model.
+    /// The model that gives the probabilities.
     pub llama: &'a HostLlama,
     /// Text before the gap, the start token first.
     pub prefix: &'a [u32],

@@ -65,9 +65,9 @@ fn read(folder: &Path, name: &str) -> Result<Bytes, Error> {
 
 /// Weights and tokenizer of a folder, and what is to be said of them.
 pub struct Stories {
-    /// The weights.
+    /// Weights of the model.
     pub weights: LlamaWeights,
-    /// The tokenizer.
+    /// From text to tokens and back.
     pub tokenizer: Tokenizer,
     /// Whether the digests were checked.
     pub note: String,

@@ -47,7 +47,7 @@ const TASKS: [(&str, [&str; 2]); 3] = [
     ("Tom", ["Tom had a big", "He was very sad."]),
 ];
 
-/// The system.
+/// What `tiltrl tilt stories` runs.
 pub const SYSTEM: System = System {
     name: "stories",
     summary: "a pre-trained Llama of 260,032 parameters (--data FOLDER with stories260K.bin, tok512.bin) fills gaps of two tokens",

@@ -19,11 +19,11 @@ const ROWS: usize = 2048;
 
 /// What all methods share: the prior, the sentences without labels, and those with.
 pub struct Work<'a> {
-    /// The request.
+    /// Settings and seed of the run.
     pub request: &'a Request,
-    /// Words.
+    /// The words that a rationale may be.
     pub lexicon: &'a Lexicon,
-    /// The prior.
+    /// The prior of rationales, given a sentence and its label.
     pub prior: &'a Rationales,
     /// Sentences whose labels are not looked at.
     pub unlabelled: &'a [Sentence],
@@ -57,13 +57,13 @@ pub struct Found {
 /// How near a model comes to the exact posteriors: means over pairs of a sentence and a label.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Near {
-    /// log Z.
+    /// The exact log Z.
     pub log_z: f64,
     /// KL from the model to the exact posterior, nats.
     pub kl: f64,
-    /// Total variation.
+    /// Total variation to the exact posterior.
     pub distance: f64,
-    /// ESS/N, exact.
+    /// ESS/N of weights p/q, 1 / Σ p²/q over all rationales.
     pub ess: f64,
     /// Mean log r.
     pub log_reward: f64,

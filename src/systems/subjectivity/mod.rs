@@ -32,7 +32,7 @@ const SETS: [(&str, &str); 4] = [
     ("8000 labels", "train.jsonl"),
 ];
 
-/// The system.
+/// What `tiltrl tilt subjectivity` runs.
 pub const SYSTEM: System = System {
     name: "subjectivity",
     summary: "a word as the latent reason for a label, by expectation maximisation (--data FOLDER with the splits of SUBJ); every word is enumerated",

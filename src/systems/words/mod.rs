@@ -28,7 +28,7 @@ const TV: f64 = 0.02;
 /// Largest |learned log Z − exact|, nats.
 const LOG_Z: f64 = 0.02;
 
-/// The system.
+/// What `tiltrl tilt words` runs.
 pub const SYSTEM: System = System {
     name: "words",
     summary: "a masked diffusion over English words of four letters; all 456,976 strings are enumerated",

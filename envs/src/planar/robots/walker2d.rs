@@ -10,7 +10,7 @@ use crate::planar::description::{
 };
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, PI};
 
-/// 150 degrees.
+/// 150 degrees, in radians.
 const FOLDED: f64 = 150.0 / 180.0 * PI;
 
 const fn joint(name: &'static str, anchor: [f64; 2], range: [f64; 2]) -> JointDescription {

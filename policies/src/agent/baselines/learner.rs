@@ -26,7 +26,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// All of them.
+    /// All methods, in the order of the table.
     pub const ALL: [Self; 3] = [
         Self::Reinforce,
         Self::AdjointMatching,

@@ -7,7 +7,7 @@ use super::weights::{LlamaShape, LlamaWeights};
 /// Weights as arrays.
 pub struct HostLlama {
     shape: LlamaShape,
-    /// [dim, vocabulary].
+    /// From the last layer to logits, [dim, vocabulary].
     head: Array2<f32>,
     tokens: Array2<f32>,
     layers: Vec<Layer>,

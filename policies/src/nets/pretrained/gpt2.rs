@@ -30,10 +30,10 @@ fn yes() -> bool {
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 enum Activation {
-    /// GELU by tanh.
+    /// GELU, approximated by tanh.
     #[serde(rename = "gelu_new", alias = "gelu_pytorch_tanh")]
     Tanh,
-    /// The exact form.
+    /// GELU by the distribution function of the standard normal.
     #[serde(rename = "gelu")]
     Exact,
     #[serde(rename = "relu")]

@@ -73,7 +73,7 @@ pub fn gain_and_offset(world: &LinearGaussian, schedule: &Schedule, k: usize) ->
     [a + b * slope, -b * slope * level.sqrt() * world.mean]
 }
 
-/// The mean.
+/// Returns the arithmetic mean.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
