@@ -185,7 +185,7 @@ impl Agent {
         (seed, compute): (u64, &tiltrl_policies::Compute),
     ) -> Result<Self, Error> {
         let path = dir.checkpoint("policy");
-        let learned = policy::restore(config, widths, (seed, compute), &path)?;
+        let learned = policy::restore(config, widths, seed, compute, &path)?;
         let unit = Normalizer {
             mean: vec![0.0; widths[1]],
             std: vec![1.0; widths[1]],
@@ -252,7 +252,8 @@ impl Agent {
     /// When one is not finished and there is no data, or cannot be read or trained.
     pub fn bring_baselines(
         &mut self,
-        (config, seed): (&Config, u64),
+        config: &Config,
+        seed: u64,
         names: &[PolicyName],
         data: Option<&TrainingData>,
         console: Console,

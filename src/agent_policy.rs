@@ -42,7 +42,7 @@ impl AgentPolicy {
         let name = name.unwrap_or(PolicyName::of_config(&config));
         let seed = dir.provenance()?.seed;
         let mut agent = Agent::of_seed(&dir, &config, seed, compute)?;
-        agent.bring_baselines((&config, seed), &[name], None, Console::Quiet)?;
+        agent.bring_baselines(&config, seed, &[name], None, Console::Quiet)?;
         agent.policy(name)?;
         Ok(Self { agent, name })
     }

@@ -74,12 +74,13 @@ pub fn rollout(
 #[cfg(feature = "cuda")]
 pub fn steps_per_second(
     card: Card,
-    what: (&str, &EnvOptions),
+    env: &str,
+    options: &EnvOptions,
     count: usize,
     span: Duration,
 ) -> Result<f64, Error> {
     let driver = tiltrl_envs::gpu::cuda::Cuda::new().map_err(|e| card.refused(&e))?;
-    on_card::measured(Box::new(driver), card, what, (count, span))
+    on_card::measured(Box::new(driver), card, env, options, count, span)
 }
 
 /// As with the feature; nobody comes here without it.
@@ -89,7 +90,8 @@ pub fn steps_per_second(
 #[cfg(not(feature = "cuda"))]
 pub fn steps_per_second(
     card: Card,
-    _: (&str, &EnvOptions),
+    _: &str,
+    _: &EnvOptions,
     _: usize,
     _: Duration,
 ) -> Result<f64, Error> {
@@ -136,7 +138,8 @@ mod on_card {
     fn environments(
         driver: Box<dyn Driver>,
         card: Card,
-        (env, options): (&str, &EnvOptions),
+        env: &str,
+        options: &EnvOptions,
         count: usize,
     ) -> Result<DeviceEnvs, Error> {
         let asked = mode(card, options)?;
@@ -144,7 +147,7 @@ mod on_card {
         let program = Program::of(env, margin);
         let has = program.is_none_or(|program| program.modes().contains(&asked));
         let mode = if has { asked } else { Mode::F64 };
-        let made = DeviceEnvs::new(driver, card.ordinal, (env, margin), mode, count);
+        let made = DeviceEnvs::new(driver, card.ordinal, env, margin, mode, count);
         made.map_err(|e| card.refused(&e))
     }
 
@@ -152,11 +155,13 @@ mod on_card {
     pub(super) fn measured(
         driver: Box<dyn Driver>,
         card: Card,
-        what: (&str, &EnvOptions),
-        (count, span): (usize, Duration),
+        env: &str,
+        options: &EnvOptions,
+        count: usize,
+        span: Duration,
     ) -> Result<f64, Error> {
         const HOLD: usize = 5;
-        let mut envs = environments(driver, card, what, count)?;
+        let mut envs = environments(driver, card, env, options, count)?;
         let mut stream = Stream::new(3);
         let numbers = count * envs.program().action_dim();
         let mut draw = |_| {
@@ -197,8 +202,7 @@ mod on_card {
         recorders: Option<&mut Vec<Recorder>>,
     ) -> Result<Vec<Episode>, Error> {
         let refused = |e: GpuError| card.refused(&e);
-        let what = (task.env, task.options);
-        let mut envs = environments(driver, card, what, task.episodes)?;
+        let mut envs = environments(driver, card, task.env, task.options, task.episodes)?;
         let seeds = start_seeds(task.seed, task.episodes);
         match acting {
             Acting::Card(tables) => {
@@ -213,7 +217,7 @@ mod on_card {
                 Ok(played.into_iter().map(episode).collect())
             }
             Acting::Processor(policy) => {
-                by_processor(&mut envs, &seeds, policy, (task.seed, recorders)).map_err(refused)
+                by_processor(&mut envs, &seeds, policy, task.seed, recorders).map_err(refused)
             }
         }
     }
@@ -223,7 +227,8 @@ mod on_card {
         envs: &mut DeviceEnvs,
         seeds: &[u64],
         policy: &dyn Policy,
-        how: (u64, Option<&mut Vec<Recorder>>),
+        seed: u64,
+        recorders: Option<&mut Vec<Recorder>>,
     ) -> Result<Vec<Episode>, GpuError> {
         let spec = envs.program().spec();
         let (count, dim, width) = (seeds.len(), spec.action_dim, spec.observation_dim);
@@ -252,6 +257,6 @@ mod on_card {
             }
             Ok(())
         };
-        episodes_by((&spec, first), policy, how, step)
+        episodes_by(&spec, first, policy, seed, recorders, step)
     }
 }

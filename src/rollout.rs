@@ -56,7 +56,7 @@ pub fn rollout_in(
         batch.step(active, actions, next, steps);
         Ok::<(), Infallible>(())
     };
-    let Ok(played) = episodes_by((&spec, observations), policy, (seed, recorders), step);
+    let Ok(played) = episodes_by(&spec, observations, policy, seed, recorders, step);
     played
 }
 
@@ -66,9 +66,11 @@ pub fn rollout_in(
 /// # Errors
 /// What `step` answers.
 pub(crate) fn episodes_by<E>(
-    (spec, mut observations): (&EnvSpec, Vec<f32>),
+    spec: &EnvSpec,
+    mut observations: Vec<f32>,
     policy: &dyn Policy,
-    (seed, mut recorders): (u64, Option<&mut Vec<Recorder>>),
+    seed: u64,
+    mut recorders: Option<&mut Vec<Recorder>>,
     mut step: impl FnMut(&[usize], &[f32], &mut [f32], &mut [Step]) -> Result<(), E>,
 ) -> Result<Vec<Episode>, E> {
     let (width, dim) = (spec.observation_dim, spec.action_dim);

@@ -57,8 +57,17 @@ pub fn markdown(spec: &EnvSpec) -> String {
     page
 }
 
-/// All pages of the built-in environments as (file name, Markdown), an index first.
-pub fn pages() -> Vec<(String, String)> {
+/// A page of the documentation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Name of its file.
+    pub name: String,
+    /// What it says, in Markdown.
+    pub text: String,
+}
+
+/// Returns the pages of all built-in environments, an index first.
+pub fn pages() -> Vec<Page> {
     let mut index = String::from(
         "# Environments\n\nWritten by `tiltrl envs docs docs/environments` from the specifications; a test fails when they differ.\n\n\
          | id | observation | action | steps | task |\n|---|---|---|---|---|\n",
@@ -72,14 +81,21 @@ pub fn pages() -> Vec<(String, String)> {
             "| [{id}]({id}.md) | {} | {} | {} | {summary} |",
             dims[0], dims[1], spec.horizon
         );
-        pages.push((format!("{id}.md"), markdown(&spec)));
+        pages.push(Page {
+            name: format!("{id}.md"),
+            text: markdown(&spec),
+        });
     }
     let _ = write!(
         index,
         "\nWith MuJoCo and an MJCF file of your own (`--mjcf FILE`): {}. `tiltrl envs show ID --mjcf FILE` prints the page of one.\n",
         registry::mjcf_ids().join(", ")
     );
-    pages.insert(0, ("README.md".into(), index));
+    let index = Page {
+        name: "README.md".into(),
+        text: index,
+    };
+    pages.insert(0, index);
     pages
 }
 

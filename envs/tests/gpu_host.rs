@@ -19,14 +19,21 @@ use tiltrl_envs::gpu::cuda::Cuda;
 use tiltrl_envs::gpu::program::Program;
 use tiltrl_envs::gpu::{DeviceEnvs, GpuError, Mode, devices};
 
-const HOPPER: (&str, Margin) = ("hopper-v4", Margin::Max);
+const HOPPER: &str = "hopper-v4";
 
 /// The error of making 1,000 hoppers on device `ordinal`, and how many bytes were still allocated afterwards.
 fn refused(fake: Fake, ordinal: usize) -> (String, usize) {
     let ledger = fake.ledger.clone();
-    let error = DeviceEnvs::new(Box::new(fake), ordinal, HOPPER, Mode::Fast, 1000)
-        .err()
-        .unwrap();
+    let error = DeviceEnvs::new(
+        Box::new(fake),
+        ordinal,
+        HOPPER,
+        Margin::Max,
+        Mode::Fast,
+        1000,
+    )
+    .err()
+    .unwrap();
     let allocated = ledger.lock().unwrap().allocated;
     (error.to_string(), allocated)
 }
@@ -111,7 +118,7 @@ fn the_device_that_is_asked_for_is_the_one_that_is_opened() {
         ..Fake::new()
     };
     let ledger = fake.ledger.clone();
-    let envs = DeviceEnvs::new(Box::new(fake), 1, HOPPER, Mode::F64, 10).unwrap();
+    let envs = DeviceEnvs::new(Box::new(fake), 1, HOPPER, Margin::Max, Mode::F64, 10).unwrap();
     assert_eq!(ledger.lock().unwrap().opened, Some(1));
     assert_eq!(envs.device().name, "Fake H100");
 }
@@ -184,6 +191,7 @@ fn kernels_for_another_architecture_and_a_kernel_that_fails_are_named() {
             }),
             0,
             HOPPER,
+            Margin::Max,
             Mode::F32,
             5,
         )
@@ -199,16 +207,10 @@ fn kernels_for_another_architecture_and_a_kernel_that_fails_are_named() {
 #[test]
 fn an_environment_without_kernels_and_too_many_of_them_are_refused() {
     let error = |id, count| {
-        DeviceEnvs::new(
-            Box::new(Fake::new()),
-            0,
-            (id, Margin::Max),
-            Mode::Fast,
-            count,
-        )
-        .err()
-        .unwrap()
-        .to_string()
+        DeviceEnvs::new(Box::new(Fake::new()), 0, id, Margin::Max, Mode::Fast, count)
+            .err()
+            .unwrap()
+            .to_string()
     };
     assert!(error("ant-v5", 1).contains(
         "`ant-v5` cannot run on a GPU: it has no kernels\nhint: these have: halfcheetah"

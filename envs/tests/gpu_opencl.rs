@@ -69,8 +69,8 @@ fn work_items_of_opencl_play_the_cpus_episodes_byte_for_byte() {
 fn act(driver: Box<dyn Driver>, hidden: &[usize], learned: bool, steps: usize) -> Vec<f32> {
     // No multiple of a block's rows: the last block has rows without an environment.
     const COUNT: usize = 37;
-    let task = ("cartpole-swingup-v0", Margin::Max);
-    let mut envs = DeviceEnvs::new(driver, 0, task, Mode::F64, COUNT).unwrap();
+    let id = "cartpole-swingup-v0";
+    let mut envs = DeviceEnvs::new(driver, 0, id, Margin::Max, Mode::F64, COUNT).unwrap();
     let spec = envs.program().spec();
     let policy = random_policy([spec.observation_dim, spec.action_dim], hidden, 10, learned);
     envs.set_policy(&policy, &noise_keys(COUNT)).unwrap();

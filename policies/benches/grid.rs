@@ -62,7 +62,7 @@ fn main() {
     let mut settings = Settings::new(number("--steps", 80), &[64, 64]);
     settings.waves = 4;
     settings.seed = number("--seed", 1);
-    let problem = square("25 → 9", (&ticks, std), &target, 0.0, settings);
+    let problem = square("25 → 9", &ticks, std, &target, 0.0, settings);
     let mut recipe = Recipe::new(number("--updates", 2500), 128);
     recipe.paths.data = 128;
     recipe.learning_rate = number("--rate", 3e-2);

@@ -48,7 +48,7 @@ pub fn bench(args: &BenchArgs, device: &str) -> Result<(), Error> {
     let span = Duration::from_secs_f64(args.seconds);
     let (rate, place) = match compute.card {
         Some(of) => {
-            let rate = card::steps_per_second(of, (&args.id, &options), args.count, span)?;
+            let rate = card::steps_per_second(of, &args.id, &options, args.count, span)?;
             (rate, compute.name)
         }
         None => {

@@ -87,7 +87,8 @@ pub fn benchmark(
                 "benchmark",
                 &args.out,
                 &jobs,
-                (own.threads, &table),
+                own.threads,
+                &table,
                 &settings,
             )? {
                 return Ok(());

@@ -177,7 +177,7 @@ fn take_apart(
         });
         let verdict = args.tail.map(|ends| {
             let tail = tail_of(usize::from(ends));
-            let found = tail_certificate((tilt, &posterior.model), &data, seed, tail, SIZE).verdict;
+            let found = tail_certificate(tilt, &posterior.model, &data, seed, tail, SIZE).verdict;
             print(&format!("\nseed {seed}, tail-{ends}\n{found}"));
             found
         });

@@ -140,13 +140,11 @@ fn check(one: &OneArgs) -> Result<(), Error> {
 
 fn write_pages(folder: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    for (name, text) in docs::pages() {
-        write_atomically(&folder.join(name), text.as_bytes())?;
+    let pages = docs::pages();
+    for page in &pages {
+        write_atomically(&folder.join(&page.name), page.text.as_bytes())?;
     }
-    print(&format!(
-        "wrote {} pages to {}",
-        docs::pages().len(),
-        folder.display()
-    ));
+    let count = pages.len();
+    print(&format!("wrote {count} pages to {}", folder.display()));
     Ok(())
 }

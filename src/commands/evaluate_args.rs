@@ -76,7 +76,8 @@ pub struct EvaluateArgs {
 /// When the environment cannot be drawn or the file cannot be written.
 pub fn film(
     args: &EvaluateArgs,
-    (env, seed): (&str, u64),
+    env: &str,
+    seed: u64,
     options: &EnvOptions,
     policy: &dyn Policy,
 ) -> Result<(), Error> {

@@ -82,10 +82,10 @@ pub fn evaluate_run(
         let dir = RunDir::of_seed(folder, seed);
         let config = dir.config()?;
         let mut agent = Agent::of_seed(&dir, &config, seed, &compute.handle)?;
-        agent.bring_baselines((&config, seed), &names, None, console)?;
+        agent.bring_baselines(&config, seed, &names, None, console)?;
         let options = args.engine.options_or(config.evaluation.options()?);
-        let what = (config.env.as_str(), args.seed.unwrap_or(seed));
-        film(args, what, &options, &*agent.policy(names[0])?)?;
+        let seed = args.seed.unwrap_or(seed);
+        film(args, &config.env, seed, &options, &*agent.policy(names[0])?)?;
     }
     write_json(args.json.as_deref(), &evaluation)
 }
@@ -276,7 +276,7 @@ impl Playing<'_> {
     fn play_seed(&self, dir: &RunDir, seed: u64, played: &mut [Played]) -> Result<(), Error> {
         let (config, names) = (self.config, self.names);
         let mut agent = Agent::of_seed(dir, config, seed, &self.compute.handle)?;
-        agent.bring_baselines((config, seed), names, self.data, self.console)?;
+        agent.bring_baselines(config, seed, names, self.data, self.console)?;
         for (&name, played) in names.iter().zip(played) {
             let policy = agent.policy(name)?;
             let alone = alone(&*policy, &config.env, self.options)?;

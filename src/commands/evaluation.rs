@@ -117,7 +117,7 @@ fn play(
     };
     let returns: Vec<f64> = played.iter().map(|e| e.episode_return).collect();
     show(&spec, name, args, &returns)?;
-    film(args, (env, seed), &options, policy)
+    film(args, env, seed, &options, policy)
 }
 
 fn show(spec: &EnvSpec, name: &str, args: &EvaluateArgs, returns: &[f64]) -> Result<(), Error> {

@@ -67,7 +67,7 @@ pub fn export(args: &ExportArgs, device: &str) -> Result<(), Error> {
     refuse_existing(&path, "--out")?;
     refuse_existing(&card, "--out, in another folder: the card goes beside it")?;
     let mut agent = Agent::of_seed(&dir, &config, seed, &compute.handle)?;
-    agent.bring_baselines((&config, seed), &[name], None, Console::Quiet)?;
+    agent.bring_baselines(&config, seed, &[name], None, Console::Quiet)?;
     let (numbers, facts) = (PolicyNumbers::of(&agent, name)?, facts(&dir, name)?);
     let bytes = match args.format {
         Format::Onnx => onnx(&numbers, &facts),

@@ -77,7 +77,8 @@ impl SlurmArgs {
         title: &str,
         out: &Path,
         jobs: &[Job],
-        (threads, table): (usize, &[String]),
+        threads: usize,
+        table: &[String],
         settings: &Settings,
     ) -> Result<bool, Error> {
         let plan = Plan {

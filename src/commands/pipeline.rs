@@ -319,7 +319,7 @@ fn run_seed(work: Work<'_>, stage: Stage) -> Result<(), Error> {
         });
         (format!("tail-{tail}"), policy)
     });
-    final_evaluation::evaluate(work, (&prior, &*critic), &posterior, tail)
+    final_evaluation::evaluate(work, &prior, &*critic, &posterior, tail)
 }
 
 /// Writes the certificate of the posterior, and of its tails where the config asks for them, unless they are there.
@@ -342,8 +342,8 @@ fn certify(
     let clock = Instant::now();
     let mut found =
         stored.unwrap_or_else(|| certificate(data, prior, critic, posterior, seed, SIZE));
-    let models = (tilt, &posterior.model);
-    found.tail = (ends > 0).then(|| tail_certificate(models, data, seed, tail_of(ends), SIZE));
+    found.tail = (ends > 0)
+        .then(|| tail_certificate(tilt, &posterior.model, data, seed, tail_of(ends), SIZE));
     write_state(&path, &found)?;
     let seconds = clock.elapsed().as_secs_f64();
     work.dir.add_seconds("certificate", seconds)?;

@@ -70,7 +70,7 @@ pub fn sweep(
             let table = table_words(args, &out, device);
             if !args
                 .slurm
-                .submit("sweep", &out, &jobs, (threads, &table), &settings)?
+                .submit("sweep", &out, &jobs, threads, &table, &settings)?
             {
                 return Ok(());
             }

@@ -128,7 +128,7 @@ fn finish(
     }
     text.extend(notes.into_iter().cloned());
     text.iter().for_each(|line| print(line));
-    write_results(folder, (system, settings), seeds, &text)?;
+    write_results(folder, system, settings, seeds, &text)?;
     scatter(&rows, folder)?;
     print(&format!(
         "pictures, logs and results.json: {}",

@@ -77,7 +77,8 @@ impl DataFile {
         bounds(
             &self.path,
             &format!("attribute {name}"),
-            (low, high),
+            low,
+            high,
             action_dim,
         )
         .map(Some)
@@ -91,7 +92,8 @@ impl DataFile {
 pub(super) fn bounds(
     path: &Path,
     key: &str,
-    (low, high): (Vec<f64>, Vec<f64>),
+    low: Vec<f64>,
+    high: Vec<f64>,
     action_dim: usize,
 ) -> Result<ActionBounds, DataError> {
     let spread = |values: &[f64]| -> Option<Vec<f32>> {

@@ -113,7 +113,7 @@ impl Column {
     /// Returns all values as [`Self::values`] does, where arrays as large as this one lie: see [`Floats::zeros`].
     pub(super) fn floats(&self, in_memory: usize) -> Result<Floats, DataError> {
         let (rows, width) = self.dim();
-        let mut values = floats((&self.path, &self.key), rows, width, in_memory)?;
+        let mut values = floats(&self.path, &self.key, rows, width, in_memory)?;
         self.read_into(&mut values)?;
         Ok(values)
     }
@@ -228,7 +228,8 @@ pub(super) fn zeros(
 
 /// Returns `rows` rows of zeros for a key of a file, in a scratch file from `in_memory` bytes on, or why there is no room for them.
 pub(super) fn floats(
-    (path, key): (&Path, &str),
+    path: &Path,
+    key: &str,
     rows: usize,
     width: usize,
     in_memory: usize,

@@ -285,7 +285,7 @@ impl Columns {
     ) -> Result<Option<ActionBounds>, DataError> {
         let stated = self.bounds.clone();
         stated
-            .map(|stated| bounds(&beside(path), "action_low", stated, action_dim))
+            .map(|(low, high)| bounds(&beside(path), "action_low", low, high, action_dim))
             .transpose()
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Dataset, DataEr
                             records.line
                         ))
                     })?;
-                    table.set(rows, (array, entry), value);
+                    table.set(rows, array, entry, value);
                 }
                 Place::Episode => {
                     let text = records.field(at);

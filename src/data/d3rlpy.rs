@@ -136,8 +136,8 @@ fn recording(path: &Path, in_memory: usize) -> Result<Recording, DataError> {
         path: path.to_path_buf(),
         sha256: String::new(),
         widths,
-        observations: floats((path, "observations"), rows, widths.0, in_memory)?,
-        actions: floats((path, "actions"), rows, widths.1, in_memory)?,
+        observations: floats(path, "observations", rows, widths.0, in_memory)?,
+        actions: floats(path, "actions", rows, widths.1, in_memory)?,
         rewards: zeros(path, "rewards", rows, 1)?,
         next_observations: None,
         ends: Ends {

@@ -135,7 +135,8 @@ impl DataFile {
     /// What is wrong with it.
     pub(super) fn below(
         &self,
-        (name, group): (&str, &Group),
+        name: &str,
+        group: &Group,
         place: &str,
     ) -> Result<Option<Column>, DataError> {
         self.checked(&format!("{name}/{place}"), group.dataset(place))

@@ -181,7 +181,7 @@ impl Episodes {
             let group = groups.get(&name).ok_or_else(|| {
                 faults.of(format!("expected the group `{name}` in {MAIN}, found none"))
             })?;
-            Episode::find(&file, (&name, group), metadata, faults)
+            Episode::find(&file, &name, group, metadata, faults)
         };
         let all = (0..metadata.episodes)
             .map(episode)
@@ -209,11 +209,12 @@ impl Episodes {
             path: path.to_path_buf(),
             sha256: String::new(),
             widths,
-            observations: floats((path, "observations"), rows, widths.0, in_memory)?,
-            actions: floats((path, "actions"), rows, widths.1, in_memory)?,
+            observations: floats(path, "observations", rows, widths.0, in_memory)?,
+            actions: floats(path, "actions", rows, widths.1, in_memory)?,
             rewards: zeros(path, "rewards", rows, 1)?,
             next_observations: Some(floats(
-                (path, "next_observations"),
+                path,
+                "next_observations",
                 rows,
                 widths.0,
                 in_memory,
@@ -315,18 +316,19 @@ fn note_order(path: &Path, key: &str, leaves: &[Leaf], notes: &mut Vec<Note>) {
 impl Episode {
     fn find(
         file: &DataFile,
-        group: (&str, &Group),
+        name: &str,
+        group: &Group,
         metadata: &Metadata,
         faults: &Faults<'_>,
     ) -> Result<Self, DataError> {
         let find = |key: &str| {
-            let place = format!("{}/{key}", group.0);
+            let place = format!("{name}/{key}");
             let missing = || {
                 faults.of(format!(
                     "expected the array `{place}` in {MAIN}, found none"
                 ))
             };
-            file.below(group, key)?.ok_or_else(missing)
+            file.below(name, group, key)?.ok_or_else(missing)
         };
         let rewards = find("rewards")?;
         let steps = rewards.dim().0;

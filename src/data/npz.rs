@@ -133,6 +133,6 @@ impl Npz {
                 None => return Ok(None),
             },
         };
-        bounds(&self.path, key, (low, high), action_dim).map(Some)
+        bounds(&self.path, key, low, high, action_dim).map(Some)
     }
 }

@@ -254,7 +254,7 @@ mod reader {
             let row = self.filled.rows + row;
             match self.place {
                 Place::Array(array, first) => {
-                    self.table.set(row, (array, first + entry), value as f32)
+                    self.table.set(row, array, first + entry, value as f32)
                 }
                 _ => {
                     self.table

@@ -45,11 +45,11 @@ impl Arrays {
         with_next_observations: bool,
         in_memory: usize,
     ) -> Result<Self, DataError> {
-        let observations = floats((path, "observations"), rows, widths.0, in_memory)?;
-        let actions = floats((path, "actions"), rows, widths.1, in_memory)?;
+        let observations = floats(path, "observations", rows, widths.0, in_memory)?;
+        let actions = floats(path, "actions", rows, widths.1, in_memory)?;
         let rewards = zeros(path, "rewards", rows, 1)?;
         let next_observations = with_next_observations
-            .then(|| floats((path, "next_observations"), rows, widths.0, in_memory))
+            .then(|| floats(path, "next_observations", rows, widths.0, in_memory))
             .transpose()?;
         Ok(Self {
             widths,

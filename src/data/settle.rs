@@ -113,8 +113,14 @@ fn cut_zeros(
     ends: &mut Ends,
     notes: &mut Vec<Note>,
 ) -> Result<usize, DataError> {
-    let columns = (values.observations, &*values.actions, values.rewards);
-    let used = suspicions::rows_used(values.path, columns, ends, notes);
+    let used = suspicions::rows_used(
+        values.path,
+        values.observations,
+        values.actions,
+        values.rewards,
+        ends,
+        notes,
+    );
     if used == 0 {
         return Err(DataError::Empty {
             path: values.path.to_path_buf(),

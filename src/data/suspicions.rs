@@ -22,7 +22,9 @@ const LEAST_ZERO_ROWS: usize = 2;
 /// Returns the number of rows before the zeros at the end, which an array made in advance leaves there.
 pub(super) fn rows_used(
     path: &Path,
-    (observations, actions, rewards): (&[f32], &[f32], &[f32]),
+    observations: &[f32],
+    actions: &[f32],
+    rewards: &[f32],
     ends: &Ends,
     notes: &mut Vec<Note>,
 ) -> usize {

@@ -68,7 +68,7 @@ impl<'a> Table<'a> {
             if !["observations", "actions", "next_observations"].contains(&key) && width != 1 {
                 return Err(faults.of(format!("`{key}` has {width} numbers a row; expected one")));
             }
-            arrays.push((width, floats((faults.path, key), rows, width, in_memory)?));
+            arrays.push((width, floats(faults.path, key, rows, width, in_memory)?));
         }
         if let Some(at) = columns.episode {
             places[at] = Place::Episode;
@@ -84,7 +84,7 @@ impl<'a> Table<'a> {
     }
 
     /// Sets one number of a row.
-    pub(super) fn set(&mut self, row: usize, (array, entry): (usize, usize), value: f32) {
+    pub(super) fn set(&mut self, row: usize, array: usize, entry: usize, value: f32) {
         let (width, values) = &mut self.arrays[array];
         values[row * *width + entry] = value;
     }

@@ -138,7 +138,7 @@ impl PolicyNumbers {
                 "its network is no perceptron, and only those are written",
             ));
         };
-        let mut found = Self::of_model((model, &denoiser), &agent.coordinates);
+        let mut found = Self::of_model(model, &denoiser, &agent.coordinates);
         found.bounds.clone_from(&agent.action_bounds);
         if let Some(count) = count {
             let networks = agent.critic.as_ref().and_then(|critic| critic.networks());
@@ -156,7 +156,8 @@ impl PolicyNumbers {
 
     /// Returns the numbers of a model over a perceptron.
     pub fn of_model(
-        (model, denoiser): (&GaussianDiffusion, &Perceptron),
+        model: &GaussianDiffusion,
+        denoiser: &Perceptron,
         coordinates: &Coordinates,
     ) -> Self {
         let schedule = model.schedule();

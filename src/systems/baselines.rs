@@ -21,14 +21,16 @@ use crate::error::Error;
 /// As [`descend`].
 pub fn policy_gradient<M: SequentialModel>(
     target: &Target<'_, M>,
-    (recipe, paths, kl): (&Recipe, usize, f64),
+    recipe: &Recipe,
+    paths: usize,
+    kl: f64,
     request: &Request,
 ) -> Result<Tuned<M>, Error> {
     let word = if kl > 0.0 { "gradient-kl" } else { "gradient" };
     let name = format!("{word}-{}", slug(target.task));
     let loss = |tracked: &M, noise: &mut Noise| reinforce(target, tracked, (paths, kl), noise);
     let start = target.prior.clone();
-    descend(&name, start, recipe, (&loss, target.distance), request)
+    descend(&name, start, recipe, &loss, target.distance, request)
 }
 
 fn reinforce<M: SequentialModel>(
@@ -87,7 +89,8 @@ fn reinforce<M: SequentialModel>(
 /// As [`descend`].
 pub fn best_samples<M: SequentialModel>(
     target: &Target<'_, M>,
-    (recipe, paths): (&Recipe, usize),
+    recipe: &Recipe,
+    paths: usize,
     [pool, keep]: [usize; 2],
     request: &Request,
 ) -> Result<Tuned<M>, Error> {
@@ -117,7 +120,8 @@ pub fn best_samples<M: SequentialModel>(
         &name,
         prior.clone(),
         recipe,
-        (&loss, target.distance),
+        &loss,
+        target.distance,
         request,
     )
 }

@@ -19,7 +19,8 @@ pub fn probabilities(
     stem: &str,
     title: &str,
     exact: &Exact,
-    (methods, name): (&[Shown<'_>], &dyn Fn(usize) -> String),
+    methods: &[Shown<'_>],
+    name: &dyn Fn(usize) -> String,
     count: usize,
 ) -> Picture {
     let mut order: Vec<usize> = (0..exact.posterior.len()).collect();

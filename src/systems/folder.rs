@@ -165,7 +165,8 @@ pub type Seed = (u64, Vec<Row>, Vec<String>);
 /// When one cannot be written.
 pub fn write_results(
     folder: &Path,
-    (system, settings): (&System, &Settings),
+    system: &System,
+    settings: &Settings,
     seeds: &[Seed],
     table: &[String],
 ) -> Result<(), Error> {

@@ -242,7 +242,8 @@ impl<M: SequentialModel> Trained for Balance<'_, M> {
 /// [`TiltError`]; what the run's folder refuses.
 pub fn balance<M: Explore>(
     target: &Target<'_, M>,
-    (recipe, behaviour): (&Recipe, &Behaviour),
+    recipe: &Recipe,
+    behaviour: &Behaviour,
     request: &Request,
 ) -> Result<Tuned<M>, Error> {
     let name = format!("balance-{}", slug(target.task));
@@ -347,7 +348,8 @@ pub fn descend<M: SequentialModel>(
     name: &str,
     start: M,
     recipe: &Recipe,
-    (loss, distance): (&Loss<'_, M>, &Distance<'_, M>),
+    loss: &Loss<'_, M>,
+    distance: &Distance<'_, M>,
     request: &Request,
 ) -> Result<Tuned<M>, Error> {
     let model = start.with_weights(burn::module::Module::valid(start.weights()));

@@ -21,7 +21,8 @@ pub type Named<'a> = (String, Box<dyn Policy + 'a>);
 /// When an environment cannot be made, a return is not finite, or a file cannot be read or written.
 pub fn evaluate(
     work: Work<'_>,
-    (prior, critic): (&Prior, &dyn Critic),
+    prior: &Prior,
+    critic: &dyn Critic,
     posterior: &Posterior,
     tail: Option<Named<'_>>,
 ) -> Result<(), Error> {

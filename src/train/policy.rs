@@ -51,7 +51,8 @@ fn fresh(
     config: &Config,
     [observation_dim, action_dim]: [usize; 2],
     observation: &Normalizer,
-    (seed, compute): (u64, &Compute),
+    seed: u64,
+    compute: &Compute,
 ) -> Result<Box<dyn PolicyLearner>, Error> {
     let Trains::Policy(make) = config.algorithm_kind()?.trains else {
         return Err(Error::Usage(format!(
@@ -75,7 +76,8 @@ fn fresh(
 pub fn restore(
     config: &Config,
     widths: [usize; 2],
-    (seed, compute): (u64, &Compute),
+    seed: u64,
+    compute: &Compute,
     path: &Path,
 ) -> Result<Trained, Error> {
     let unfinished = |what: &str| {
@@ -98,7 +100,7 @@ pub fn restore(
         serde_json::from_value(setting("observation")).map_err(|_| bad("observation"))?;
     let action_bounds: Option<ActionBounds> =
         serde_json::from_value(setting("action_bounds")).map_err(|_| bad("action_bounds"))?;
-    let mut learner = fresh(config, widths, &observation, (seed, compute))?;
+    let mut learner = fresh(config, widths, &observation, seed, compute)?;
     learner.load(&checkpoint, path)?;
     if checkpoint.update < learner.updates() {
         let (done, all) = (checkpoint.update, learner.updates());
@@ -119,9 +121,8 @@ pub fn train(work: Work<'_>) -> Result<Trained, Error> {
     let (config, data) = (work.config, work.data);
     let path = work.dir.checkpoint("policy");
     let observation = data.coordinates.observation.clone();
-    let own = (work.seed, work.compute);
     let mut trained = Trained {
-        learner: fresh(config, data.widths(), &observation, own)?,
+        learner: fresh(config, data.widths(), &observation, work.seed, work.compute)?,
         observation,
         action_bounds: data.action_bounds.clone(),
     };

@@ -49,7 +49,8 @@ pub fn tail_of(ends: usize) -> Tail {
 ///
 /// ESS/N and log Z are those of exp(ℓ₀) · mean exp(ℓ) over the ends, one number per row.
 pub fn tail_certificate(
-    (tilt, posterior): (&Tilt, &GaussianDiffusion),
+    tilt: &Tilt,
+    posterior: &GaussianDiffusion,
     data: &TrainingData,
     seed: u64,
     tail: Tail,

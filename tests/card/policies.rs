@@ -101,7 +101,8 @@ fn difference(env: &str, made: &Made) -> f32 {
     let mut envs = DeviceEnvs::new(
         driver(env, Mode::F64),
         0,
-        (env, Margin::Max),
+        env,
+        Margin::Max,
         Mode::F64,
         COUNT,
     );
@@ -176,7 +177,8 @@ fn noise_is_the_processors_number_for_number() {
         let mut envs = DeviceEnvs::new(
             driver(env, Mode::F64),
             0,
-            (env, Margin::Max),
+            env,
+            Margin::Max,
             Mode::F64,
             COUNT,
         )
@@ -211,7 +213,7 @@ fn an_environment_that_has_ended_keeps_its_noise_and_a_policy_of_another_width_i
     let env = "hopper-v4";
     let made = Made::new(env, &[32], Activation::Silu, true);
     let mut envs =
-        DeviceEnvs::new(driver(env, Mode::F64), 0, (env, Margin::Max), Mode::F64, 20).unwrap();
+        DeviceEnvs::new(driver(env, Mode::F64), 0, env, Margin::Max, Mode::F64, 20).unwrap();
     let wrong = Made::new("pendulum-v1", &[32], Activation::Silu, true);
     let keys = Noise::streams(1, "x", &(0..20).collect::<Vec<_>>()).keys();
     let error = envs

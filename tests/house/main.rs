@@ -219,6 +219,37 @@ fn docs_say_something() {
     none("docs of one or two words", &broken);
 }
 
+#[test]
+fn public_parameters_have_names() {
+    let mut broken = Vec::new();
+    for file in all().iter().flat_map(|of| &of.files) {
+        let found = nameless_parameters(&file.code);
+        broken.extend(found.map(|line| format!("{}: {line}", file.place)));
+    }
+    none("public functions that take a pair apart", &broken);
+}
+
+/// Lines of the signatures of public functions, those of the crate included, that take a tuple apart.
+fn nameless_parameters(code: &str) -> impl Iterator<Item = &str> {
+    let mut inside = false;
+    code.lines().map(str::trim).filter(move |line| {
+        inside |= line.starts_with("pub") && line.contains("fn ");
+        let taken = inside && line.contains("): (");
+        inside &= !line.ends_with(['{', ';']);
+        taken
+    })
+}
+
+#[test]
+fn a_pair_among_parameters_is_found() {
+    let code = "fn f((a, b): (u8, u8)) {\n}\npub(crate) fn g(\n(a, b): (u8, u8),\n) {\nlet (a, b): (u8, u8) = x;";
+    assert_eq!(nameless_parameters(code).count(), 1);
+    assert_eq!(
+        nameless_parameters("pub fn h((a, b): (u8, u8)) {").count(),
+        1
+    );
+}
+
 fn words(text: &str) -> usize {
     text.split_whitespace().count()
 }

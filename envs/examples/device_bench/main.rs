@@ -83,13 +83,13 @@ impl Plan {
 
     fn envs(
         &self,
-        task: (&str, Margin),
+        (id, margin): (&str, Margin),
         mode: Mode,
         count: usize,
         registers: Option<u32>,
     ) -> Result<DeviceEnvs, GpuError> {
-        let driver = self.driver(task, mode)?;
-        DeviceEnvs::with_registers(driver, 0, task, mode, count, registers)
+        let driver = self.driver((id, margin), mode)?;
+        DeviceEnvs::with_registers(driver, 0, id, margin, mode, count, registers)
     }
 }
 

@@ -95,11 +95,12 @@ impl DeviceEnvs {
     pub fn new(
         driver: Box<dyn Driver>,
         ordinal: usize,
-        (id, margin): (&str, Margin),
+        id: &str,
+        margin: Margin,
         mode: Mode,
         count: usize,
     ) -> Result<Self, GpuError> {
-        Self::with_registers(driver, ordinal, (id, margin), mode, count, None)
+        Self::with_registers(driver, ordinal, id, margin, mode, count, None)
     }
 
     /// As [`Self::new`], with at most so many registers a thread: fewer make room for more warps and spill more.
@@ -109,7 +110,8 @@ impl DeviceEnvs {
     pub fn with_registers(
         mut driver: Box<dyn Driver>,
         ordinal: usize,
-        (id, margin): (&str, Margin),
+        id: &str,
+        margin: Margin,
         mode: Mode,
         count: usize,
         registers: Option<u32>,

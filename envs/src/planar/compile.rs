@@ -101,9 +101,9 @@ fn mass_of(density: f64, body: &BodyDescription) -> (f64, [f64; 2], f64) {
         .capsules
         .iter()
         .map(|capsule| {
-            let (centre, _, half_length) = placed(capsule);
-            let (mass, inertia) = capsule_mass(density, capsule.radius, half_length);
-            (mass, centre, inertia)
+            let at = placed(capsule);
+            let (mass, inertia) = capsule_mass(density, capsule.radius, at.half_length);
+            (mass, at.centre, inertia)
         })
         .collect();
     let mass: f64 = parts.iter().map(|part| part.0).sum();
@@ -128,23 +128,37 @@ fn capsule_mass(density: f64, radius: f64, half_length: f64) -> (f64, f64) {
     (ball + cylinder, inertia)
 }
 
-/// Centre, axis and half length of a capsule in its link's frame.
-pub(super) fn placed(capsule: &CapsuleDescription) -> ([f64; 2], [f64; 2], f64) {
+/// Where a capsule lies in its link's frame.
+pub(super) struct Placed {
+    /// Middle of its axis, m.
+    pub(super) centre: [f64; 2],
+    /// Unit vector along the axis.
+    pub(super) axis: [f64; 2],
+    /// Half the distance between the end points, m.
+    pub(super) half_length: f64,
+}
+
+/// Returns where a capsule lies.
+pub(super) fn placed(capsule: &CapsuleDescription) -> Placed {
     match capsule.placement {
         Placement::FromTo(from, to) => {
             let centre = [0.5 * (from[0] + to[0]), 0.5 * (from[1] + to[1])];
             let length = libm::hypot(to[0] - from[0], to[1] - from[1]);
-            (
+            Placed {
                 centre,
-                [(to[0] - from[0]) / length, (to[1] - from[1]) / length],
-                0.5 * length,
-            )
+                axis: [(to[0] - from[0]) / length, (to[1] - from[1]) / length],
+                half_length: 0.5 * length,
+            }
         }
         Placement::Centred {
             centre,
             angle,
             half_length,
-        } => (centre, [libm::sin(angle), libm::cos(angle)], half_length),
+        } => Placed {
+            centre,
+            axis: [libm::sin(angle), libm::cos(angle)],
+            half_length,
+        },
     }
 }
 
@@ -265,7 +279,7 @@ fn set_inverse_weights<const N: usize>(model: &mut Model<N>) {
         let frame = &kinematics.frames[index];
         let offset = frame.turn(body.mass_centre);
         let centre = [frame.origin[0] + offset[0], frame.origin[1] + offset[1]];
-        let (along_x, along_z) = kinematics.jacobian(model, &body, centre);
+        let [along_x, along_z] = kinematics.jacobian(model, &body, centre);
         let inverse_weight = (weight(along_x, model) + weight(along_z, model)) / 3.0;
         model.bodies[index].inverse_weight = inverse_weight;
     }
@@ -285,15 +299,15 @@ fn floor_contacts(robot: &RobotDescription, rule: Margin, bodies: &[Body]) -> Ve
     let mut contacts = Vec::new();
     for (body, description) in robot.bodies.iter().enumerate() {
         for capsule in description.capsules {
-            let (centre, axis, half_length) = placed(capsule);
+            let at = placed(capsule);
             let pair = ContactPair {
                 friction: capsule.friction.max(floor.friction),
                 margin: joined_margin(rule, capsule.margin, floor.margin),
                 inverse_weight: bodies[body].inverse_weight,
                 spring: spring(robot.contact_softness, robot),
             };
-            for side in [half_length, -half_length] {
-                let end = [centre[0] + side * axis[0], centre[1] + side * axis[1]];
+            for side in [at.half_length, -at.half_length] {
+                let end = [0, 1].map(|k| at.centre[k] + side * at.axis[k]);
                 contacts.push(FloorContact {
                     body,
                     end,
@@ -347,12 +361,12 @@ fn self_contacts(robot: &RobotDescription, rule: Margin, bodies: &[Body]) -> Vec
 }
 
 fn shape(body: usize, capsule: &CapsuleDescription) -> Capsule {
-    let (centre, axis, half_length) = placed(capsule);
+    let at = placed(capsule);
     Capsule {
         body,
-        centre,
-        axis,
-        half_length,
+        centre: at.centre,
+        axis: at.axis,
+        half_length: at.half_length,
         radius: capsule.radius,
     }
 }

@@ -68,7 +68,7 @@ fn find_floor<const N: usize, const L: usize, T: Real>(
     // The contact lies half way between the two surfaces.
     let point = [frame.origin[0] + offset[0], distance * 0.5];
     let body = &model.bodies[contact.body];
-    let (along_x, along_z) = kinematics.jacobian(model, body, point);
+    let [along_x, along_z] = kinematics.jacobian(model, body, point);
     let rows = constraints.push_contact();
     rows.last_dof = body.last_dof();
     rows.normal = along_z;
@@ -106,13 +106,13 @@ fn find_self<const N: usize, const L: usize, T: Real>(
 /// How fast two links part along a normal, per joint velocity.
 #[inline(always)]
 fn separation<const N: usize, const L: usize, T: Real>(
-    above: ([Lanes<L, T>; N], [Lanes<L, T>; N]),
-    below: ([Lanes<L, T>; N], [Lanes<L, T>; N]),
+    above: [[Lanes<L, T>; N]; 2],
+    below: [[Lanes<L, T>; N]; 2],
     normal: Vector<L, T>,
 ) -> [Lanes<L, T>; N] {
     let mut row = [Lanes::ZERO; N];
     for k in 0..N {
-        row[k] = normal[0] * (below.0[k] - above.0[k]) + normal[1] * (below.1[k] - above.1[k]);
+        row[k] = normal[0] * (below[0][k] - above[0][k]) + normal[1] * (below[1][k] - above[1][k]);
     }
     row
 }

@@ -22,9 +22,9 @@ pub fn capsules<const N: usize>(
     for (index, body) in robot.bodies.iter().enumerate().rev() {
         let frame = &kinematics.frames[index];
         for capsule in body.capsules {
-            let (centre, axis, half_length) = placed(capsule);
+            let at = placed(capsule);
             let end = |side: f64| {
-                let offset = [0, 1].map(|k| centre[k] + side * half_length * axis[k]);
+                let offset = [0, 1].map(|k| at.centre[k] + side * at.half_length * at.axis[k]);
                 let turned = frame.turn(offset);
                 [0, 1]
                     .map(|k| (frame.origin[k] + turned[k]).0[0] + if k == 0 { shift } else { 0.0 })

@@ -23,12 +23,12 @@ struct Subtree<const L: usize, T: Real = f64> {
 pub fn mass_and_force<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
     kinematics: &Kinematics<N, L, T>,
-    state: (&[Lanes<L, T>; N], &[Lanes<L, T>; N]),
+    position: &[Lanes<L, T>; N],
+    velocity: &[Lanes<L, T>; N],
     motor_force: &[Lanes<L, T>; N],
     mass: &mut Matrix<N, L, T>,
 ) -> [Lanes<L, T>; N] {
     let subtrees = subtrees(model, kinematics);
-    let (position, velocity) = state;
     let mut force = *motor_force;
     for dof in 0..N {
         let joint = &model.joints[dof];

@@ -194,7 +194,8 @@ fn simulation_step<const N: usize, const L: usize, T: Real>(
         }
         evaluate(
             model,
-            (&position, &velocity),
+            &position,
+            &velocity,
             motor_force,
             scratch,
             &mut state.guess,
@@ -222,7 +223,8 @@ fn simulation_step<const N: usize, const L: usize, T: Real>(
 #[inline(always)]
 fn evaluate<const N: usize, const L: usize, T: Real>(
     model: &Model<N>,
-    state: (&[Lanes<L, T>; N], &[Lanes<L, T>; N]),
+    position: &[Lanes<L, T>; N],
+    velocity: &[Lanes<L, T>; N],
     motor_force: &[Lanes<L, T>; N],
     scratch: &mut Scratch<N, L, T>,
     acceleration: &mut [Lanes<L, T>; N],
@@ -232,13 +234,13 @@ fn evaluate<const N: usize, const L: usize, T: Real>(
         constraints,
         mass,
         force,
-        position,
+        position: seen,
         effort,
     } = scratch;
-    *position = *state.0;
-    kinematics.update(model, state.0, state.1);
-    *force = mass_and_force(model, kinematics, state, motor_force, mass);
-    contact::find(model, kinematics, state.0, state.1, constraints);
+    *seen = *position;
+    kinematics.update(model, position, velocity);
+    *force = mass_and_force(model, kinematics, position, velocity, motor_force, mass);
+    contact::find(model, kinematics, position, velocity, constraints);
     effort.evaluations += 1;
     effort.newton_steps += minimise(&model.tree, mass, force, constraints, acceleration);
 }
@@ -271,7 +273,7 @@ pub(super) fn pose<const N: usize>(
     let rest = [Lanes::ZERO; N];
     kinematics.update(model, position, &rest);
     let mut mass = [[Lanes::ZERO; N]; N];
-    mass_and_force(model, &kinematics, (position, &rest), &rest, &mut mass);
+    mass_and_force(model, &kinematics, position, &rest, &rest, &mut mass);
     (mass, kinematics)
 }
 

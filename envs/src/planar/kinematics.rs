@@ -108,14 +108,14 @@ impl<const N: usize, const L: usize, T: Real> Kinematics<N, L, T> {
         }
     }
 
-    /// How fast each joint moves the point `point` of `body`: (x rows, z rows); only the body's chain is written.
+    /// How fast each joint moves the point `point` of `body`, along x and along z; only the body's chain is written.
     #[inline(always)]
     pub fn jacobian(
         &self,
         model: &Model<N>,
         body: &Body,
         point: Vector<L, T>,
-    ) -> ([Lanes<L, T>; N], [Lanes<L, T>; N]) {
+    ) -> [[Lanes<L, T>; N]; 2] {
         let (mut along_x, mut along_z) = ([Lanes::ZERO; N], [Lanes::ZERO; N]);
         for &dof in model.tree.chains[body.last_dof()].dofs() {
             match model.joints[dof].motion {
@@ -129,7 +129,7 @@ impl<const N: usize, const L: usize, T: Real> Kinematics<N, L, T> {
                 }
             }
         }
-        (along_x, along_z)
+        [along_x, along_z]
     }
 }
 

@@ -21,7 +21,7 @@ pub fn play(driver: Box<dyn Driver>, (id, margin): (&str, Margin), mode: Mode) -
         ..EnvOptions::default()
     };
     let mut cpu = VectorEnv::new(id, &options, COUNT, Autoreset::SameStep).unwrap();
-    let mut device = DeviceEnvs::new(driver, 0, (id, margin), mode, COUNT).unwrap();
+    let mut device = DeviceEnvs::new(driver, 0, id, margin, mode, COUNT).unwrap();
     let (dim, width) = (
         device.program().action_dim(),
         device.program().observation_dim(),

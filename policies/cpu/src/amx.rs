@@ -15,7 +15,7 @@ mod tiles;
 
 use std::cell::RefCell;
 
-use crate::product::layout::Layout;
+use crate::product::layout::Operand;
 use sizes::{SIDE, STEP, steps};
 pub(crate) use split::Line;
 
@@ -40,7 +40,7 @@ pub(crate) fn suits_once(m: usize, shape: [usize; 2]) -> bool {
 }
 
 /// Splits the right operand [k, n], stored as [k, n] or, when `Transposed`, as [n, k].
-pub(crate) fn split_right([k, n]: [usize; 2], matrix: (&[f32], Layout), lines: &mut Vec<Line>) {
+pub(crate) fn split_right([k, n]: [usize; 2], matrix: Operand<'_>, lines: &mut Vec<Line>) {
     // Two blocks of columns are multiplied at once; a missing one is all zeros.
     let blocks = n.div_ceil(2 * SIDE) * 2;
     lines.resize(blocks * steps(k) * STEP, Line::default());
@@ -68,7 +68,7 @@ thread_local! {
 /// When a slice is shorter than its shape.
 pub(crate) fn matmul(
     [m, k, n]: [usize; 3],
-    a: (&[f32], Layout),
+    a: Operand<'_>,
     b: Right<'_>,
     output: &mut [f32],
     accumulate: bool,
@@ -78,11 +78,11 @@ pub(crate) fn matmul(
         let right = match b {
             Right::Split(lines) => lines,
             Right::Plain(values) => {
-                split_right([k, n], (values, Layout::Plain), lines);
+                split_right([k, n], Operand::plain(values), lines);
                 lines
             }
         };
         // SAFETY: asserted above; only a proof of the unit ([`crate::arithmetic::Unit`]) leads here.
-        unsafe { tiles::multiply([m, k, n], a, right, (output, accumulate), scratch) };
+        unsafe { tiles::multiply([m, k, n], a, right, output, accumulate, scratch) };
     });
 }

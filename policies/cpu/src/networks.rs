@@ -150,7 +150,7 @@ impl Networks {
             return self.learn_by_tensors(passes, decay, loss);
         }
         self.with_stored(passes.len(), |members, stored, buffers, _| {
-            run(members, stored, (passes, buffers), decay, loss)
+            run(members, stored, passes, buffers, decay, loss)
         })
     }
 

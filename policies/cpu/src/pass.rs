@@ -1,7 +1,7 @@
 //! One perceptron over one block of rows, forward and backward, in buffers that outlive the call.
 
 use crate::arithmetic::Arithmetic;
-use crate::product::{Layout, Packed, Right, matmul};
+use crate::product::{Operand, Packed, Right, matmul};
 use crate::rows;
 use crate::shape::{LayerOffsets, MlpSpec};
 
@@ -27,7 +27,7 @@ impl PackedWeights {
                 continue;
             }
             let weight = &parameters[layer.weight..layer.bias];
-            packed.pack(layer.shape, (weight, Layout::Plain));
+            packed.pack(layer.shape, Operand::plain(weight));
         }
     }
 
@@ -45,7 +45,7 @@ impl PackedWeights {
         for (layer, packed) in layers.iter().zip(&mut self.backward).skip(skipped) {
             let [inputs, outputs] = layer.shape;
             let weight = &parameters[layer.weight..layer.bias];
-            packed.pack([outputs, inputs], (weight, Layout::Transposed));
+            packed.pack([outputs, inputs], Operand::transposed(weight));
         }
     }
 }
@@ -145,7 +145,7 @@ pub(crate) fn forward_at(
             _ => &done[i - 1][before],
         };
         let z = &mut sized(&mut todo[0], part.end)[part.clone()];
-        let left = (source, Layout::Plain);
+        let left = Operand::plain(source);
         matmul(rows, left, net.weight(i), z, false);
         let (hidden, inverse): (&mut [f32], &mut [f32]) = if keep {
             let inverse = &mut sized(&mut work.inverse[i], at + rows)[at..];
@@ -167,7 +167,7 @@ pub(crate) fn forward_at(
     for row in output.chunks_exact_mut(layer.shape[1]) {
         row.copy_from_slice(net.bias(layer));
     }
-    let left = (source, Layout::Plain);
+    let left = Operand::plain(source);
     matmul(rows, left, net.weight(last), output, true);
 }
 
@@ -182,29 +182,38 @@ pub(crate) fn backward(
     input_gradient: &mut [f32],
     gradient: &mut [f32],
 ) {
-    let kept = (0, false);
-    backward_at(
-        net,
-        input,
-        (work, kept),
-        output_gradient,
-        input_gradient,
-        gradient,
-    );
+    let kept = KeptRows {
+        work,
+        first: 0,
+        accumulate: false,
+    };
+    backward_at(net, input, kept, output_gradient, input_gradient, gradient);
 }
 
-/// As [`backward`] on what was kept from a row on; with `accumulate`, adds to `gradient`, which may be empty when it is not
-/// wanted.
-///
-/// `kept` is (workspace, (first row, accumulate)).
+/// Rows of a workspace that [`backward_at`] goes back through.
+pub(crate) struct KeptRows<'a> {
+    /// Where [`forward_at`] kept them.
+    pub work: &'a mut Workspace,
+    /// The first of them; as many follow as the input has.
+    pub first: usize,
+    /// Whether the gradient is added to what is there.
+    pub accumulate: bool,
+}
+
+/// As [`backward`] on what was kept from a row on; `gradient` may be empty when it is not wanted.
 pub(crate) fn backward_at(
     net: Net<'_>,
     input: &[f32],
-    (work, (at, accumulate)): (&mut Workspace, (usize, bool)),
+    kept: KeptRows<'_>,
     output_gradient: &[f32],
     input_gradient: &mut [f32],
     gradient: &mut [f32],
 ) {
+    let KeptRows {
+        work,
+        first: at,
+        accumulate,
+    } = kept;
     let rows = input.len() / net.spec.inputs();
     let last = net.layers.len() - 1;
     let [current, next] = &mut work.delta;
@@ -241,7 +250,7 @@ pub(crate) fn backward_at(
                 0 => input,
                 _ => &work.hidden[i - 1][at * inputs..(at + rows) * inputs],
             };
-            let left = (source, Layout::Transposed);
+            let left = Operand::transposed(source);
             let right = Right::plain(net.arithmetic, delta, [rows, outputs]);
             matmul(inputs, left, right, weight_gradient, accumulate);
         }
@@ -252,7 +261,7 @@ pub(crate) fn backward_at(
         };
         if !before.is_empty() {
             let weight = &net.packed.backward[i];
-            matmul(rows, (delta, Layout::Plain), weight, before, false);
+            matmul(rows, Operand::plain(delta), weight, before, false);
         }
         std::mem::swap(&mut current, &mut next);
     }

@@ -23,7 +23,7 @@ use tiltrl_tilt::noise::Noise;
 use crate::parallel::for_each;
 
 pub use compiled::{Diffusion, DiffusionStep, HostField, Keep, PathSampler};
-use compiled::{MOST_ROWS_PER_SHARD, Paths};
+use compiled::{Filled, MOST_ROWS_PER_SHARD};
 pub use gradient::bytes_per_row;
 use steps::Shard;
 
@@ -46,12 +46,13 @@ impl PathSampler {
         condition: &[f32],
         scale: f64,
         noise: &mut Noise,
-        (keep, parameters): (Keep, &Tensor<1>),
+        keep: Keep,
+        parameters: &Tensor<1>,
     ) -> (Vec<Vec<f32>>, Option<Tensor<2>>) {
         let paths = self.draw(condition, scale, noise, keep);
         let states = paths.states.clone();
         let scores =
-            (keep != Keep::States).then(|| self.scores_of(paths, condition, 0, (keep, parameters)));
+            (keep != Keep::States).then(|| self.scores_of(paths, condition, 0, keep, parameters));
         (states, scores)
     }
 
@@ -61,14 +62,15 @@ impl PathSampler {
         states: Vec<Vec<f32>>,
         condition: &[f32],
         steps: Range<usize>,
-        (keep, parameters): (Keep, &Tensor<1>),
+        keep: Keep,
+        parameters: &Tensor<1>,
     ) -> Tensor<2> {
         let first = steps.start;
         let paths = self.fill_paths(states, condition, steps, None, keep);
-        self.scores_of(paths, condition, first, (keep, parameters))
+        self.scores_of(paths, condition, first, keep, parameters)
     }
 
-    fn draw(&self, condition: &[f32], scale: f64, noise: &mut Noise, keep: Keep) -> Paths {
+    fn draw(&self, condition: &[f32], scale: f64, noise: &mut Noise, keep: Keep) -> Filled {
         let (dim, num_steps) = (self.diffusion.dim, self.diffusion.steps.len());
         let rows = condition.len() / self.diffusion.condition_columns();
         let mut states = vec![noise.normals(rows, dim)];
@@ -95,7 +97,7 @@ impl PathSampler {
         steps: Range<usize>,
         scale: Option<f64>,
         keep: Keep,
-    ) -> Paths {
+    ) -> Filled {
         let (rows, count) = (states[0].len() / self.diffusion.dim, steps.len());
         let per_shard = Self::rows_per_shard(rows, keep);
         let scored = if keep == Keep::States { 0 } else { count };
@@ -121,7 +123,7 @@ impl PathSampler {
             kept: kept_in.next(),
         });
         for_each(jobs.collect(), |shard| self.run(shard));
-        Paths {
+        Filled {
             states,
             scores,
             kept,

@@ -10,7 +10,7 @@
 //! bytes do not depend on other rows or threads either, but differ from those of f32.
 
 #[cfg(target_arch = "x86_64")]
-mod avx512;
+pub(crate) mod avx512;
 mod column;
 mod instructions;
 pub(crate) mod layout;
@@ -27,7 +27,7 @@ mod tests_of_instructions;
 
 pub(crate) use instructions::Instructions;
 use layout::BLOCK;
-pub(crate) use layout::Layout;
+pub(crate) use layout::{Layout, Operand};
 use operand::Left;
 pub(crate) use right::{Packed, Right};
 
@@ -43,7 +43,7 @@ use crate::amx;
 /// When a slice is shorter than its shape.
 pub(crate) fn matmul<'a>(
     m: usize,
-    (a, layout): (&[f32], Layout),
+    a: Operand<'_>,
     b: impl Into<Right<'a>>,
     output: &mut [f32],
     accumulate: bool,
@@ -58,17 +58,17 @@ pub(crate) fn matmul<'a>(
         let right = match b {
             Right::Packed(packed) if packed.on_unit() => Some(amx::Right::Split(&packed.lines)),
             Right::PlainOnUnit(values, _)
-                if layout == Layout::Transposed && amx::suits_once(m, [k, n]) =>
+                if a.layout == Layout::Transposed && amx::suits_once(m, [k, n]) =>
             {
                 Some(amx::Right::Plain(values))
             }
             _ => None,
         };
         if let Some(right) = right {
-            return amx::matmul([m, k, n], (a, layout), right, output, accumulate);
+            return amx::matmul([m, k, n], a, right, output, accumulate);
         }
     }
-    matmul_with(Instructions::best(), m, (a, layout), b, output, accumulate);
+    matmul_with(Instructions::best(), m, a, b, output, accumulate);
 }
 
 /// As [`matmul`], with the given instructions and never on the matrix unit: for tests and measurements too.
@@ -78,7 +78,7 @@ pub(crate) fn matmul<'a>(
 pub(crate) fn matmul_with<'a>(
     instructions: Instructions,
     m: usize,
-    (a, layout): (&[f32], Layout),
+    a: Operand<'_>,
     b: impl Into<Right<'a>>,
     output: &mut [f32],
     accumulate: bool,
@@ -86,7 +86,7 @@ pub(crate) fn matmul_with<'a>(
     let b = b.into();
     let [k, n] = b.shape();
     assert!(instructions.available(), "no {instructions:?} here");
-    assert!(a.len() >= m * k && output.len() >= m * n);
+    assert!(a.values.len() >= m * k && output.len() >= m * n);
     match b {
         Right::Packed(packed) => assert!(packed.values.len() >= k * n.next_multiple_of(BLOCK)),
         Right::Plain(values, _) | Right::PlainOnUnit(values, _) => {
@@ -103,11 +103,11 @@ pub(crate) fn matmul_with<'a>(
         return;
     }
     if let (Right::Plain(values, _) | Right::PlainOnUnit(values, _), 1) = (b, n) {
-        return column::column([m, k], (a, layout), values, output, accumulate);
+        return column::column([m, k], a, values, output, accumulate);
     }
     let left = Left {
-        values: a,
-        steps: match layout {
+        values: a.values,
+        steps: match a.layout {
             Layout::Plain => [k, 1],
             Layout::Transposed => [1, m],
         },

@@ -138,7 +138,7 @@ impl<N: CausalNet> SequentialModel for Autoregressive<N> {
                 let cells = at * width..(at + 1) * width;
                 let gradient = tracked.then(|| (&mut gradient[cells], 1.0));
                 let own = &values[which[at] * width..(which[at] + 1) * width];
-                scores[at] = softmax.of(own, (&columns, token), gradient) as f32;
+                scores[at] = softmax.of(own, &columns, token, gradient) as f32;
             }
         }
         if !tracked {

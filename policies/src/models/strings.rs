@@ -173,7 +173,8 @@ impl LogSoftmax {
     pub(crate) fn of(
         &mut self,
         row: &[f32],
-        (columns, chosen): (&[usize], usize),
+        columns: &[usize],
+        chosen: usize,
         gradient: Option<(&mut [f32], f32)>,
     ) -> f64 {
         let logits = columns.iter().map(|&c| row[c]);

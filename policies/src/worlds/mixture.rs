@@ -240,7 +240,8 @@ pub fn line(
 /// line, so its sampler's marginal is a product too and the posterior is exact by quadrature in two dimensions.
 pub fn square(
     name: &str,
-    (ticks, std): (&[f64], f64),
+    ticks: &[f64],
+    std: f64,
     target: &GaussianMixture,
     log_scale: f64,
     settings: Settings,

@@ -151,7 +151,7 @@ pub fn grid() -> Problem {
             .collect(),
         std: 0.12,
     };
-    square("25 → 9", (&ticks, 0.12), &target, 3.0, sharp())
+    square("25 → 9", &ticks, 0.12, &target, 3.0, sharp())
 }
 
 /// Two half circles from N(0, 1).

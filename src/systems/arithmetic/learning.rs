@@ -104,7 +104,7 @@ pub fn prior(held_out: &[Vec<Question>], request: &Request) -> Result<Rationales
     let recipe = Recipe::new(settings.count("prior_updates"), 2e-3);
     let start = Rationales::new(net, WIDTH);
     let unmeasured = |_: &Rationales| f64::NAN;
-    Ok(descend("prior", start, &recipe, (&step, &unmeasured), request)?.model)
+    Ok(descend("prior", start, &recipe, &step, &unmeasured, request)?.model)
 }
 
 /// Trains the prior further on fifty right rationales.
@@ -126,7 +126,8 @@ pub fn supervised(
         "supervised",
         prior.clone(),
         &recipe,
-        (&step, &unmeasured),
+        &step,
+        &unmeasured,
         request,
     )
 }

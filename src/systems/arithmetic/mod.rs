@@ -241,7 +241,7 @@ fn train_all(
         ..Behaviour::on_policy(2)
     };
     let long = recipe("updates", request);
-    let tuned = balance(&target, (&long, &plain), request)?;
+    let tuned = balance(&target, &long, &plain, request)?;
     let mut methods = vec![Method::new("balance", tuned)];
     if settings.count("baseline_updates") > 0 {
         methods.extend(baselines(&target, plain, request)?);
@@ -276,11 +276,11 @@ fn baselines(
         task: "arithmetic replay",
         ..*target
     };
-    let gradient = |kl| policy_gradient(target, (&short, paths, kl), request);
+    let gradient = |kl| policy_gradient(target, &short, paths, kl, request);
     Ok(vec![
         Method::new(
             "balance + replay",
-            balance(&again, (&short, &replayed), request)?,
+            balance(&again, &short, &replayed, request)?,
         ),
         Method::new("policy gradient", gradient(0.0)?),
         Method::new("policy gradient + KL", gradient(1.0)?),

@@ -157,5 +157,5 @@ pub fn strings(tested: &Tested, model: &Rationales) -> Picture {
         question.operands[0],
         rest.join(" ")
     );
-    probabilities("strings", &title, &exact, (&shown, &name), 10)
+    probabilities("strings", &title, &exact, &shown, &name, 10)
 }

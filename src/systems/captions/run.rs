@@ -158,7 +158,7 @@ pub fn run(request: &Request) -> Result<Outcome, Error> {
     for (i, caption) in setup.captions.iter().enumerate() {
         let conditions = |_, rows| setup.condition(i, rows);
         let purpose = format!("captions-reference-{i}");
-        let rows = prior::sample(&setup.prior, count, &conditions, (request.seed, &purpose));
+        let rows = prior::sample(&setup.prior, count, &conditions, request.seed, &purpose);
         let scores = setup.scores(&rows, &vec![*caption; count]);
         setup.pools.push((rows, scores));
     }
@@ -260,10 +260,10 @@ fn one(
     };
     let (recipe, behaviour) = recipe(request);
     let mut methods: Vec<Method> =
-        vec![("balance", balance(&target, (&recipe, &behaviour), request)?)];
+        vec![("balance", balance(&target, &recipe, &behaviour, request)?)];
     if request.settings.on("baselines") {
         for (name, kl) in [("policy gradient", 0.0), ("policy gradient + KL", 1.0)] {
-            let tuned = policy_gradient(&target, (&recipe, behaviour.paths(), kl), request)?;
+            let tuned = policy_gradient(&target, &recipe, behaviour.paths(), kl, request)?;
             methods.push((name, tuned));
         }
     }
@@ -327,7 +327,7 @@ fn of_method(
 ) -> (Row, Vec<f32>) {
     let seed = setup.request.seed;
     let conditions = |_, rows| setup.condition(caption, rows);
-    let samples = prior::sample(&tuned.model, count, &conditions, (seed, "captions-samples"));
+    let samples = prior::sample(&tuned.model, count, &conditions, seed, "captions-samples");
     let mut noise = Noise::keyed(seed, "captions-paths", caption as u64);
     let rows = setup.condition(caption, count);
     let found = Sampled::of(

@@ -69,7 +69,9 @@ pub fn progress(
     task: &str,
     dir: &RunDir,
     truth: &Truth,
-    (curve, floor, of_prior): (&train::Curve, f64, f64),
+    curve: &train::Curve,
+    floor: f64,
+    of_prior: f64,
 ) -> Result<Picture, Error> {
     let log = Log::read(dir, &format!("balance-{}", slug(task)))?;
     let (x, y) = log.column("log_z").unwrap_or_default();

@@ -134,7 +134,7 @@ pub fn train<N: Denoiser>(
         }
     };
     let unmeasured = |_: &GaussianDiffusion<N>| f64::NAN;
-    let trained = descend("prior", start, &recipe, (&loss, &unmeasured), request)?;
+    let trained = descend("prior", start, &recipe, &loss, &unmeasured, request)?;
     Ok(fitted(&trained.model, settings, draw, request.seed))
 }
 
@@ -162,7 +162,8 @@ pub fn sample<N: Denoiser>(
     model: &GaussianDiffusion<N>,
     count: usize,
     conditions: &dyn Fn(usize, usize) -> Tensor<2>,
-    (seed, purpose): (u64, &str),
+    seed: u64,
+    purpose: &str,
 ) -> Vec<f32> {
     let mut out = Vec::with_capacity(count * model.dim());
     for (chunk, first) in (0..count).step_by(CHUNK).enumerate() {

@@ -108,7 +108,8 @@ fn over<N: Denoiser>(
         &trained,
         count,
         &conditions,
-        (request.seed, "digits-reference"),
+        request.seed,
+        "digits-reference",
     );
     let mut outcome = Outcome::default();
     let [train, test] = [&set.train, &set.test].map(|part| part.labels.len());
@@ -164,7 +165,7 @@ impl Setup<'_> {
         let (request, seed) = (self.request, self.request.seed);
         let count = request.settings.count("samples");
         let condition = |_, rows| unconditional(rows, &request.compute);
-        let samples = prior::sample(&tuned.model, count, &condition, (seed, "digits-samples"));
+        let samples = prior::sample(&tuned.model, count, &condition, seed, "digits-samples");
         let mut noise = Noise::keyed(seed, "digits-paths", 0);
         let rows = unconditional(count, &request.compute);
         let found = Sampled::of(
@@ -282,7 +283,7 @@ fn one<N: Denoiser>(
     let conditions = |_: &mut Noise| unconditional(1, &request.compute);
     let distance = |model: &GaussianDiffusion<N>| {
         let condition = |_, rows| unconditional(rows, &request.compute);
-        let drawn = prior::sample(model, 2048, &condition, (request.seed, "digits-look"));
+        let drawn = prior::sample(model, 2048, &condition, request.seed, "digits-look");
         known.yardstick.distance(&classifier.features(&drawn))
     };
     let target = Target {
@@ -293,7 +294,7 @@ fn one<N: Denoiser>(
         distance: &distance,
     };
     let (recipe, behaviour) = recipe(request);
-    let tuned = balance(&target, (&recipe, &behaviour), request)?;
+    let tuned = balance(&target, &recipe, &behaviour, request)?;
     let (mut row, found) = setup.trained("balance", &tuned, &target, &known);
     row.checks = checks(&row, &known);
     rows.push(row);
@@ -321,11 +322,11 @@ fn baselines<N: Denoiser>(
     let request = setup.request;
     let mut rows = Vec::new();
     for (name, kl) in [("policy gradient", 0.0), ("policy gradient + KL", 1.0)] {
-        let tuned = policy_gradient(target, (recipe, paths, kl), request)?;
+        let tuned = policy_gradient(target, recipe, paths, kl, request)?;
         rows.push(setup.trained(name, &tuned, target, known).0);
     }
     let pool = request.settings.count("samples");
-    let tuned = best_samples(target, (recipe, paths), [pool, pool / 10], request)?;
+    let tuned = best_samples(target, recipe, paths, [pool, pool / 10], request)?;
     rows.push(setup.trained("best samples", &tuned, target, known).0);
     Ok(rows)
 }
@@ -349,7 +350,9 @@ fn draw<N: Denoiser>(
             name,
             &setup.request.dir,
             &known.truth,
-            (&tuned.curve, known.yardstick.floor, known.of_prior),
+            &tuned.curve,
+            known.yardstick.floor,
+            known.of_prior,
         )?,
     ])
 }

@@ -241,7 +241,8 @@ fn draw(
         &stem("strings"),
         title,
         exact,
-        (&shown, &label),
+        &shown,
+        &label,
         12,
     ));
     let curves: Vec<_> = curves.iter().map(|(name, curve)| (*name, curve)).collect();
@@ -315,7 +316,7 @@ impl Work<'_> {
         let name = format!("{} {word}", self.name);
         let recipe = self.recipe("updates");
         self.with_target(prior, &name, |target| {
-            balance(target, (&recipe, &self.behaviour()), self.request)
+            balance(target, &recipe, &self.behaviour(), self.request)
         })
     }
 
@@ -354,13 +355,13 @@ impl Work<'_> {
         let paths = self.behaviour().paths();
         let request = self.request;
         let trained = self.with_target(prior, self.name, |target| -> Result<_, Error> {
-            let gradient = |kl| policy_gradient(target, (&recipe, paths, kl), request);
+            let gradient = |kl| policy_gradient(target, &recipe, paths, kl, request);
             Ok([
                 ("policy gradient", gradient(0.0)?),
                 ("policy gradient + KL", gradient(1.0)?),
                 (
                     "best samples",
-                    best_samples(target, (&recipe, paths), [4000, 200], request)?,
+                    best_samples(target, &recipe, paths, [4000, 200], request)?,
                 ),
             ])
         })?;

@@ -218,7 +218,7 @@ impl Work<'_> {
             ..Recipe::new(settings.count("updates"), settings.number("rate"))
         };
         let behaviour = Behaviour::on_policy(settings.count("paths"));
-        balance(&target, (&recipe, &behaviour), self.request)
+        balance(&target, &recipe, &behaviour, self.request)
     }
 
     /// Returns how near a model comes to the exact posteriors of these sentences with their labels.

@@ -111,7 +111,7 @@ pub fn prior(
     let recipe = Recipe::new(settings.count("prior_updates"), 2e-3);
     let start = Rationales::new(net(lexicon, request), lexicon.width() + LABELS);
     let unmeasured = |_: &Rationales| f64::NAN;
-    Ok(descend("prior", start, &recipe, (&loss, &unmeasured), request)?.model)
+    Ok(descend("prior", start, &recipe, &loss, &unmeasured, request)?.model)
 }
 
 /// Returns the exact log-probabilities of every rationale under a model, for each condition: first word major, the end last; with

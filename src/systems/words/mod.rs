@@ -227,11 +227,7 @@ fn solve(task: &Task<'_>, request: &Request, outcome: &mut Outcome) -> Result<()
         prior: settings.count("prior_paths"),
         ..behaviour.mixture
     };
-    let tuned = balance(
-        &target,
-        (&recipe(request, task.updates), &behaviour),
-        request,
-    )?;
+    let tuned = balance(&target, &recipe(request, task.updates), &behaviour, request)?;
     let found = task.masses(&tuned.model, request);
     let mut rows = vec![
         exact.row(task.name, "prior", &exact.prior),
@@ -283,7 +279,8 @@ fn draw(
         &stem("strings"),
         &format!("Words and their probabilities: {}", task.name),
         exact,
-        (&shown, &name),
+        &shown,
+        &name,
         12,
     ));
     let title = format!("Distance to the exact posterior: {}", task.name);
@@ -300,13 +297,13 @@ fn baselines(target: &Target<'_, Prior>, request: &Request) -> Result<Vec<Named>
     }
     let recipe = recipe(request, "baseline_updates");
     let paths = request.settings.count("paths");
-    let gradient = |kl| policy_gradient(target, (&recipe, paths, kl), request);
+    let gradient = |kl| policy_gradient(target, &recipe, paths, kl, request);
     Ok(vec![
         ("policy gradient", gradient(0.0)?),
         ("policy gradient + KL", gradient(1.0)?),
         (
             "best samples",
-            best_samples(target, (&recipe, paths), [20_000, 1000], request)?,
+            best_samples(target, &recipe, paths, [20_000, 1000], request)?,
         ),
     ])
 }

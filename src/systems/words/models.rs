@@ -54,7 +54,7 @@ pub fn prior(list: &Strings, request: &Request) -> Result<Prior, Error> {
         settings.number("prior_rate"),
     );
     let unmeasured = |_: &Prior| f64::NAN;
-    Ok(descend("prior", start, &recipe, (&loss, &unmeasured), request)?.model)
+    Ok(descend("prior", start, &recipe, &loss, &unmeasured, request)?.model)
 }
 
 /// Trains the autoregressive model on the same words.
@@ -81,7 +81,7 @@ pub fn suffix_model(list: &Strings, request: &Request) -> Result<Suffix, Error> 
     let recipe = Recipe::new(updates, 5e-3);
     let start = Autoregressive::new(net, 0);
     let unmeasured = |_: &Suffix| f64::NAN;
-    Ok(descend("suffix", start, &recipe, (&loss, &unmeasured), request)?.model)
+    Ok(descend("suffix", start, &recipe, &loss, &unmeasured, request)?.model)
 }
 
 /// Returns log p(suffix | prefix, infill) of strings given by their index: the letters after the last gap.

@@ -7,7 +7,8 @@
 use std::arch::x86_64::*;
 
 use super::sizes::{DEPTH, SIDE, STEP, chunks, steps};
-use crate::product::layout::Layout;
+use crate::product::avx512::{Block, transposed};
+use crate::product::layout::{Layout, Operand};
 
 /// One line of a tile.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +20,6 @@ impl Default for Line {
         Self([0; SIDE])
     }
 }
-
-type Block = [__m512; SIDE];
 
 /// The first `count` of sixteen lanes.
 #[inline(always)]
@@ -51,41 +50,6 @@ fn block(values: &[f32], [height, width]: [usize; 2], row: usize, column: usize)
         }
     }
     lines
-}
-
-/// The transpose of sixteen rows of sixteen values.
-#[target_feature(enable = "avx512f")]
-fn transpose(rows: Block) -> Block {
-    let mut a = rows;
-    // Pairs of rows, then fours, by lanes of four values.
-    for i in 0..SIDE / 2 {
-        a[2 * i] = _mm512_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
-        a[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
-    }
-    let mut b = a;
-    for i in 0..SIDE / 4 {
-        for half in 0..2 {
-            let (x, y) = (
-                _mm512_castps_pd(a[4 * i + half]),
-                _mm512_castps_pd(a[4 * i + half + 2]),
-            );
-            b[4 * i + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
-            b[4 * i + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
-        }
-    }
-    // Now b[4 i + c] holds rows 4 i … 4 i + 3 of columns c, 4 + c, 8 + c and 12 + c: a transpose of four by four lanes.
-    let mut out = b;
-    for c in 0..4 {
-        let low = _mm512_shuffle_f32x4::<0x88>(b[c], b[4 + c]);
-        let high = _mm512_shuffle_f32x4::<0xdd>(b[c], b[4 + c]);
-        let low_of_rest = _mm512_shuffle_f32x4::<0x88>(b[8 + c], b[12 + c]);
-        let high_of_rest = _mm512_shuffle_f32x4::<0xdd>(b[8 + c], b[12 + c]);
-        out[c] = _mm512_shuffle_f32x4::<0x88>(low, low_of_rest);
-        out[4 + c] = _mm512_shuffle_f32x4::<0x88>(high, high_of_rest);
-        out[8 + c] = _mm512_shuffle_f32x4::<0xdd>(low, low_of_rest);
-        out[12 + c] = _mm512_shuffle_f32x4::<0xdd>(high, high_of_rest);
-    }
-    out
 }
 
 /// The three parts of two vectors, side by side: in every 32 bits first that of `low`, then that of `high`.
@@ -127,7 +91,7 @@ fn store(step: &mut [Line], at: usize, parts: [__m512i; 3]) {
 #[target_feature(enable = "avx512f")]
 pub(super) fn left(
     [m, k]: [usize; 2],
-    (values, layout): (&[f32], Layout),
+    Operand { values, layout }: Operand<'_>,
     [row, first]: [usize; 2],
     lines: &mut [Line],
 ) {
@@ -157,7 +121,7 @@ pub(super) fn left(
             }
             Layout::Transposed => {
                 let halves =
-                    [column, column + SIDE].map(|at| transpose(block(values, [k, m], at, row)));
+                    [column, column + SIDE].map(|at| transposed(block(values, [k, m], at, row)));
                 for r in 0..rows {
                     store(step, r, parts(halves[0][r], halves[1][r]));
                 }
@@ -170,7 +134,7 @@ pub(super) fn left(
 ///
 /// The steps lie in the order of their use: chunks, in a chunk pairs of blocks of columns, in a pair steps.
 #[target_feature(enable = "avx512f")]
-pub(super) fn right([k, n]: [usize; 2], matrix: (&[f32], Layout), lines: &mut [Line]) {
+pub(super) fn right([k, n]: [usize; 2], matrix: Operand<'_>, lines: &mut [Line]) {
     let mut steps_of_pairs = lines.chunks_exact_mut(2 * STEP);
     for chunk in chunks(steps(k)) {
         for column in (0..n).step_by(2 * SIDE) {
@@ -187,7 +151,7 @@ pub(super) fn right([k, n]: [usize; 2], matrix: (&[f32], Layout), lines: &mut [L
 #[target_feature(enable = "avx512f")]
 fn right_step(
     [k, n]: [usize; 2],
-    (values, layout): (&[f32], Layout),
+    Operand { values, layout }: Operand<'_>,
     [row, column]: [usize; 2],
     lines: &mut [Line],
 ) {
@@ -207,7 +171,7 @@ fn right_step(
         }
         Layout::Transposed => {
             let [low, high] =
-                [row, row + SIDE].map(|row| transpose(block(values, [n, k], column, row)));
+                [row, row + SIDE].map(|row| transposed(block(values, [n, k], column, row)));
             for line in 0..SIDE {
                 store(lines, line, parts(low[line], high[line]));
             }

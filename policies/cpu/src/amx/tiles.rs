@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::sizes::{CHUNK, SIDE, STEP, chunks, steps};
 use super::split::{self, Line};
-use crate::product::layout::Layout;
+use crate::product::layout::Operand;
 
 /// Asks Linux for the tile registers.
 #[cfg(target_os = "linux")]
@@ -190,13 +190,14 @@ const PAIR: usize = 2 * SIDE;
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn multiply(
     [m, k, n]: [usize; 3],
-    a: (&[f32], Layout),
+    a: Operand<'_>,
     right: &[Line],
-    (output, accumulate): (&mut [f32], bool),
+    output: &mut [f32],
+    accumulate: bool,
     scratch: &mut Scratch,
 ) {
     let (steps, pairs) = (steps(k), n.div_ceil(PAIR));
-    assert!(steps > 0 && a.0.len() >= m * k && output.len() >= m * n);
+    assert!(steps > 0 && a.values.len() >= m * k && output.len() >= m * n);
     assert!(right.len() >= 2 * pairs * steps * STEP);
     scratch.left.resize(2 * CHUNK * STEP, Line::default());
     scratch.rest.resize(PAIR * PAIR, 0.0);

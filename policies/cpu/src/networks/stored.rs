@@ -62,7 +62,8 @@ impl Stored {
 pub(super) fn tasks<'a>(
     members: &'a [Member],
     stored: &'a [Stored],
-    (passes, buffers): (&[NetworkPass<'a>], &'a mut [Pass]),
+    passes: &[NetworkPass<'a>],
+    buffers: &'a mut [Pass],
 ) -> Vec<Task<'a>> {
     let each = passes.iter().zip(buffers).map(|(pass, buffer)| {
         let packing = &members[pass.network].packings[usize::from(pass.target)];
@@ -98,12 +99,13 @@ pub(super) fn pack(members: &mut [Member], stored: &[Stored], passes: &[NetworkP
 pub(super) fn run<'a, R>(
     members: &mut [Member],
     stored: &mut [Stored],
-    (passes, buffers): (&[NetworkPass<'a>], &mut [Pass]),
+    passes: &[NetworkPass<'a>],
+    buffers: &mut [Pass],
     decay: f32,
     loss: impl FnOnce(&[&[f32]], &mut [&mut [f32]]) -> Option<R>,
 ) -> Option<R> {
     pack(members, stored, passes);
-    train::forward(tasks(members, stored, (passes, buffers)));
+    train::forward(tasks(members, stored, passes, buffers));
     let mut outputs: Vec<&[f32]> = Vec::new();
     let mut gradients: Vec<&mut [f32]> = Vec::new();
     for (pass, buffer) in passes.iter().zip(&mut *buffers) {

@@ -23,7 +23,7 @@ impl Networks {
         }
         self.with_stored(passes.len(), |members, stored, buffers, _| {
             pack(members, stored, passes);
-            train::forward(tasks(members, stored, (passes, buffers)));
+            train::forward(tasks(members, stored, passes, buffers));
             for (buffer, output) in buffers.iter().zip(outputs) {
                 output.clear();
                 output.extend_from_slice(buffer.output());
@@ -58,7 +58,7 @@ impl Networks {
             pack_through(members, stored, pass.network, others);
             let (own, rest) = buffers.split_first_mut()?;
             let own_buffer = std::slice::from_mut(own);
-            train::forward(tasks(members, stored, (&[pass], own_buffer)));
+            train::forward(tasks(members, stored, &[pass], own_buffer));
             if !others.is_empty() {
                 join(own.output(), joined);
             }
@@ -71,7 +71,7 @@ impl Networks {
             let (output, gradient) = own.loss();
             let result = finish(output, &back, gradient)?;
             let own_buffer = std::slice::from_mut(own);
-            train::backward(tasks(members, stored, (&[pass], own_buffer)));
+            train::backward(tasks(members, stored, &[pass], own_buffer));
             descend(members, stored, vec![(pass, own)], decay);
             Some(result)
         })

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use super::kept::KeptShard;
 use crate::engine::Engine;
 use crate::host::HostVector;
-use crate::product::{Layout, Packed};
+use crate::product::{Operand, Packed};
 use crate::shape::MlpSpec;
 use crate::train::Packing;
 
@@ -93,8 +93,8 @@ pub struct PathSampler {
     pub(super) rest_start: usize,
 }
 
-/// Paths of a compiled diffusion.
-pub(super) struct Paths {
+/// What a pass over the shards filled.
+pub(super) struct Filled {
     /// States of the first step … after the last, [paths, dim] each.
     pub(super) states: Vec<Vec<f32>>,
     /// log-probabilities of the steps [paths, steps]; empty when not asked for.
@@ -157,11 +157,11 @@ impl PathSampler {
         rest.pack(&parameters.values()[first.end..], false);
         let packed = |rows: usize, weight| {
             let shape = [rows, width];
-            (rows > 0).then(|| Packed::new(arithmetic, shape, (weight, Layout::Plain)))
+            (rows > 0).then(|| Packed::new(arithmetic, shape, Operand::plain(weight)))
         };
         Some(Self {
             engine: engine.clone(),
-            state_weight: Packed::new(arithmetic, [dim, width], (state, Layout::Plain)),
+            state_weight: Packed::new(arithmetic, [dim, width], Operand::plain(state)),
             condition_weight: packed(columns, condition),
             wave_weight: packed(diffusion.wave_columns(), waves),
             biases: biases.collect(),

@@ -14,12 +14,12 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::compiled::{Keep, MOST_ROWS_PER_SHARD, PathSampler, Paths};
+use super::compiled::{Filled, Keep, MOST_ROWS_PER_SHARD, PathSampler};
 use super::kept::KeptShard;
 use super::waves::waves;
 use crate::parallel::for_each;
-use crate::pass::{self, Net, sized};
-use crate::product::{Layout, Right, matmul};
+use crate::pass::{self, KeptRows, Net, sized};
+use crate::product::{Operand, Right, matmul};
 use crate::rows;
 use crate::train::Packing;
 
@@ -59,10 +59,11 @@ impl PathSampler {
     /// The scores [paths, steps] of paths as a tensor; with a gradient kept, one that back-propagates to `parameters`.
     pub(super) fn scores_of(
         self: &Arc<Self>,
-        paths: Paths,
+        paths: Filled,
         condition: &[f32],
         first_step: usize,
-        (keep, parameters): (Keep, &Tensor<1>),
+        keep: Keep,
+        parameters: &Tensor<1>,
     ) -> Tensor<2> {
         let num_steps = paths.states.len() - 1;
         let shape = [paths.scores.len() / num_steps, num_steps];
@@ -153,7 +154,11 @@ impl KeptPaths {
             let delta = &mut delta[..part.len() * width];
             let input = &kept.hidden[part.start * width..part.end * width];
             let slopes = &kept.slopes[part.start * outputs..part.end * outputs];
-            let work = (&mut kept.work, (part.start, start > 0));
+            let work = KeptRows {
+                work: &mut kept.work,
+                first: part.start,
+                accumulate: start > 0,
+            };
             pass::backward_at(net, input, work, slopes, delta, rest);
             for index in start..end {
                 let at = (index - start) * rows * width;
@@ -170,7 +175,7 @@ impl KeptPaths {
         }
         let start = (dim + sampler.diffusion.steps[0].embedding.len()) * width;
         let condition = &self.condition[first_row * columns..(first_row + rows) * columns];
-        let left = (condition, Layout::Transposed);
+        let left = Operand::transposed(condition);
         let right = Right::plain(sampler.engine.arithmetic(), sum, [rows, width]);
         let end = start + columns * width;
         matmul(columns, left, right, &mut own[start..end], false);
@@ -208,14 +213,14 @@ impl KeptPaths {
                 .for_each(|(w, s)| *w += value * s);
         }
         let state = &self.states[index][paths.start * dim..paths.end * dim];
-        let left = (state, Layout::Transposed);
+        let left = Operand::transposed(state);
         let right = Right::plain(sampler.engine.arithmetic(), delta, [rows, width]);
         matmul(dim, left, right, of_state, true);
         let columns = sampler.diffusion.wave_columns();
         if columns > 0 {
             waves(state, dim, sampler.diffusion.waves, seen);
             let start = of_embedding.len() - columns * width;
-            let left = (&seen[..], Layout::Transposed);
+            let left = Operand::transposed(&seen[..]);
             matmul(columns, left, right, &mut of_embedding[start..], true);
         }
     }

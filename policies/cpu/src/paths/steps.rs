@@ -7,7 +7,7 @@ use super::compiled::{HostField, MOST_ROWS_PER_SHARD, PathSampler};
 use super::kept::KeptShard;
 use super::waves::waves;
 use crate::pass::{self, sized};
-use crate::product::{Layout, matmul};
+use crate::product::{Operand, matmul};
 use crate::rows;
 
 /// One shard's part of the paths.
@@ -64,7 +64,7 @@ impl PathSampler {
         };
         let mut base = vec![0.0; rows * width];
         if let Some(weight) = &self.condition_weight {
-            let left = (condition, Layout::Plain);
+            let left = Operand::plain(condition);
             matmul(rows, left, weight, &mut base, false);
         }
         let mut spare = None;
@@ -121,12 +121,12 @@ impl PathSampler {
         let z = &mut sized(&mut kept.z, part.end)[part.clone()];
         z.chunks_exact_mut(base.len().max(1))
             .for_each(|z| z.copy_from_slice(base));
-        let left = (x, Layout::Plain);
+        let left = Operand::plain(x);
         matmul(count * rows, left, &self.state_weight, z, true);
         if let Some(weight) = &self.wave_weight {
             let mut seen = std::mem::take(&mut kept.waves);
             waves(x, self.diffusion.dim, self.diffusion.waves, &mut seen);
-            matmul(count * rows, (&seen, Layout::Plain), weight, z, true);
+            matmul(count * rows, Operand::plain(&seen), weight, z, true);
             kept.waves = seen;
         }
         let (hidden, inverse): (&mut [f32], &mut [f32]) = match keep {

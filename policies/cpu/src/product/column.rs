@@ -2,19 +2,20 @@
 
 use multiversion::multiversion;
 
-use super::layout::{BLOCK, Layout};
+use super::layout::{BLOCK, Layout, Operand};
 use crate::math::{fused, multiply_add};
 
 /// The product with a single column: sums over a row in sixteen lanes, or over rows for many elements at once.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(super) fn column(
     [m, k]: [usize; 2],
-    (a, layout): (&[f32], Layout),
+    a: Operand<'_>,
     b: &[f32],
     out: &mut [f32],
     accumulate: bool,
 ) {
     const FUSED: bool = fused!();
+    let Operand { values, layout } = a;
     let out = &mut out[..m];
     if k == 0 && !accumulate {
         out.fill(0.0);
@@ -23,14 +24,14 @@ pub(super) fn column(
         if !accumulate {
             out.fill(0.0);
         }
-        for (row, &factor) in a.chunks_exact(m).zip(b) {
+        for (row, &factor) in values.chunks_exact(m).zip(b) {
             for (o, &x) in out.iter_mut().zip(row) {
                 *o = multiply_add::<FUSED>(factor, x, *o);
             }
         }
         return;
     }
-    for (o, row) in out.iter_mut().zip(a.chunks_exact(k.max(1))) {
+    for (o, row) in out.iter_mut().zip(values.chunks_exact(k.max(1))) {
         let mut lanes = [0.0f32; BLOCK];
         let (blocks, rest) = row.as_chunks::<BLOCK>();
         let (columns, others) = b[..k].as_chunks::<BLOCK>();

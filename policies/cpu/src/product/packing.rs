@@ -2,10 +2,10 @@
 
 use multiversion::multiversion;
 
-use super::layout::{BLOCK, Layout};
+use super::layout::{BLOCK, Layout, Operand};
 
 /// Packs `matrix`, stored as [k, n] or, when `Transposed`, as [n, k]; the last panel is padded with zeros.
-pub(super) fn pack([k, n]: [usize; 2], (matrix, layout): (&[f32], Layout), panels: &mut Vec<f32>) {
+pub(super) fn pack([k, n]: [usize; 2], matrix: Operand<'_>, panels: &mut Vec<f32>) {
     panels.resize(k * n.next_multiple_of(BLOCK), 0.0);
     if k == 0 {
         return;
@@ -13,9 +13,11 @@ pub(super) fn pack([k, n]: [usize; 2], (matrix, layout): (&[f32], Layout), panel
     for (index, panel) in panels.chunks_exact_mut(k * BLOCK).enumerate() {
         let first = index * BLOCK;
         let valid = BLOCK.min(n - first);
-        match layout {
-            Layout::Plain => copy(&matrix[first..], n, valid, panel),
-            Layout::Transposed => transpose(k, &matrix[first * k..(first + valid) * k], panel),
+        match matrix.layout {
+            Layout::Plain => copy(&matrix.values[first..], n, valid, panel),
+            Layout::Transposed => {
+                transpose(k, &matrix.values[first * k..(first + valid) * k], panel)
+            }
         }
     }
 }
@@ -34,8 +36,17 @@ pub(super) fn copy(columns: &[f32], step: usize, valid: usize, panel: &mut [f32]
 }
 
 /// Writes the transpose of `columns` [≤ 16, k] to `panel` [k, 16]; missing columns become zero.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
 fn transpose(k: usize, columns: &[f32], panel: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        return super::avx512::transpose(k, columns, panel);
+    }
+    transpose_plainly(k, columns, panel);
+}
+
+/// As [`transpose`], without instructions of its own.
+#[multiversion(targets("x86_64+avx2+fma", "aarch64+neon"))]
+fn transpose_plainly(k: usize, columns: &[f32], panel: &mut [f32]) {
     let valid = columns.len() / k;
     let (rows, _) = panel.as_chunks_mut::<BLOCK>();
     if valid < BLOCK {
@@ -56,6 +67,26 @@ fn transpose(k: usize, columns: &[f32], panel: &mut [f32]) {
     for c in 0..valid {
         for row in whole..k {
             rows[row][c] = columns[c * k + row];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_to_transpose_write_the_same() {
+        for (columns, k) in [(16, 256), (16, 37), (5, 16), (1, 1), (13, 33), (16, 3)] {
+            let values: Vec<f32> = (0..columns * k).map(|i| i as f32 + 1.0).collect();
+            let mut panels = [vec![f32::NAN; k * BLOCK], vec![f32::NAN; k * BLOCK]];
+            transpose(k, &values, &mut panels[0]);
+            transpose_plainly(k, &values, &mut panels[1]);
+            assert_eq!(panels[0], panels[1], "{columns} {k}");
+            assert_eq!(
+                panels[0][(k - 1) * BLOCK + columns - 1],
+                (columns * k) as f32
+            );
         }
     }
 }

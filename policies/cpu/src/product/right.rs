@@ -1,6 +1,6 @@
 //! The right operand of a product: packed beforehand, or as it lies.
 
-use super::layout::{BLOCK, Layout};
+use super::layout::{BLOCK, Operand};
 use super::operand::Columns;
 use super::packing;
 #[cfg(target_arch = "x86_64")]
@@ -44,8 +44,8 @@ impl Packed {
     ///
     /// # Panics
     /// When `matrix` is shorter than its shape.
-    pub(crate) fn pack(&mut self, [k, n]: [usize; 2], matrix: (&[f32], Layout)) {
-        assert!(matrix.0.len() >= k * n);
+    pub(crate) fn pack(&mut self, [k, n]: [usize; 2], matrix: Operand<'_>) {
+        assert!(matrix.values.len() >= k * n);
         (self.k, self.n) = (k, n);
         #[cfg(target_arch = "x86_64")]
         if self.on_unit() {
@@ -56,7 +56,7 @@ impl Packed {
     }
 
     /// Returns a packed matrix.
-    pub(crate) fn new(arithmetic: Arithmetic, shape: [usize; 2], matrix: (&[f32], Layout)) -> Self {
+    pub(crate) fn new(arithmetic: Arithmetic, shape: [usize; 2], matrix: Operand<'_>) -> Self {
         let mut packed = Self::on(arithmetic);
         packed.pack(shape, matrix);
         packed

@@ -63,16 +63,27 @@ fn odd_sizes_agree_with_f64(arithmetic: Arithmetic) {
                     Layout::Transposed => b[c * k + j],
                 };
                 let expected = reference([m, k, n], at, bt);
-                let packed = Packed::new(arithmetic, [k, n], (&b, b_layout));
+                let packed = Packed::new(
+                    arithmetic,
+                    [k, n],
+                    Operand {
+                        values: &b,
+                        layout: b_layout,
+                    },
+                );
                 let mut rights = vec![Right::Packed(&packed)];
                 if b_layout == Layout::Plain {
                     rights.push(Right::plain(arithmetic, &b, [k, n]));
                 }
                 for (right, accumulate) in rights.into_iter().flat_map(|r| [(r, false), (r, true)])
                 {
+                    let left = Operand {
+                        values: &a,
+                        layout: a_layout,
+                    };
                     let start = if accumulate { 0.5 } else { 0.0 };
                     let mut out = vec![if accumulate { 0.5 } else { f32::NAN }; m * n];
-                    matmul(m, (&a, a_layout), right, &mut out, accumulate);
+                    matmul(m, left, right, &mut out, accumulate);
                     for (x, y) in out.iter().zip(&expected) {
                         assert!(
                             (f64::from(*x) - y - start).abs() < 1e-4,
@@ -124,12 +135,12 @@ fn exact_at_every_magnitude(arithmetic: Arithmetic) {
                     .collect()
             };
             let (a, b) = (values(&mut noise, m * k), values(&mut noise, k * n));
-            let packed = Packed::new(arithmetic, [k, n], (&b, Layout::Plain));
+            let packed = Packed::new(arithmetic, [k, n], Operand::plain(&b));
             let mut chosen = vec![0.0; m * n];
-            matmul(m, (&a, Layout::Plain), &packed, &mut chosen, false);
+            matmul(m, Operand::plain(&a), &packed, &mut chosen, false);
             let mut plain = vec![0.0; m * n];
             let right = Right::Plain(&b, [k, n]);
-            let left = (&a[..], Layout::Plain);
+            let left = Operand::plain(&a[..]);
             matmul_with(Instructions::Portable, m, left, right, &mut plain, false);
             let [chosen, plain] = [chosen, plain].map(|out| distances(&out, [m, k, n], &a, &b));
             let unit = arithmetic != Arithmetic::F32;
@@ -153,15 +164,15 @@ fn not_finite_stays_in_its_row(arithmetic: Arithmetic) {
     let mut noise = Noise::keyed(5, "products", 0);
     let (m, k, n) = (40, 50, 33);
     let (mut a, b) = (noise.normals(m * k, 1), noise.normals(k * n, 1));
-    let packed = Packed::new(arithmetic, [k, n], (&b, Layout::Plain));
+    let packed = Packed::new(arithmetic, [k, n], Operand::plain(&b));
     let mut clean = vec![0.0; m * n];
-    matmul(m, (&a, Layout::Plain), &packed, &mut clean, false);
+    matmul(m, Operand::plain(&a), &packed, &mut clean, false);
     (a[3 * k + 7], a[20 * k], a[39 * k + 49]) =
         (f32::from_bits(u32::MAX), f32::INFINITY, f32::NEG_INFINITY);
     let mut out = vec![0.0; m * n];
     // Twice: what the first product left in buffers must not come back.
     for _ in 0..2 {
-        matmul(m, (&a, Layout::Plain), &packed, &mut out, false);
+        matmul(m, Operand::plain(&a), &packed, &mut out, false);
     }
     for (row, (found, clean)) in out.chunks_exact(n).zip(clean.chunks_exact(n)).enumerate() {
         if [3, 20, 39].contains(&row) {
@@ -173,7 +184,7 @@ fn not_finite_stays_in_its_row(arithmetic: Arithmetic) {
             assert_eq!(found, clean, "{arithmetic}: row {row}");
         }
     }
-    matmul(1, (&a[..k], Layout::Plain), &packed, &mut out, false);
+    matmul(1, Operand::plain(&a[..k]), &packed, &mut out, false);
     assert_eq!(out[..n], clean[..n]);
 }
 
@@ -187,10 +198,10 @@ fn a_rows_bytes_do_not_depend_on_the_other_rows() {
 fn rows_do_not_depend_on_others(arithmetic: Arithmetic) {
     let mut noise = Noise::keyed(2, "products", 0);
     let (a, b) = (noise.normals(23, 50), noise.normals(50, 70));
-    let packed = Packed::new(arithmetic, [50, 70], (&b, Layout::Plain));
+    let packed = Packed::new(arithmetic, [50, 70], Operand::plain(&b));
     let run = |a: &[f32]| {
         let mut out = vec![0.0; a.len() / 50 * 70];
-        matmul(a.len() / 50, (a, Layout::Plain), &packed, &mut out, false);
+        matmul(a.len() / 50, Operand::plain(a), &packed, &mut out, false);
         out
     };
     let together = run(&a);

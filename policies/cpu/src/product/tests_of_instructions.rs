@@ -73,7 +73,9 @@ impl Case {
     /// The output of `instructions`, with whatever right operands the layout allows: packed, and as it lies.
     fn outputs(&self, instructions: Instructions, accumulate: bool) -> Vec<Vec<f32>> {
         let [m, k, n] = self.shape;
-        let packed = Packed::new(Arithmetic::F32, [k, n], (&self.b, self.layouts[1]));
+        let operand = |values, layout| Operand { values, layout };
+        let right = operand(&self.b[..], self.layouts[1]);
+        let packed = Packed::new(Arithmetic::F32, [k, n], right);
         let mut rights = vec![Right::Packed(&packed)];
         // A single column that lies unpacked is summed in another order.
         if self.layouts[1] == Layout::Plain && n != 1 {
@@ -86,7 +88,7 @@ impl Case {
             };
             // What lies behind the output must stay.
             out.push(7.25);
-            let left = (&self.a[..], self.layouts[0]);
+            let left = operand(&self.a[..], self.layouts[0]);
             matmul_with(instructions, m, left, right, &mut out, accumulate);
             assert_eq!(out.pop(), Some(7.25), "{instructions:?} {:?}", self.shape);
             out
@@ -203,7 +205,7 @@ fn instructions_of_another_cpu_are_refused() {
     matmul_with(
         other,
         1,
-        (&[1.0], Layout::Plain),
+        Operand::plain(&[1.0]),
         right,
         &mut [0.0; 2],
         false,

@@ -139,9 +139,11 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         noise: &mut Noise,
     ) -> Option<(GaussianPath, Tensor<2>)> {
         let compiled = self.compiled()?;
-        let kept = (compiled.keep(), &compiled.parameters);
+        let (keep, parameters) = (compiled.keep(), &compiled.parameters);
         let values = self.columns_of(condition);
-        let (states, scores) = compiled.sampler.paths(&values, 1.0, noise, kept);
+        let (states, scores) = compiled
+            .sampler
+            .paths(&values, 1.0, noise, keep, parameters);
         Some((self.path_of(states, condition), scores?))
     }
 
@@ -152,9 +154,11 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         noise: &mut Noise,
     ) -> Option<GaussianPath> {
         let compiled = self.compiled()?;
-        let kept = (Keep::States, &compiled.parameters);
+        let (keep, parameters) = (Keep::States, &compiled.parameters);
         let values = self.columns_of(condition);
-        let (states, _) = compiled.sampler.paths(&values, scale, noise, kept);
+        let (states, _) = compiled
+            .sampler
+            .paths(&values, scale, noise, keep, parameters);
         Some(self.path_of(states, condition))
     }
 
@@ -167,11 +171,9 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         let states = &path.states[steps.start..steps.end + 1];
         let states = states.iter().map(|s| host(s.clone())).collect();
         let condition = self.columns_of(&path.condition);
-        let kept = (compiled.keep(), &compiled.parameters);
-        let scores = compiled
-            .sampler
-            .scores(states, &condition, steps.clone(), kept);
-        Some(scores)
+        let (keep, parameters) = (compiled.keep(), &compiled.parameters);
+        let sampler = &compiled.sampler;
+        Some(sampler.scores(states, &condition, steps.clone(), keep, parameters))
     }
 
     fn path_of(&self, states: Vec<Vec<f32>>, condition: &Tensor<2>) -> GaussianPath {

@@ -56,7 +56,7 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
             let mut part = |columns: &[usize], chosen| {
                 let cells = at * width..(at + 1) * width;
                 let gradient = tracked.then(|| (&mut gradient[cells], 1.0));
-                softmax.of(row, (columns, chosen), gradient)
+                softmax.of(row, columns, chosen, gradient)
             };
             scores.push((part(&open, 0) + part(&columns, token)) as f32);
         }
@@ -102,7 +102,7 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
                 let token = strings.tokens[row * length + i] as usize;
                 let gradient = Some((&mut gradient[cells.clone()], weight as f32));
                 let own = &values[cells.clone()];
-                value += weight * softmax.of(own, (&columns, token), gradient);
+                value += weight * softmax.of(own, &columns, token, gradient);
             }
         }
         let scores = HostScores {

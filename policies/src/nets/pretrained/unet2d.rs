@@ -66,12 +66,7 @@ impl UNet2D {
         let channels = config.block_out_channels.clone();
         let (first, last) = (channels[0], channels[channels.len() - 1]);
         let (down, skips) = read_down(&mut file, &config)?;
-        let mut middle = Level::read(
-            &mut file,
-            "mid_block",
-            (&[last, last], last, false),
-            &config,
-        )?;
+        let mut middle = Level::read(&mut file, "mid_block", &[last, last], last, false, &config)?;
         if config.add_attention {
             let attention = Attention::read(&mut file, "mid_block.attentions.0", last, &config)?;
             middle.attentions.push(attention);

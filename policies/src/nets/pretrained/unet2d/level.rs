@@ -133,7 +133,9 @@ impl Level {
     pub(super) fn read(
         file: &mut Pretrained,
         name: &str,
-        (inputs, to, attention): (&[usize], usize, bool),
+        inputs: &[usize],
+        to: usize,
+        attention: bool,
         config: &Config,
     ) -> Result<Self, TiltError> {
         let (mut residuals, mut attentions) = (Vec::new(), Vec::new());
@@ -168,7 +170,7 @@ pub(super) fn read_down(
             .collect();
         let name = format!("down_blocks.{i}");
         let attention = config.down_block_types[i] == Down::AttnDownBlock2D;
-        let mut level = Level::read(file, &name, (&inputs, to, attention), config)?;
+        let mut level = Level::read(file, &name, &inputs, to, attention, config)?;
         skips.extend(std::iter::repeat_n(to, config.layers_per_block));
         if i + 1 < channels.len() {
             let shape = [3, 2, config.downsample_padding];
@@ -201,7 +203,7 @@ pub(super) fn read_up(
         }
         let name = format!("up_blocks.{i}");
         let attention = config.up_block_types[i] == Up::AttnUpBlock2D;
-        let mut level = Level::read(file, &name, (&inputs, to, attention), config)?;
+        let mut level = Level::read(file, &name, &inputs, to, attention, config)?;
         if i + 1 < channels.len() {
             let name = format!("{name}.upsamplers.0.conv");
             level.resample = Some(file.convolution(&name, [to, to], [3, 1, 1])?);
