@@ -139,7 +139,7 @@ impl Agent {
         if config.is_one_policy() {
             return Self::of_policy(dir, config, dims, (seed, compute));
         }
-        let loaded = prior::of_folder(dir, config, dims, (seed, compute))?;
+        let loaded = prior::of_folder(dir, config, dims, seed, compute)?;
         let path = dir.checkpoint("critic");
         let critic = match path.exists() {
             true => critic::restore(config, dims, seed, &path, compute)?,

@@ -99,7 +99,8 @@ pub fn of_folder(
     dir: &RunDir,
     config: &Config,
     widths: [usize; 2],
-    (seed, compute): (u64, &Compute),
+    seed: u64,
+    compute: &Compute,
 ) -> Result<Prior, Error> {
     let own = config.prior.likelihood_updates > 0;
     let stage = if own { likelihood::NAME } else { "prior" };
@@ -157,11 +158,11 @@ pub fn restore(
 pub(super) struct State {
     /// The model with the weights of the last update.
     pub model: GaussianDiffusion,
-    /// Adam's moments.
+    /// Adam with the moments of every weight.
     pub optimizer: HostAdam,
     /// Moving average of each parameter.
     average: Vec<Vec<f32>>,
-    /// Updates done.
+    /// How many updates it has had.
     pub update: u64,
 }
 

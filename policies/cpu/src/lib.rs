@@ -24,6 +24,9 @@ mod product;
 mod rows;
 mod shape;
 mod train;
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod transpose;
 
 pub use adam::{Average, HostAdam};
 pub use arithmetic::Arithmetic;

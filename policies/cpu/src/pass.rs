@@ -209,14 +209,9 @@ pub(crate) fn backward_at(
     input_gradient: &mut [f32],
     gradient: &mut [f32],
 ) {
-    let KeptRows {
-        work,
-        first: at,
-        accumulate,
-    } = kept;
     let rows = input.len() / net.spec.inputs();
     let last = net.layers.len() - 1;
-    let [current, next] = &mut work.delta;
+    let [current, next] = &mut kept.work.delta;
     let (mut current, mut next) = (current, next);
     let mut unwanted = Vec::new();
     for (i, layer) in net.layers.iter().enumerate().rev() {
@@ -227,19 +222,16 @@ pub(crate) fn backward_at(
         } else {
             gradient[layer.weight..layer.end].split_at_mut(layer.bias - layer.weight)
         };
-        if !accumulate {
+        if !kept.accumulate {
             own.fill(0.0);
         }
         let (bias, norm) = own.split_at_mut(outputs);
         let delta: &[f32] = if i == last {
-            for row in output_gradient.chunks_exact(outputs) {
-                for (b, d) in bias.iter_mut().zip(row) {
-                    *b += d;
-                }
-            }
+            add_rows(bias, output_gradient);
             output_gradient
         } else {
-            let (z, inverse) = (&work.z[i][at * outputs..], &work.inverse[i][at..]);
+            let z = &kept.work.z[i][kept.first * outputs..];
+            let inverse = &kept.work.inverse[i][kept.first..];
             let delta = sized(current, rows * outputs);
             let own = [bias, norm];
             rows::backward(net.spec.activation, net.norm(layer), z, inverse, delta, own);
@@ -248,11 +240,11 @@ pub(crate) fn backward_at(
         if !weight_gradient.is_empty() {
             let source: &[f32] = match i {
                 0 => input,
-                _ => &work.hidden[i - 1][at * inputs..(at + rows) * inputs],
+                _ => &kept.work.hidden[i - 1][kept.first * inputs..][..rows * inputs],
             };
             let left = Operand::transposed(source);
             let right = Right::plain(net.arithmetic, delta, [rows, outputs]);
-            matmul(inputs, left, right, weight_gradient, accumulate);
+            matmul(inputs, left, right, weight_gradient, kept.accumulate);
         }
         let before: &mut [f32] = if i > 0 {
             sized(next, rows * inputs)
@@ -264,5 +256,14 @@ pub(crate) fn backward_at(
             matmul(rows, Operand::plain(delta), weight, before, false);
         }
         std::mem::swap(&mut current, &mut next);
+    }
+}
+
+/// Adds rows, one after the other.
+fn add_rows(sums: &mut [f32], rows: &[f32]) {
+    for row in rows.chunks_exact(sums.len()) {
+        for (sum, value) in sums.iter_mut().zip(row) {
+            *sum += value;
+        }
     }
 }

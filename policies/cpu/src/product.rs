@@ -10,7 +10,7 @@
 //! bytes do not depend on other rows or threads either, but differ from those of f32.
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod avx512;
+mod avx512;
 mod column;
 mod instructions;
 pub(crate) mod layout;
@@ -103,7 +103,7 @@ pub(crate) fn matmul_with<'a>(
         return;
     }
     if let (Right::Plain(values, _) | Right::PlainOnUnit(values, _), 1) = (b, n) {
-        return column::column([m, k], a, values, output, accumulate);
+        return column::column([m, k], a.values, a.layout, values, output, accumulate);
     }
     let left = Left {
         values: a.values,

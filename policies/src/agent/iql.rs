@@ -190,7 +190,8 @@ impl Iql {
     pub(super) fn learn_towards(
         &mut self,
         batch: &TransitionBatch,
-        (observations, wanted): (&[f32], &[f32]),
+        observations: &[f32],
+        wanted: &[f32],
         rate: f32,
     ) -> Option<Losses> {
         self.networks.set_learning_rate(rate);

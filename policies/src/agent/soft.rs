@@ -227,7 +227,7 @@ impl Soft {
         );
         let losses = self
             .iql
-            .learn_towards(&batch, (&observations, &found.values), rate)?;
+            .learn_towards(&batch, &observations, &found.values, rate)?;
         self.alpha = found.alpha;
         Some(vec![
             losses.q,

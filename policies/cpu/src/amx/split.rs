@@ -7,8 +7,8 @@
 use std::arch::x86_64::*;
 
 use super::sizes::{DEPTH, SIDE, STEP, chunks, steps};
-use crate::product::avx512::{Block, transposed};
 use crate::product::layout::{Layout, Operand};
+use crate::transpose::{Block, transposed};
 
 /// One line of a tile.
 #[derive(Clone, Copy, Debug)]

@@ -2,20 +2,20 @@
 
 use multiversion::multiversion;
 
-use super::layout::{BLOCK, Layout, Operand};
+use super::layout::{BLOCK, Layout};
 use crate::math::{fused, multiply_add};
 
 /// The product with a single column: sums over a row in sixteen lanes, or over rows for many elements at once.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
 pub(super) fn column(
     [m, k]: [usize; 2],
-    a: Operand<'_>,
+    values: &[f32],
+    layout: Layout,
     b: &[f32],
     out: &mut [f32],
     accumulate: bool,
 ) {
     const FUSED: bool = fused!();
-    let Operand { values, layout } = a;
     let out = &mut out[..m];
     if k == 0 && !accumulate {
         out.fill(0.0);

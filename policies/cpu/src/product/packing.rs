@@ -39,7 +39,7 @@ pub(super) fn copy(columns: &[f32], step: usize, valid: usize, panel: &mut [f32]
 fn transpose(k: usize, columns: &[f32], panel: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx512f") {
-        return super::avx512::transpose(k, columns, panel);
+        return crate::transpose::transpose(k, columns, panel);
     }
     transpose_plainly(k, columns, panel);
 }
