@@ -23,7 +23,7 @@ use crate::train::baseline::Baseline;
 use crate::train::finetune::Posterior;
 use crate::train::policy::Trained;
 use crate::train::training_data::TrainingData;
-use crate::train::{critic, finetune, policy, prior, reward};
+use crate::train::{critic, finetune, likelihood, policy, prior, reward};
 
 /// The networks of one seed.
 pub struct Agent {
@@ -139,7 +139,7 @@ impl Agent {
         if config.is_one_policy() {
             return Self::of_policy(dir, config, dims, (seed, compute));
         }
-        let loaded = prior::of_folder(dir, config, dims, seed, compute)?;
+        let loaded = likelihood::of_folder(dir, config, dims, seed, compute)?;
         let path = dir.checkpoint("critic");
         let critic = match path.exists() {
             true => critic::restore(config, dims, seed, &path, compute)?,

@@ -5,6 +5,7 @@
 //! the data's actions are noised backwards and the reverse steps are scored, as fine-tuning scores them (arXiv:2201.06503 has the
 //! optimal variances, arXiv:2102.09672 learns them from the same bound).
 
+use tiltrl_policies::Compute;
 use tiltrl_policies::models::{GaussianDiffusion, StepShape};
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
@@ -15,11 +16,12 @@ use tiltrl_tilt::sequential::SequentialModel;
 use tiltrl_tilt::weights;
 
 use super::held_out::Split;
-use super::prior::{Prior, State, restore, rows_of};
+use super::prior::{Prior, State, fresh, restore, rows_of};
 use super::training_data::TrainingData;
 use super::work::Work;
-use crate::config::PriorConfig;
+use crate::config::{Config, PriorConfig};
 use crate::error::Error;
+use crate::run::RunDir;
 use crate::stage::{Stage, cosine_decay};
 
 /// Name of the stage, and of its checkpoint.
@@ -34,6 +36,33 @@ pub fn widened(model: &GaussianDiffusion) -> Result<GaussianDiffusion, TiltError
         learned_variance: true,
         ..model.step().clone()
     })
+}
+
+/// Reads the finished prior of a run's seed: after its training by likelihood, where the config has one.
+///
+/// # Errors
+/// When there is none, or it cannot be read or does not fit the config.
+pub fn of_folder(
+    dir: &RunDir,
+    config: &Config,
+    widths: [usize; 2],
+    seed: u64,
+    compute: &Compute,
+) -> Result<Prior, Error> {
+    let own = config.prior.likelihood_updates > 0;
+    let stage = if own { NAME } else { "prior" };
+    let path = dir.checkpoint(stage);
+    if !path.exists() {
+        return Err(Error::Run(format!(
+            "{}: no such file\n  hint: finish the run first with the command that started it",
+            path.display()
+        )));
+    }
+    let mut model = fresh(config, widths, seed, compute)?;
+    if own {
+        model = widened(&model)?;
+    }
+    restore(&Checkpoint::load(&path, stage)?, &path, "average", &model)
 }
 
 /// Trains the prior on by maximum likelihood, or goes on from the checkpoint, and returns it; as it is where the config asks for none.

@@ -17,13 +17,11 @@ use tiltrl_tilt::sequential::SequentialModel;
 use tiltrl_tilt::weights;
 
 use super::held_out::Split;
-use super::likelihood;
 use super::training_data::TrainingData;
 use super::work::Work;
 use crate::config::{Config, PriorConfig, network_of};
 use crate::data::ActionBounds;
 use crate::error::Error;
-use crate::run::RunDir;
 use crate::stage::Stage;
 
 /// Where a prior's checkpoint holds the bounds of actions.
@@ -89,33 +87,6 @@ pub fn describe(checkpoint: &mut Checkpoint, model: &GaussianDiffusion, coordina
         let value = value.expect("plain data");
         checkpoint.settings.insert(key.into(), value);
     }
-}
-
-/// Reads the finished prior of a run's seed: after its training by likelihood, where the config has one.
-///
-/// # Errors
-/// When there is none, or it cannot be read or does not fit the config.
-pub fn of_folder(
-    dir: &RunDir,
-    config: &Config,
-    widths: [usize; 2],
-    seed: u64,
-    compute: &Compute,
-) -> Result<Prior, Error> {
-    let own = config.prior.likelihood_updates > 0;
-    let stage = if own { likelihood::NAME } else { "prior" };
-    let path = dir.checkpoint(stage);
-    if !path.exists() {
-        return Err(Error::Run(format!(
-            "{}: no such file\n  hint: finish the run first with the command that started it",
-            path.display()
-        )));
-    }
-    let mut model = fresh(config, widths, seed, compute)?;
-    if own {
-        model = likelihood::widened(&model)?;
-    }
-    restore(&Checkpoint::load(&path, stage)?, &path, "average", &model)
 }
 
 /// Restores a model and its coordinates from the weights `prefix` of a checkpoint.
