@@ -182,8 +182,7 @@ fn soft_policy_iteration_goes_on_from_a_checkpoint_with_the_same_bytes() {
     damaged.settings.remove("soft_alpha_bits");
     let error = fresh()
         .load(&damaged, "critic".as_ref())
-        .err()
-        .expect("missing");
+        .expect_err("missing");
     assert!(error.to_string().contains("soft_alpha_bits"), "{error}");
 }
 
