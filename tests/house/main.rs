@@ -27,8 +27,8 @@ const MAY_USE: [(&str, &[&str]); 6] = [
 /// Files with a reason to be longer than the rest: tables.
 const MOST_LINES: usize = 400;
 const MOST_LINES_OF_A_FUNCTION: usize = 60;
-/// Half of the 421 that `policies` had before the seam, and two for the dial (decision 0018).
-const MOST_PUBLIC_ITEMS: usize = 212;
+/// Half of the 421 that `policies` had before the seam.
+const MOST_PUBLIC_ITEMS: usize = 210;
 
 fn all() -> Vec<Crate> {
     let all = crates();
