@@ -20,6 +20,7 @@ pub use crate::policy_name::PolicyName;
 use crate::rollout::episode_noise;
 use crate::run::{RunDir, seeds_in};
 use crate::train::baseline::Baseline;
+use crate::train::dial::{Dial, Dialled};
 use crate::train::finetune::Posterior;
 use crate::train::policy::Trained;
 use crate::train::training_data::TrainingData;
@@ -45,6 +46,8 @@ pub struct Agent {
     pub tilt: Option<Tilt>,
     /// Trained baselines that are finished.
     pub baselines: Vec<(Method, GaussianDiffusion)>,
+    /// The best posterior as it was trained, where it has a dial.
+    pub(crate) dialled_best: Option<Dialled>,
     /// The prior in the posterior's shape.
     widened: Option<GaussianDiffusion>,
     /// What the run acts by, unless another policy is named.
@@ -53,7 +56,7 @@ pub struct Agent {
     pub(crate) learned: Option<Trained>,
     /// Samples per action of an algorithm that chooses among several.
     pub(crate) samples: usize,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     seed: u64,
     /// What [`Self::act`] draws from.
     noise: Noise,
@@ -155,6 +158,7 @@ impl Agent {
             mean: None,
             tilt: None,
             baselines: Vec::new(),
+            dialled_best: None,
             widened: None,
             own: PolicyName::of_config(config),
             learned: None,
@@ -165,16 +169,28 @@ impl Agent {
         };
         agent.posterior = agent.posterior(&dir.checkpoint("posterior"), config)?;
         let best = agent.posterior(&dir.checkpoint("posterior-best"), config)?;
-        agent.best = best.map(|best| best.model);
-        let last = agent.posterior.as_ref();
-        agent.mean = last.map(|last| without_last_noise(&last.model));
-        let parts = (&agent.posterior, &agent.critic, &agent.prior);
-        if let (Some(Posterior { model, alpha }), Some(critic), Some(own)) = parts {
-            let tilt = reward::tilt(own, &agent.coordinates, critic, *alpha);
-            agent.widened = Some(own.reshaped(model.step().clone())?);
-            agent.tilt = Some(tilt);
+        if let Some(best) = best {
+            agent.best = Some(best.model);
+            agent.dialled_best = best.dialled;
         }
+        agent.follow_posterior()?;
         Ok(agent)
+    }
+
+    /// Makes what depends on the posterior's model and α.
+    ///
+    /// # Errors
+    /// When the prior cannot have the posterior's shape.
+    pub(crate) fn follow_posterior(&mut self) -> Result<(), Error> {
+        let last = self.posterior.as_ref();
+        self.mean = last.map(|last| without_last_noise(&last.model));
+        let parts = (&self.posterior, &self.critic, &self.prior);
+        if let (Some(posterior), Some(critic), Some(own)) = parts {
+            let tilt = reward::tilt(own, &self.coordinates, critic, posterior.alpha);
+            self.widened = Some(own.reshaped(posterior.model.step().clone())?);
+            self.tilt = Some(tilt);
+        }
+        Ok(())
     }
 
     /// Reads the one policy of a baseline.
@@ -203,6 +219,7 @@ impl Agent {
             mean: None,
             tilt: None,
             baselines: Vec::new(),
+            dialled_best: None,
             widened: None,
             own: PolicyName::of_config(config),
             learned: Some(learned),
@@ -313,7 +330,12 @@ impl Agent {
         let coordinates = &self.coordinates;
         let widened = finetune::widened(prior, config, critic, coordinates, start);
         let model = prior::restore(&checkpoint, path, "posterior", &widened)?.model;
-        Ok(Some(Posterior { model, alpha }))
+        let dial = checkpoint.settings.get(finetune::DIAL).cloned();
+        let dial: Option<Dial> = dial
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(|e| Error::Run(format!("{}: its dial: {e}", path.display())))?;
+        Ok(Some(Posterior::new(model, alpha, dial)))
     }
 }
 

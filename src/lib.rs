@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod agent;
 mod agent_choices;
+mod agent_dial;
 pub mod agent_policy;
 pub mod card;
 pub mod commands;
@@ -11,6 +12,7 @@ pub mod config;
 pub mod console;
 pub mod data;
 pub mod device;
+pub mod dial_curve;
 pub mod error;
 pub mod export;
 pub mod files;

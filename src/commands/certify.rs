@@ -10,8 +10,10 @@ use super::output::{print, refuse_existing, write_json};
 use super::pipeline::{DataOf, data_of_run};
 use super::reading::ReadingArgs;
 use crate::agent::Agent;
+use crate::config::Config;
 use crate::console::note;
 use crate::device::Compute;
+use crate::dial_curve::certificate_of;
 use crate::error::Error;
 use crate::pictures;
 use crate::report::{certificate_table, quantiles};
@@ -19,6 +21,7 @@ use crate::run::{Lock, RunDir, Seeds, seeds_in};
 use crate::train::certificate::{Certificate, SIZE};
 use crate::train::residual_report::{ResidualReport, residual_report};
 use crate::train::tail_certificate::{tail_certificate, tail_of};
+use crate::train::training_data::TrainingData;
 
 /// Arguments of `tiltrl certify`.
 #[derive(Args)]
@@ -31,7 +34,10 @@ pub struct CertifyArgs {
     /// Also certify the policy tail-N, whose last three steps are drawn N times. Needs the run's data.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     tail: Option<u16>,
-    /// The run's data for --residuals and --tail, as the run named them; repeat to concatenate.
+    /// Certify at this temperature α, a price in reward per nat, of a run whose `finetune.dial` names a range. Needs the run's data.
+    #[arg(long, value_name = "PRICE")]
+    alpha: Option<f64>,
+    /// The run's data for --residuals, --tail and --alpha, as the run named them; repeat to concatenate.
     #[arg(long)]
     data: Vec<PathBuf>,
     /// Folder of the run's data files, in place of --data.
@@ -98,9 +104,12 @@ pub fn certify(args: &CertifyArgs, device: &str) -> Result<(), Error> {
     }
     let compute = Compute::named(device)?;
     let folder = &args.folder;
-    let (seeds, certificate) = joined(folder)?;
+    let (seeds, mut certificate) = joined(folder)?;
     let config = RunDir::of_seed(folder, seeds[0]).config()?;
     args.reading.check(&config.data)?;
+    if let Some(price) = args.alpha {
+        certificate = at_alpha(args, &seeds, price, &compute.handle)?;
+    }
     print(&certificate_table(&certificate));
     draw(args, &seeds, &certificate)?;
     let (residual_reports, tail_verdicts) = if args.residuals || args.tail.is_some() {
@@ -122,7 +131,10 @@ pub fn certify(args: &CertifyArgs, device: &str) -> Result<(), Error> {
 fn draw(args: &CertifyArgs, seeds: &[u64], certificate: &Certificate) -> Result<(), Error> {
     let folder = &args.folder;
     let preset = RunDir::of_seed(folder, seeds[0]).config()?.preset;
-    let own = folder.join("certificate");
+    let own = folder.join(match args.alpha {
+        None => "certificate".into(),
+        Some(price) => format!("certificate-alpha-{price}"),
+    });
     let stem = args.out.as_ref().unwrap_or(&own);
     let files = if args.out.is_some() {
         refuse_existing(&stem.with_added_extension("svg"), "--out")?;
@@ -143,6 +155,43 @@ fn draw(args: &CertifyArgs, seeds: &[u64], certificate: &Certificate) -> Result<
     Ok(())
 }
 
+/// Reads the run's data, which these options need.
+fn data_for(args: &CertifyArgs, config: &Config) -> Result<TrainingData, Error> {
+    let named = DataOf {
+        reading: args.reading,
+        files: &args.data,
+        folder: args.data_dir.as_deref(),
+    };
+    data_of_run(&args.folder, config, named)?.ok_or_else(|| {
+        Error::Usage(
+            "--residuals, --tail and --alpha: name the run's data with --data FILE or --data-dir DIR"
+                .into(),
+        )
+    })
+}
+
+/// Certifies the seeds' posteriors at one temperature of their dial.
+fn at_alpha(
+    args: &CertifyArgs,
+    seeds: &[u64],
+    price: f64,
+    compute: &tiltrl_policies::Compute,
+) -> Result<Certificate, Error> {
+    let config = RunDir::of_seed(&args.folder, seeds[0]).config()?;
+    let mut agents = Vec::new();
+    for &seed in seeds {
+        let dir = RunDir::of_seed(&args.folder, seed);
+        let mut agent = Agent::of_seed(&dir, &config, seed, compute)?;
+        print(&format!("seed {seed}: {}", agent.set_alpha(price)?));
+        agents.push((seed, agent));
+    }
+    let data = data_for(args, &config)?;
+    let all = agents
+        .iter()
+        .map(|(seed, agent)| certificate_of(agent, &data, *seed));
+    Ok(Certificate::joined(&all.collect::<Result<Vec<_>, _>>()?))
+}
+
 /// Prints what needs the run's data: where the residual of each seed's posterior comes from, and the certificate of its tails.
 fn take_apart(
     args: &CertifyArgs,
@@ -151,19 +200,11 @@ fn take_apart(
 ) -> Result<(Vec<ResidualReport>, Vec<Verdict>), Error> {
     let folder = &args.folder;
     let config = RunDir::of_seed(folder, seeds[0]).config()?;
-    let named = DataOf {
-        reading: args.reading,
-        files: &args.data,
-        folder: args.data_dir.as_deref(),
-    };
-    let data = data_of_run(folder, &config, named)?.ok_or_else(|| {
-        Error::Usage(
-            "--residuals and --tail: name the run's data with --data FILE or --data-dir DIR".into(),
-        )
-    })?;
+    let data = data_for(args, &config)?;
     let one = |&seed: &u64| {
         let dir = RunDir::of_seed(folder, seed);
-        let agent = Agent::of_seed(&dir, &config, seed, compute)?;
+        let mut agent = Agent::of_seed(&dir, &config, seed, compute)?;
+        args.alpha.map(|price| agent.set_alpha(price)).transpose()?;
         let (Some(tilt), Some(posterior)) = (&agent.tilt, &agent.posterior) else {
             return Err(Error::Run(format!(
                 "{}: holds no posterior\n  hint: finish the run first",

@@ -14,8 +14,8 @@ use super::pipeline::run;
 use super::reading::ReadingArgs;
 use super::request::{RunRequest, Stage};
 use super::{
-    benchmark, certify, collect, compare, convert, data, evaluate_args, evaluation, export, output,
-    plot, report, sweep, tilt, verify,
+    benchmark, certify, collect, compare, convert, data, dial, evaluate_args, evaluation, export,
+    output, plot, report, sweep, tilt, verify,
 };
 use crate::config::{Source, preset_names};
 use crate::console::{Console, note};
@@ -64,6 +64,8 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Print and draw the posterior certificate of a finished run. Example: tiltrl certify runs/hopper-medium
     Certify(certify::CertifyArgs),
+    /// Return, KL and certificate of a posterior over the temperatures that it was trained for. Example: tiltrl dial runs/quickstart
+    Dial(dial::DialArgs),
     /// Draw the pictures of a finished run again, or the curves of several. Example: tiltrl plot runs/a runs/b --out a-and-b
     Plot(plot::PlotArgs),
     /// Write one self-contained HTML page of a run, or of several side by side. Example: tiltrl report runs/a runs/b --out a-and-b.html
@@ -218,8 +220,11 @@ pub fn main() -> ExitCode {
 
 /// Says so where a card was named to a command that plays no episodes.
 fn note_card(compute: &Compute, command: &Command) {
-    use Command::{Certify, Export, Tilt, Verify};
-    let plays_none = matches!(command, Certify(_) | Export(_) | Tilt(_) | Verify(_));
+    use Command::{Certify, Dial, Export, Tilt, Verify};
+    let plays_none = matches!(
+        command,
+        Certify(_) | Dial(_) | Export(_) | Tilt(_) | Verify(_)
+    );
     if compute.card.is_some() && plays_none {
         note(&format!(
             "note: {} plays episodes only; this command computes on the processor",
@@ -259,6 +264,7 @@ fn dispatch(command: Command, own: &Own) -> Result<(), Error> {
         Command::Benchmark(args) => benchmark::benchmark(&args, own.threads, console, device),
         Command::Sweep(args) => sweep::sweep(&args, own.threads, console, device),
         Command::Certify(args) => certify::certify(&args, device),
+        Command::Dial(args) => dial::dial(&args, device),
         Command::Plot(args) => plot::plot(&args),
         Command::Report(args) => report::report(&args),
         Command::Compare(args) => compare::compare_runs(&args),

@@ -22,6 +22,9 @@ pub struct EvaluateArgs {
     /// guidance-W, a baseline that is trained once (reinforce and others, see docs/baselines.md; with --data), or `all`; comma-separated.
     #[arg(long, value_delimiter = ',', requires = "folder")]
     pub policy: Vec<String>,
+    /// Temperature α to act at, a price in reward per nat, of a run whose `finetune.dial` names a range.
+    #[arg(long, requires = "folder", value_name = "PRICE")]
+    pub alpha: Option<f64>,
     /// The run's data, for baselines that are to be trained, as the run named them; repeat to concatenate.
     #[arg(long, requires = "folder")]
     pub data: Vec<PathBuf>,

@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use ndarray::{Array2, ArrayView2, s};
 use serde::Serialize;
 use tiltrl_envs::{EnvBatch, EnvOptions, spec_with};
 use tiltrl_policies::agent::Policy;
-use tiltrl_tilt::noise::Noise;
 
 use super::break_even::{BreakEven, HEADER, Priced};
 use super::evaluate_args::{EvaluateArgs, film};
 use super::on_card;
 use super::output::{print, write_json};
 use super::pipeline::{DataOf, data_of_run};
+use super::timed::{Timed, alone};
 use crate::agent::{Agent, PolicyName};
 use crate::card::Task;
 use crate::config::Config;
@@ -25,7 +24,7 @@ use crate::error::Error;
 use crate::report::{Line, interval_text, line};
 use crate::rollout::{Episode, rollout_in};
 use crate::run::{RunDir, Seeds, seeds_in};
-use crate::stats::{mean, median};
+use crate::stats::mean;
 use crate::train::training_data::TrainingData;
 
 /// What `--json` gets.
@@ -46,6 +45,9 @@ struct Evaluation {
     break_even: Vec<BreakEven>,
     /// Whether a card played: then the milliseconds of acting are those of acting and environments together.
     on_card: bool,
+    /// What `--alpha` set, by seed, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alphas: Vec<String>,
 }
 
 /// What one policy costs.
@@ -75,6 +77,11 @@ pub fn evaluate_run(
         let first = RunDir::of_seed(folder, seeds_in(folder)?[0]);
         names.push(PolicyName::of_config(&first.config()?));
     }
+    if let (Some(_), Some(name)) = (args.alpha, trained(&names)) {
+        return Err(Error::Usage(format!(
+            "--alpha: `{name}` is trained for the α of the run alone\n  hint: the posterior and its variants, resample-N, smc-N and guidance follow --alpha"
+        )));
+    }
     let evaluation = roll_out(args, folder, &names, (compute, console))?;
     show(&evaluation);
     if args.video.is_some() {
@@ -83,11 +90,19 @@ pub fn evaluate_run(
         let config = dir.config()?;
         let mut agent = Agent::of_seed(&dir, &config, seed, &compute.handle)?;
         agent.bring_baselines(&config, seed, &names, None, console)?;
+        args.alpha.map(|price| agent.set_alpha(price)).transpose()?;
         let options = args.engine.options_or(config.evaluation.options()?);
         let seed = args.seed.unwrap_or(seed);
         film(args, &config.env, seed, &options, &*agent.policy(names[0])?)?;
     }
     write_json(args.json.as_deref(), &evaluation)
+}
+
+/// The first policy that is trained on demand.
+fn trained(names: &[PolicyName]) -> Option<&PolicyName> {
+    names
+        .iter()
+        .find(|name| matches!(name, PolicyName::Trained(_)))
 }
 
 fn show(evaluation: &Evaluation) {
@@ -115,6 +130,7 @@ fn show(evaluation: &Evaluation) {
             cost.training_seconds
         ));
     }
+    evaluation.alphas.iter().for_each(|words| print(words));
     if !evaluation.break_even.is_empty() {
         print(&format!("\n{HEADER}"));
         let lines = evaluation.break_even.iter();
@@ -152,42 +168,6 @@ fn seeds_to_play(folder: &Path, names: &[PolicyName]) -> Result<Vec<u64>, Error>
     Ok(seeds)
 }
 
-/// A policy whose time is taken.
-struct Timed<'a> {
-    policy: &'a dyn Policy,
-    nanoseconds: AtomicU64,
-}
-
-impl Policy for Timed<'_> {
-    fn act(&self, observations: ArrayView2<'_, f32>, noise: &mut Noise) -> Array2<f32> {
-        let clock = Instant::now();
-        let actions = self.policy.act(observations, noise);
-        let passed = clock.elapsed().as_nanos() as u64;
-        self.nanoseconds.fetch_add(passed, Ordering::Relaxed);
-        actions
-    }
-}
-
-/// Returns the median milliseconds of one action at the first observation of an episode.
-fn alone(policy: &dyn Policy, env: &str, options: &EnvOptions) -> Result<f64, Error> {
-    const REPETITIONS: usize = 40;
-    let mut batch = EnvBatch::new(env, options, 1)?;
-    let mut observation = vec![0.0f32; batch.spec().observation_dim];
-    batch.reset(&[0], &[1], &mut observation);
-    let view = ArrayView2::from_shape((1, observation.len()), &observation).expect("one row");
-    let mut noise = Noise::keyed(1, "alone", 0);
-    let mut once = |_| {
-        let clock = Instant::now();
-        policy.act(view.slice(s![.., ..]), &mut noise);
-        clock.elapsed().as_secs_f64() * 1e3
-    };
-    (0..5).for_each(|i| {
-        once(i);
-    });
-    let times: Vec<f64> = (0..REPETITIONS).map(once).collect();
-    Ok(median(&times))
-}
-
 fn roll_out(
     args: &EvaluateArgs,
     folder: &Path,
@@ -200,16 +180,14 @@ fn roll_out(
     let options = args.engine.options_or(config.evaluation.options()?);
     let episodes = args.episodes.unwrap_or(config.evaluation.episodes);
     let spec = spec_with(&config.env, &options)?;
-    let trains = names.iter().any(|n| matches!(n, PolicyName::Trained(_)));
-    let data = if trains {
-        let named = DataOf {
-            reading: args.reading,
-            files: &args.data,
-            folder: args.data_dir.as_deref(),
-        };
-        data_of_run(folder, &config, named)?
-    } else {
-        None
+    let named = DataOf {
+        reading: args.reading,
+        files: &args.data,
+        folder: args.data_dir.as_deref(),
+    };
+    let data = match trained(names) {
+        Some(_) => data_of_run(folder, &config, named)?,
+        None => None,
     };
     let own = Playing {
         args,
@@ -222,18 +200,18 @@ fn roll_out(
         console,
     };
     let mut played: Vec<Played> = names.iter().map(|_| Played::default()).collect();
+    let mut alphas = Vec::new();
     for &seed in &seeds {
-        own.play_seed(&RunDir::of_seed(folder, seed), seed, &mut played)?;
+        let dir = RunDir::of_seed(folder, seed);
+        alphas.extend(own.play_seed(&dir, seed, &mut played)?);
     }
+    let margin = spec.margin.as_ref();
     let named = || names.iter().map(ToString::to_string).zip(&played);
     Ok(Evaluation {
         env: config.env.clone(),
         engine: compute.engine_name(&spec.engine),
         engine_version: spec.engine_version.clone(),
-        margin: spec
-            .margin
-            .as_ref()
-            .map_or("none".into(), |m| m.to_string()),
+        margin: margin.map_or("none".into(), |m| m.to_string()),
         seeds,
         episodes,
         threads: rayon::current_num_threads(),
@@ -246,6 +224,7 @@ fn roll_out(
         costs: costs(names, &played),
         break_even: break_even(compute, names, &played),
         on_card: compute.card.is_some(),
+        alphas,
     })
 }
 
@@ -273,10 +252,19 @@ struct Playing<'a> {
 }
 
 impl Playing<'_> {
-    fn play_seed(&self, dir: &RunDir, seed: u64, played: &mut [Played]) -> Result<(), Error> {
+    /// Plays a seed and returns the α that was asked for, in words.
+    fn play_seed(
+        &self,
+        dir: &RunDir,
+        seed: u64,
+        played: &mut [Played],
+    ) -> Result<Option<String>, Error> {
         let (config, names) = (self.config, self.names);
         let mut agent = Agent::of_seed(dir, config, seed, &self.compute.handle)?;
         agent.bring_baselines(config, seed, names, self.data, self.console)?;
+        let alpha = self.args.alpha;
+        let words = alpha.map(|price| agent.set_alpha(price)).transpose()?;
+        let words = words.map(|words| format!("seed {seed}: {words}"));
         for (&name, played) in names.iter().zip(played) {
             let policy = agent.policy(name)?;
             let alone = alone(&*policy, &config.env, self.options)?;
@@ -310,7 +298,7 @@ impl Playing<'_> {
                 _ => 0.0,
             });
         }
-        Ok(())
+        Ok(words)
     }
 }
 

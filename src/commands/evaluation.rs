@@ -53,6 +53,7 @@ pub fn evaluate(args: &EvaluateArgs, device: &str, console: Console) -> Result<(
     if let Some(folder) = &args.folder {
         let only_look = args.policy.is_empty()
             && args.episodes.is_none()
+            && args.alpha.is_none()
             && args.video.is_none()
             && args.engine.is_default();
         if !only_look {

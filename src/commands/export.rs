@@ -9,7 +9,7 @@ use crate::agent::{Agent, PolicyName};
 use crate::console::{Console, note};
 use crate::device::Compute;
 use crate::error::Error;
-use crate::export::{Card, PolicyNumbers, facts, onnx, safetensors};
+use crate::export::{Card, PolicyNumbers, TEMPERATURE, facts, onnx, safetensors};
 use crate::files::write_atomically;
 use crate::run::{RunDir, seeds_in};
 
@@ -33,6 +33,9 @@ pub struct ExportArgs {
     /// Which policy: prior, posterior, posterior-best, best-of-N, or a trained baseline.
     #[arg(long, default_value = "posterior")]
     policy: String,
+    /// Temperature α of the policy that leaves, a price in reward per nat, of a run whose `finetune.dial` names a range.
+    #[arg(long, value_name = "PRICE")]
+    alpha: Option<f64>,
     /// Seed of the run; default: its first.
     #[arg(long)]
     seed: Option<u64>,
@@ -61,21 +64,27 @@ pub fn export(args: &ExportArgs, device: &str) -> Result<(), Error> {
         Format::Onnx => "onnx",
         Format::Safetensors => "safetensors",
     };
-    let own = format!("export/{extension}-{name}-seed-{seed}/policy.{extension}");
+    let at = args.alpha.map_or(String::new(), |a| format!("-alpha-{a}"));
+    let own = format!("export/{extension}-{name}{at}-seed-{seed}/policy.{extension}");
     let path = args.out.clone().unwrap_or_else(|| args.folder.join(own));
     let card = path.with_file_name("model-card.md");
     refuse_existing(&path, "--out")?;
     refuse_existing(&card, "--out, in another folder: the card goes beside it")?;
     let mut agent = Agent::of_seed(&dir, &config, seed, &compute.handle)?;
     agent.bring_baselines(&config, seed, &[name], None, Console::Quiet)?;
-    let (numbers, facts) = (PolicyNumbers::of(&agent, name)?, facts(&dir, name)?);
+    let words = set_alpha(&mut agent, name, args.alpha)?;
+    let (numbers, mut facts) = (PolicyNumbers::of(&agent, name)?, facts(&dir, name)?);
+    facts.extend(words.map(|words| (TEMPERATURE.to_string(), words)));
     let bytes = match args.format {
         Format::Onnx => onnx(&numbers, &facts),
         Format::Safetensors => safetensors(&numbers, &facts),
     };
     let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let alpha = args
+        .alpha
+        .map_or(String::new(), |a| format!(" --alpha {a}"));
     let command = format!(
-        "tiltrl export {} --format {extension} --policy {name} --seed {seed}",
+        "tiltrl export {} --format {extension} --policy {name} --seed {seed}{alpha}",
         args.folder.display()
     );
     let text = Card {
@@ -97,4 +106,26 @@ pub fn export(args: &ExportArgs, device: &str) -> Result<(), Error> {
         card.display()
     ));
     Ok(())
+}
+
+/// Sets the temperature that `--alpha` names, where the policy depends on it, and returns it in words.
+fn set_alpha(
+    agent: &mut Agent,
+    name: PolicyName,
+    alpha: Option<f64>,
+) -> Result<Option<String>, Error> {
+    let Some(price) = alpha else {
+        return Ok(None);
+    };
+    if !matches!(
+        name,
+        PolicyName::Posterior | PolicyName::Best | PolicyName::Mean
+    ) {
+        return Err(Error::Usage(format!(
+            "--alpha: `{name}` does not follow the dial\n  hint: `posterior` does"
+        )));
+    }
+    let words = agent.set_alpha(price)?;
+    print(&words);
+    Ok(Some(words))
 }

@@ -9,6 +9,7 @@ mod collect;
 mod compare;
 mod convert;
 mod data;
+mod dial;
 mod env_args;
 mod environments;
 mod evaluate_args;
@@ -25,6 +26,7 @@ mod report;
 mod request;
 mod sweep;
 mod tilt;
+mod timed;
 mod verify;
 
 pub use cli::main;

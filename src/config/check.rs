@@ -131,12 +131,52 @@ fn fault(key: &Key, value: &Value) -> Option<String> {
             let one = |v: &Value| v.as_integer().is_some_and(|i| within(i, low, high));
             list.len() >= least && list.len() <= 64 && list.iter().all(one)
         }
+        (Range::Interval(low, high), Value::Array(list)) => {
+            let ends: Option<Vec<f64>> = list.iter().map(number).collect();
+            ends.is_some_and(|ends| match ends[..] {
+                [] => true,
+                [first, last] => low <= first && first < last && last <= high,
+                _ => false,
+            })
+        }
         (Range::Choice(words), Value::String(text)) => words.contains(&text.as_str()),
         (Range::Flag, Value::Boolean(_)) | (Range::Text, Value::String(_)) => true,
         (Range::Texts, Value::Array(list)) => list.iter().all(Value::is_str),
         _ => false,
     };
     (!fits).then(|| format!("{}: {}, found {value}", key.name, expected(key)))
+}
+
+/// A number, whole or not.
+fn number(value: &Value) -> Option<f64> {
+    value
+        .as_float()
+        .or_else(|| value.as_integer().map(|i| i as f64))
+}
+
+/// What no posterior with a dial can have.
+fn of_dial(config: &Config) -> Vec<String> {
+    let settings = &config.finetune;
+    let [low, high] = settings.dial[..] else {
+        return Vec::new();
+    };
+    let mut faults = Vec::new();
+    if low > 1.0 || high < 1.0 {
+        faults.push(format!(
+            "finetune.dial: expected a range that holds 1, the middle's α, found [{low}, {high}]"
+        ));
+    }
+    if settings.guidance {
+        faults.push(
+            "finetune.dial: the term of finetune.guidance is scaled by one α; expected guidance = false".into(),
+        );
+    }
+    if settings.options.kl_budget.nats > 0.0 {
+        faults.push(
+            "finetune.dial: finetune.options.kl_budget moves the one α; expected nats = 0".into(),
+        );
+    }
+    faults
 }
 
 /// What no single key can say: combinations.
@@ -164,6 +204,7 @@ fn together(config: &Config) -> Vec<String> {
             "finetune.states times paths per state: expected at most 10000000 paths an update, found {rows}"
         ));
     }
+    faults.extend(of_dial(config));
     if let Err(error) = config.prior.schedule() {
         faults.push(format!("prior.schedule: {error}"));
     }
@@ -217,6 +258,13 @@ mod tests {
         ("critic.target_rate", "0"),
         ("critic.learning_rate", "1e39"),
         ("finetune.alpha_in_std", "0"),
+        ("finetune.dial", "[0.5]"),
+        ("finetune.dial", "[2.0, 0.5]"),
+        ("finetune.dial", "[0.0, 2.0]"),
+        ("finetune.dial", "[0.5, nan]"),
+        ("finetune.dial", "[0.5, \"2\"]"),
+        ("finetune.dial", "[1.5, 2.0]"),
+        ("finetune.dial", "[0.1, 0.5]"),
         ("finetune.paths.data", "2"),
         ("finetune.paths.on_policy", "0"),
         ("finetune.options.value_rate", "-1"),
@@ -242,6 +290,24 @@ mod tests {
         let config = preset("quickstart").expect("known");
         let linear = config.with_overrides(&["prior.schedule=\"linear\"".into()]);
         linear.expect("memoryless when rescaled");
+    }
+
+    #[test]
+    fn a_dial_goes_with_one_alpha_and_without_guidance() {
+        let dial = "finetune.dial=[0.25, 4]".to_string();
+        let with = |more: &str| {
+            let config = preset("quickstart").expect("known");
+            config.with_overrides(&[dial.clone(), more.to_string()])
+        };
+        let config = with("finetune.alpha=1.0").expect("a dial");
+        assert_eq!(config.finetune.dial, [0.25, 4.0]);
+        for more in [
+            "finetune.guidance=true",
+            "finetune.options.kl_budget.nats=2.0",
+        ] {
+            let error = with(more).expect_err(more).to_string();
+            assert!(error.contains("finetune.dial:"), "{error}");
+        }
     }
 
     #[test]

@@ -126,6 +126,7 @@ const KEYS: &[FixedKey] = &[
     key("finetune.max_gradient_norm", Range::Number(0.0, f64::INFINITY), "Limit of the joint gradient norm; 0 = none"),
     key("finetune.alpha", Range::Number(0.0, f64::INFINITY), "Temperature α as a price, reward per nat; 0 = finetune.alpha_in_std says it"),
     key("finetune.alpha_in_std", Range::Above(0.0, f64::INFINITY), "Temperature α in units of the prior's mean standard deviation of Q within a state, where finetune.alpha is 0"),
+    key("finetune.dial", Range::Interval(0.01, 100.0), "Lowest and highest α of one posterior for a range of temperatures, as factors of α, such as [0.25, 4.0]; empty = α alone"),
     key("finetune.learned_variance", Range::Flag, "Let the posterior learn the variance of its steps"),
     key("finetune.guidance", Range::Flag, "Let the posterior follow the critic's gradient, by a learned scale that starts at zero"),
     key("finetune.paths.on_policy", Range::Count(1, 4096), "Paths per state from the posterior"),

@@ -143,6 +143,9 @@ pub struct FinetuneConfig {
     pub alpha: f64,
     /// Temperature α in units of the prior's mean standard deviation of Q within a state.
     pub alpha_in_std: f64,
+    /// Lowest and highest α of one posterior for a range, as factors of α; empty = α alone.
+    #[serde(default)]
+    pub dial: Vec<f64>,
     /// Dead zone and Huber cap of δ.
     pub shaping: Shaping,
     /// Let the posterior learn the variance of its steps.

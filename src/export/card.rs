@@ -59,6 +59,9 @@ pub fn facts(dir: &RunDir, name: PolicyName) -> Result<BTreeMap<String, String>,
     Ok(pairs.into_iter().map(|(k, v)| (k.to_string(), v)).collect())
 }
 
+/// Key of the fact that says a file's α, where `--alpha` set it.
+pub const TEMPERATURE: &str = "temperature";
+
 /// What a card is about.
 pub struct Card<'a> {
     /// The seed's folder.
@@ -91,6 +94,9 @@ impl Card<'_> {
             out += &format!("| {key} | {} |\n", value.replace('|', "\\|"));
         }
         out += "\n## Scores\n\n";
+        if self.facts.contains_key(TEMPERATURE) {
+            out += "Scores and certificate are those of the α in the middle of the run's dial, not of this file's.\n\n";
+        }
         let spec = spec_with(&config.env, &config.evaluation.options()?)?;
         let results = match self.dir.state("results").exists() {
             true => Results::read(self.dir)?.last,

@@ -8,7 +8,7 @@ mod safetensors;
 #[cfg(feature = "cuda")]
 mod tables;
 
-pub use card::{Card, facts};
+pub use card::{Card, TEMPERATURE, facts};
 pub use numbers::{Layer, Network, PolicyNumbers, Selection};
 pub use policy_graph::onnx;
 pub use safetensors::safetensors;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use tiltrl_envs::EnvBatch;
 use tiltrl_policies::agent::Coordinates;
 use tiltrl_policies::agent::Critic;
@@ -18,6 +18,7 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::AdamConfig;
 use tiltrl_tilt::sequential::Batched;
 
+use super::dial::{Dial, Dialled, split_column, with_column};
 use super::prior::{Prior, describe};
 use super::reward::values;
 use super::training_data::TrainingData;
@@ -28,6 +29,9 @@ use crate::error::Error;
 use crate::run::Results;
 use crate::stage::{Stage, cosine_decay};
 
+/// Where a posterior's checkpoint holds its dial.
+pub const DIAL: &str = "dial";
+
 /// The fine-tuner of a run.
 type Tuner = Finetuner<GaussianDiffusion, HostAdam>;
 
@@ -37,6 +41,32 @@ pub struct Posterior {
     pub model: GaussianDiffusion,
     /// The temperature α, in the units of Q.
     pub alpha: f64,
+    /// The same for a range of temperatures, where it was trained for one: `model` is this at `alpha`.
+    pub dialled: Option<Dialled>,
+}
+
+impl Posterior {
+    /// Returns a posterior as it was trained; one with a dial acts at the middle's α.
+    pub fn new(model: GaussianDiffusion, alpha: f64, dial: Option<Dial>) -> Self {
+        let dialled = dial.map(|dial| Dialled {
+            model: model.clone(),
+            dial,
+        });
+        Self {
+            model: dialled.as_ref().map_or(model, |d| d.at(alpha)),
+            alpha,
+            dialled,
+        }
+    }
+}
+
+/// What fine-tuning starts with.
+#[derive(Clone, Copy)]
+struct Start {
+    /// α, in the units of Q.
+    alpha: f64,
+    /// The range around it, where the config asks for one.
+    dial: Option<Dial>,
 }
 
 /// Returns α in the units of Q: the configured price, else the critic's own, else `finetune.alpha_in_std` times the prior's mean standard deviation of
@@ -81,7 +111,9 @@ pub fn resolve_alpha(
 pub fn train(work: Work<'_>, prior: &Prior, critic: &Arc<dyn Critic>) -> Result<Posterior, Error> {
     let (config, settings) = (work.config, &work.config.finetune);
     let path = work.dir.checkpoint("posterior");
-    let start = resolve_alpha(config, work.data, prior, critic, work.seed);
+    let alpha = resolve_alpha(config, work.data, prior, critic, work.seed);
+    let dial = Dial::of(config, alpha, work.data.values.std);
+    let start = Start { alpha, dial };
     let (mut tuner, done) = resume(
         (config, work.data),
         prior,
@@ -94,13 +126,15 @@ pub fn train(work: Work<'_>, prior: &Prior, critic: &Arc<dyn Critic>) -> Result<
         if done == 0 {
             watch.evaluate(&tuner, 0)?;
         }
+        // The last, Q, would be weighted by β/β₀.
+        let columns = &COLUMNS[..COLUMNS.len() - usize::from(dial.is_some())];
         let stage = Stage {
             name: "finetune",
             clock: "finetune",
             total: settings.updates,
             done,
             checkpoints: config.evaluation.evaluations_in_training,
-            columns: COLUMNS.to_vec(),
+            columns: columns.to_vec(),
             dir: work.dir,
             console: work.console,
             tensorboard: work.tensorboard,
@@ -110,25 +144,23 @@ pub fn train(work: Work<'_>, prior: &Prior, critic: &Arc<dyn Critic>) -> Result<
             |tuner, update| {
                 let share = cosine_decay(update, settings.updates);
                 tuner.set_learning_rate(settings.learning_rate * share);
-                let report = step(tuner, work, &prior.coordinates, critic, update)?;
-                Ok(numbers(&report, tuner.alpha()))
+                let report = step(tuner, work, (&prior.coordinates, dial), critic, update)?;
+                let all = numbers(&report, tuner.alpha());
+                Ok(all[..columns.len()].to_vec())
             },
             |tuner, done| watch.evaluate(tuner, done),
             |tuner, _| save(tuner, &prior.coordinates, start, &path),
         )?;
     }
-    Ok(Posterior {
-        alpha: tuner.alpha(),
-        model: tuner.into_posterior(),
-    })
+    let alpha = tuner.alpha();
+    Ok(Posterior::new(tuner.into_posterior(), alpha, dial))
 }
 
 /// Evaluates the posterior during training and keeps the best one beside the last.
 struct Watch<'a> {
     work: Work<'a>,
     coordinates: &'a Coordinates,
-    /// α at the start.
-    start: f64,
+    start: Start,
     results: Results,
     best: f64,
 }
@@ -137,7 +169,7 @@ impl<'a> Watch<'a> {
     fn resume(
         work: Work<'a>,
         coordinates: &'a Coordinates,
-        start: f64,
+        start: Start,
         done: u64,
     ) -> Result<Self, Error> {
         let results = Results::resume(work.dir, done)?;
@@ -154,8 +186,10 @@ impl<'a> Watch<'a> {
 
     fn evaluate(&mut self, tuner: &Tuner, update: u64) -> Result<(), Error> {
         let clock = std::time::Instant::now();
+        let posterior =
+            Posterior::new(tuner.posterior().clone(), self.start.alpha, self.start.dial);
         let policy = DiffusionPolicy {
-            model: tuner.posterior(),
+            model: &posterior.model,
             coordinates: self.coordinates,
             critic: None,
             choice: Choice::Sample,
@@ -192,6 +226,7 @@ pub fn widened(
     alpha: f64,
 ) -> GaussianDiffusion {
     let settings = &config.finetune;
+    let prior = &with_dial(prior, config);
     if !settings.learned_variance && !settings.guidance {
         return prior.clone();
     }
@@ -206,12 +241,21 @@ pub fn widened(
     prior.reshaped(step).expect("a perceptron gains outputs")
 }
 
+/// Returns the prior over the conditions that the posterior sees: with the dial's column, where the config asks for a dial.
+fn with_dial(prior: &GaussianDiffusion, config: &Config) -> GaussianDiffusion {
+    if config.finetune.dial.is_empty() {
+        return prior.clone();
+    }
+    let wide = prior.with_condition_column();
+    wide.expect("networks that gain no column were refused")
+}
+
 /// Returns the fine-tuner, restored if there is a checkpoint, with its update.
 fn resume(
     (config, data): (&Config, &TrainingData),
     prior: &Prior,
     critic: &Arc<dyn Critic>,
-    (seed, alpha): (u64, f64),
+    (seed, start): (u64, Start),
     path: &Path,
 ) -> Result<(Tuner, u64), Error> {
     let settings = &config.finetune;
@@ -219,14 +263,12 @@ fn resume(
         max_gradient_norm: settings.max_gradient_norm,
         ..AdamConfig::plain(settings.learning_rate)
     });
+    let alpha = start.alpha;
     let model = widened(&prior.model, config, critic, &prior.coordinates, alpha);
-    let probe = matrix(
-        data.observations(&[0]),
-        data.widths()[0],
-        &prior.model.device(),
-    );
+    let device = prior.model.device();
+    let probe = conditions(data, &[0], start.dial.map(|_| vec![0.0]), &device);
     // The prior has none of the outputs that only the posterior uses.
-    let own = prior.model.clone();
+    let own = with_dial(&prior.model, config);
     let mut tuner = Finetuner::new(own, model, adam, settings.paths, &probe)?
         .shaped(settings.shaping)
         .with_options(settings.options.clone(), seed)
@@ -245,13 +287,32 @@ fn resume(
     Ok((tuner, checkpoint.update))
 }
 
-fn save(tuner: &Tuner, coordinates: &Coordinates, start: f64, path: &Path) -> Result<(), Error> {
+/// The conditions of some states of the data: observations, and the dial's settings where there is one.
+fn conditions(
+    data: &TrainingData,
+    rows: &[usize],
+    settings: Option<Vec<f32>>,
+    device: &Device,
+) -> Tensor<2> {
+    let (observations, width) = (data.observations(rows), data.widths()[0]);
+    let Some(column) = settings else {
+        return matrix(observations, width, device);
+    };
+    let wide = with_column(&observations, width, &column);
+    matrix(wide, width + 1, device)
+}
+
+fn save(tuner: &Tuner, coordinates: &Coordinates, start: Start, path: &Path) -> Result<(), Error> {
     let mut checkpoint = Checkpoint::new("posterior", tuner.count());
     describe(&mut checkpoint, tuner.posterior(), coordinates);
     let alpha = tuner.alpha();
     checkpoint.settings.insert("alpha".into(), alpha.into());
     let key = "alpha_at_start".to_string();
-    checkpoint.settings.insert(key, start.into());
+    checkpoint.settings.insert(key, start.alpha.into());
+    if let Some(dial) = start.dial {
+        let dial = serde_json::to_value(dial).expect("plain data");
+        checkpoint.settings.insert(DIAL.into(), dial);
+    }
     tuner.put(&mut checkpoint);
     Ok(checkpoint.save(path)?)
 }
@@ -285,7 +346,7 @@ fn numbers(r: &Report, alpha: f64) -> Vec<f64> {
 fn step(
     tuner: &mut Tuner,
     work: Work<'_>,
-    coordinates: &Coordinates,
+    (coordinates, dial): (&Coordinates, Option<Dial>),
     critic: &Arc<dyn Critic>,
     update: u64,
 ) -> Result<Report, Error> {
@@ -296,13 +357,20 @@ fn step(
     let [width, dim] = data.widths();
     let paths = work.config.finetune.paths;
     let samples = (paths.data > 0).then(|| matrix(data.latents(&rows), dim, &device));
+    let settings = dial.map(|dial| dial.draw(rows.len(), &mut noise));
     let batch = Batch {
-        conditions: matrix(data.observations(&rows), width, &device),
+        conditions: conditions(data, &rows, settings, &device),
         data: samples,
     };
-    let value = |sample: &Tensor<2>, observations: &Tensor<2>| -> Vec<f64> {
-        let (latent, observations) = (host(sample.clone()), host(observations.clone()));
-        values(&**critic, coordinates, &observations, latent)
+    let value = |sample: &Tensor<2>, conditions: &Tensor<2>| -> Vec<f64> {
+        let (latent, conditions) = (host(sample.clone()), host(conditions.clone()));
+        let Some(dial) = dial else {
+            return values(&**critic, coordinates, &conditions, latent);
+        };
+        let (observations, settings) = split_column(&conditions, width);
+        let found = values(&**critic, coordinates, &observations, latent);
+        let rows = found.iter().zip(settings);
+        rows.map(|(q, setting)| q * dial.ratio(setting)).collect()
     };
     Ok(tuner.update(&batch, &value, &mut noise)?)
 }

@@ -30,7 +30,7 @@ pub fn chunk(
     let variances = action_dim * usize::from(settings.learned_variance);
     let shape = NetworkShape {
         dim: action_dim,
-        condition_dim: observation_dim,
+        condition_dim: observation_dim + usize::from(!settings.dial.is_empty()),
         outputs: action_dim + variances + usize::from(settings.guidance),
         hidden: prior.hidden.clone(),
         activation: prior.activation,

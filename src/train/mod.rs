@@ -2,6 +2,7 @@
 pub mod baseline;
 pub mod certificate;
 pub mod critic;
+pub mod dial;
 pub mod final_evaluation;
 pub mod finetune;
 pub mod held_out;

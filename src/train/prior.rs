@@ -63,12 +63,15 @@ pub fn fresh(
     let net = (kind.make)(&shape, &mut noise, compute)?;
     let schedule = config.prior.schedule()?;
     let widths = [action_dim, observation_dim];
-    Ok(GaussianDiffusion::new(
-        net,
-        schedule,
-        widths,
-        StepShape::default(),
-    )?)
+    let model = GaussianDiffusion::new(net, schedule, widths, StepShape::default())?;
+    if !config.finetune.dial.is_empty() && model.with_condition_column().is_err() {
+        return Err(Error::Usage(format!(
+            "finetune.dial: the network `{}` gains no column for the temperature
+  hint: `perceptron` and `residual` do",
+            config.prior.network
+        )));
+    }
+    Ok(model)
 }
 
 /// Stores schedule and coordinates beside a model's weights.

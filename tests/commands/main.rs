@@ -4,6 +4,7 @@ mod actors;
 mod algorithms;
 mod cluster;
 mod critics;
+mod dial;
 mod environments;
 mod experiment;
 mod export;

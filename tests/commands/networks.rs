@@ -144,6 +144,20 @@ fn a_registered_network_goes_through_the_whole_pipeline() {
         names.contains(&"average.layer.weight".to_string()),
         "{names:?}"
     );
+    // It gains no column for a temperature, which is said before anything is trained.
+    let dialled = format!("{}\ndial = [0.5, 2.0]", own.1);
+    let request = RunRequest {
+        source: Source::File(tiny(folder.path(), own.0, &dialled)),
+        seeds: vec![1],
+        out: folder.path().join("dialled"),
+        console: Console::Quiet,
+        ..RunRequest::default()
+    };
+    let error = run(&request).expect_err("no column").to_string();
+    assert!(
+        error.contains("finetune.dial: the network `straight`"),
+        "{error}"
+    );
     let states = ndarray::Array2::from_elem((8, 3), 0.5);
     let names = [
         PolicyName::Prior,
@@ -201,6 +215,8 @@ fn the_residual_network_trains_resumes_and_is_refused_where_it_cannot_go() {
         !refused.status.success() && words.contains("no perceptron"),
         "{words}"
     );
+    let dialled = arguments("run", "dialled", &["--set", "finetune.dial=[0.5,2.0]"]);
+    assert!(dialled.status.success(), "{}", said(&dialled));
     let odd = arguments("train-prior", "odd", &["--set", "prior.hidden=[16,8]"]);
     let words = said(&odd);
     assert!(words.contains("blocks of one width"), "{words}");

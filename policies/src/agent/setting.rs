@@ -27,6 +27,8 @@ pub enum Range {
     Above(f64, f64),
     /// At least so many whole numbers, each from the second to the third.
     Counts(usize, u64, u64),
+    /// Nothing, or two growing numbers from the first to the second.
+    Interval(f64, f64),
     /// One of these words.
     Choice(&'static [&'static str]),
     /// true or false.
@@ -54,6 +56,9 @@ impl fmt::Display for Range {
             Self::Counts(0, low, high) => write!(f, "a list, each {low} to {high}; may be empty"),
             Self::Counts(least, low, high) => {
                 write!(f, "a list of at least {least}, each {low} to {high}")
+            }
+            Self::Interval(low, high) => {
+                write!(f, "empty, or two growing numbers, {low} to {high}")
             }
             Self::Choice(words) => f.write_str(&words.join(", ")),
             Self::Flag => f.write_str("true or false"),

@@ -4,6 +4,7 @@
 //! worlds, an exact function. By default variances are fixed and shared by prior and posterior; [`StepShape`] lets the
 //! network shift the mean in units of σ_k, scale σ_k, and follow the gradient of the reward.
 
+mod column;
 mod denoising;
 mod jacobian;
 mod paths;

@@ -53,6 +53,22 @@ pub trait Denoiser: Module {
     /// When the network cannot have so many.
     fn with_outputs(&self, outputs: usize) -> Result<Self, TiltError>;
 
+    /// Returns the same network over conditions of one more column, the last, which it does not look at yet.
+    ///
+    /// # Errors
+    /// When the network cannot see one more column.
+    fn with_condition_column(&self) -> Result<Self, TiltError> {
+        Err(no_columns())
+    }
+
+    /// Returns the network whose conditions lack their last column: it is held at `value`. The outputs differ by rounding.
+    ///
+    /// # Errors
+    /// When the network has no such column, or cannot do without.
+    fn at_condition_column(&self, _value: f32) -> Result<Self, TiltError> {
+        Err(no_columns())
+    }
+
     /// Returns the compiled form of a diffusion over this network, if there is one, with the tensor that its gradient goes to.
     ///
     /// The steps come without embeddings: those are the network's.
@@ -65,4 +81,8 @@ pub trait Denoiser: Module {
 pub struct Compiled {
     pub(crate) sampler: std::sync::Arc<PathSampler>,
     pub(crate) parameters: Tensor<1>,
+}
+
+fn no_columns() -> TiltError {
+    TiltError::Model("this network gains and loses no column of its conditions".into())
 }

@@ -90,6 +90,37 @@ impl Mlp {
         }
     }
 
+    /// Returns the same network with one more input, at place `at`, whose weights are zero.
+    pub(crate) fn with_input(&self, at: usize) -> Self {
+        let [inputs, width] = self.spec.layers()[0].shape;
+        let mut values = host(self.parameters.val());
+        values.splice(at * width..at * width, std::iter::repeat_n(0.0, width));
+        self.with_inputs(inputs + 1, values)
+    }
+
+    /// Returns the network without the input at place `at`, which is held at `value`: its part goes to the biases.
+    pub(crate) fn at_input(&self, at: usize, value: f32) -> Self {
+        let first = self.spec.layers()[0];
+        let [inputs, width] = first.shape;
+        let mut values = host(self.parameters.val());
+        for i in 0..width {
+            values[first.bias + i] += value * values[at * width + i];
+        }
+        values.drain(at * width..(at + 1) * width);
+        self.with_inputs(inputs - 1, values)
+    }
+
+    fn with_inputs(&self, inputs: usize, values: Vec<f32>) -> Self {
+        let mut spec = (*self.spec).clone();
+        spec.sizes[0] = inputs;
+        let device = self.parameters.val().device().inner();
+        Self {
+            parameters: parameter(vector(values, &device)),
+            spec: Arc::new(spec),
+            engine: self.engine.clone(),
+        }
+    }
+
     fn last_layer(&self) -> LayerOffsets {
         *self.spec.layers().last().expect("a network has layers")
     }

@@ -67,6 +67,12 @@ trait Form: Send + Sync {
         parameters: Vec<Tensor<1>>,
         outputs: usize,
     ) -> Result<Network, TiltError>;
+    fn with_condition_column(&self, parameters: Vec<Tensor<1>>) -> Result<Network, TiltError>;
+    fn at_condition_column(
+        &self,
+        parameters: Vec<Tensor<1>>,
+        value: f32,
+    ) -> Result<Network, TiltError>;
     fn compiled(&self, parameters: Vec<Tensor<1>>, diffusion: Diffusion) -> Option<Compiled>;
 }
 
@@ -113,6 +119,19 @@ impl<N: Denoiser + Sync + 'static> Form for Of<N> {
         outputs: usize,
     ) -> Result<Network, TiltError> {
         Ok(Network::of(self.over(parameters).with_outputs(outputs)?))
+    }
+
+    fn with_condition_column(&self, parameters: Vec<Tensor<1>>) -> Result<Network, TiltError> {
+        Ok(Network::of(self.over(parameters).with_condition_column()?))
+    }
+
+    fn at_condition_column(
+        &self,
+        parameters: Vec<Tensor<1>>,
+        value: f32,
+    ) -> Result<Network, TiltError> {
+        let network = self.over(parameters);
+        Ok(Network::of(network.at_condition_column(value)?))
     }
 
     fn compiled(&self, parameters: Vec<Tensor<1>>, diffusion: Diffusion) -> Option<Compiled> {
@@ -238,6 +257,14 @@ impl Denoiser for Network {
 
     fn with_outputs(&self, outputs: usize) -> Result<Self, TiltError> {
         self.form.with_outputs(self.values(), outputs)
+    }
+
+    fn with_condition_column(&self) -> Result<Self, TiltError> {
+        self.form.with_condition_column(self.values())
+    }
+
+    fn at_condition_column(&self, value: f32) -> Result<Self, TiltError> {
+        self.form.at_condition_column(self.values(), value)
     }
 
     fn compiled(&self, diffusion: Diffusion) -> Option<Compiled> {

@@ -39,6 +39,16 @@ pub fn embedding(step: usize, num_steps: usize) -> [f32; EMBEDDING] {
     })
 }
 
+/// Returns the width of conditions without their last column.
+///
+/// # Errors
+/// [`TiltError::Model`] when there is none.
+pub(super) fn without_one(condition_dim: usize) -> Result<usize, TiltError> {
+    condition_dim.checked_sub(1).ok_or_else(|| {
+        TiltError::Model("a network without conditions has no column of them to hold".into())
+    })
+}
+
 impl Perceptron {
     /// Returns the widths of all layers of a network of this shape.
     pub fn sizes(shape: &NetworkShape) -> Vec<usize> {
@@ -172,6 +182,25 @@ impl Denoiser for Perceptron {
     fn with_outputs(&self, outputs: usize) -> Result<Self, TiltError> {
         Ok(Self {
             net: self.net.with_outputs(outputs),
+            ..self.clone()
+        })
+    }
+
+    fn with_condition_column(&self) -> Result<Self, TiltError> {
+        let at = self.dim + EMBEDDING + self.condition_dim;
+        Ok(Self {
+            net: self.net.with_input(at),
+            condition_dim: self.condition_dim + 1,
+            ..self.clone()
+        })
+    }
+
+    fn at_condition_column(&self, value: f32) -> Result<Self, TiltError> {
+        let condition_dim = without_one(self.condition_dim)?;
+        let at = self.dim + EMBEDDING + condition_dim;
+        Ok(Self {
+            net: self.net.at_input(at, value),
+            condition_dim,
             ..self.clone()
         })
     }

@@ -11,7 +11,7 @@ use tiltrl_tilt::noise::Noise;
 
 use super::denoiser::Denoiser;
 use super::network::NetworkShape;
-use super::perceptron::{EMBEDDING, embedding};
+use super::perceptron::{EMBEDDING, embedding, without_one};
 use super::seeded::{resized, scaled, seeded};
 use crate::compute::Compute;
 use crate::fast::Activation;
@@ -123,6 +123,25 @@ impl Denoiser for Residual {
         let weight = |w: Tensor<2>| resized(w.transpose(), outputs).transpose();
         net.last.weight = net.last.weight.map(weight);
         net.last.bias = net.last.bias.map(|b| b.map(|b| resized(b, outputs)));
+        Ok(net)
+    }
+
+    fn with_condition_column(&self) -> Result<Self, TiltError> {
+        let mut net = self.clone();
+        let inputs = net.first.weight.dims()[0];
+        net.first.weight = net.first.weight.map(|w| resized(w, inputs + 1));
+        net.condition_dim += 1;
+        Ok(net)
+    }
+
+    fn at_condition_column(&self, value: f32) -> Result<Self, TiltError> {
+        let mut net = self.clone();
+        net.condition_dim = without_one(self.condition_dim)?;
+        let inputs = net.first.weight.dims()[0];
+        let row = net.first.weight.val().narrow(0, inputs - 1, 1) * value;
+        let part = row.squeeze_dim::<1>(0);
+        net.first.bias = net.first.bias.map(|b| b.map(|b| b + part));
+        net.first.weight = net.first.weight.map(|w| resized(w, inputs - 1));
         Ok(net)
     }
 }

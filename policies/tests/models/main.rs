@@ -4,6 +4,7 @@ mod algorithms;
 mod baselines;
 mod chain;
 mod compiled_paths;
+mod condition_column;
 mod conformance;
 mod conformity;
 mod critics;

@@ -35,6 +35,16 @@ impl Denoiser for Plain {
         let net = self.net.with_outputs(outputs)?;
         Ok(Self { net })
     }
+
+    fn with_condition_column(&self) -> Result<Self, TiltError> {
+        let net = self.net.with_condition_column()?;
+        Ok(Self { net })
+    }
+
+    fn at_condition_column(&self, value: f32) -> Result<Self, TiltError> {
+        let net = self.net.at_condition_column(value)?;
+        Ok(Self { net })
+    }
 }
 
 /// The same model of a perceptron, by tensors.
