@@ -67,7 +67,7 @@ impl Made {
             observation: normal(0.02, 0.7, width),
             action: normal(-0.03, 0.4, dim),
         };
-        let numbers = PolicyNumbers::of_model((&model, &perceptron), &coordinates);
+        let numbers = PolicyNumbers::of_model(&model, &perceptron, &coordinates);
         Self {
             model,
             coordinates,
