@@ -13,7 +13,7 @@ use crate::stats::median;
 
 /// A policy whose time is taken.
 pub struct Timed<'a> {
-    /// The policy.
+    /// The policy whose actions are timed.
     pub policy: &'a dyn Policy,
     /// How long it has acted.
     pub nanoseconds: AtomicU64,

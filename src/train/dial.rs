@@ -100,7 +100,7 @@ impl Dial {
 /// A posterior over conditions with the dial's column.
 #[derive(Clone)]
 pub struct Dialled {
-    /// The model.
+    /// The model that sees the dial in its last column.
     pub model: GaussianDiffusion,
     /// What its last column means.
     pub dial: Dial,
