@@ -1,4 +1,4 @@
-//! What one posterior is over the range of its dial: a certificate per temperature, and the identity d log Z/dβ = E_π[Q].
+//! What one posterior is over the range of its dial: a certificate per temperature, and the identity `d log Z/dβ = E_π[Q]`.
 
 use serde::Serialize;
 use tiltrl_policies::models::GaussianDiffusion;
@@ -36,7 +36,7 @@ pub fn certificate_of(agent: &Agent, data: &TrainingData, seed: u64) -> Result<C
     Ok(certificate(data, &prior, &**critic, posterior, seed, SIZE))
 }
 
-/// The identity d log Z/dβ = E_π[Q] at one temperature, in the critic's units, averaged over states.
+/// The identity `d log Z/dβ = E_π[Q]` at one temperature, in the critic's units, averaged over states.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Identity {
     /// α as a factor of the middle's.
@@ -54,7 +54,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Returns |slope − E_π[Q]| as a share of E_π[Q] − E_μ[Q]: what no offset of Q changes.
+    /// Returns the distance of slope and tilted mean as a share of tilted mean − prior mean, of Q: what no offset of Q changes.
     pub fn relative_error(&self) -> f64 {
         ((self.slope - self.mean_q) / (self.mean_q - self.prior_q)).abs()
     }

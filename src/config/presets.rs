@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(d4rl.critic.number("advantage_updates"), 15_000.0);
         assert_eq!(
             (d4rl.finetune.alpha_in_std, d4rl.finetune.states),
-            (1.0, 32)
+            (3.0, 32)
         );
         let own = preset("walker2d-medium-expert").expect("known");
         assert_eq!(
