@@ -153,6 +153,7 @@ fn main() -> Result<(), Error> {
         settings,
         growing: &[],
         defaults,
+        fault: |_| None,
         make,
     };
     kind.register()?;

@@ -204,6 +204,9 @@ fn together(config: &Config) -> Vec<String> {
             "finetune.states times paths per state: expected at most 10000000 paths an update, found {rows}"
         ));
     }
+    if let Ok(kind) = config.critic.kind() {
+        faults.extend((kind.fault)(&config.critic.values()));
+    }
     faults.extend(of_dial(config));
     if let Err(error) = config.prior.schedule() {
         faults.push(format!("prior.schedule: {error}"));

@@ -100,6 +100,14 @@ fn an_unknown_kind_gets_the_nearest_name_and_a_key_of_another_kind_is_refused() 
             "the critic `iql` has no such key",
         ),
         (
+            quick.config(&set(&[
+                "critic.kind=soft",
+                "critic.samples=4",
+                "critic.nats=1.0",
+            ])),
+            "critic.nats: expected at most log(critic.samples) − 0.5 = 0.886",
+        ),
+        (
             Source::File(path).config(&[]),
             "the critic `iql` has no such key",
         ),
@@ -171,6 +179,7 @@ fn lazy() -> CriticKind {
         },
         growing: &[],
         defaults: || Map::from_iter([("discount".to_string(), json!(0.9))]),
+        fault: |_: &Map<String, Value>| None,
         make: |_: &Map<String, Value>, _: &LearnerShape| Ok(Box::new(Lazy)),
     }
 }

@@ -57,6 +57,7 @@ pub(super) const KIND: CriticKind = CriticKind {
     settings: own_settings,
     growing: &["advantage_updates"],
     defaults: || object(&AdvantageConfig::default()),
+    fault: |_| None,
     make: |settings, shape| Ok(Box::new(Advantage::new(parse(settings)?, shape))),
 };
 

@@ -98,6 +98,8 @@ pub struct CriticKind {
     pub growing: &'static [&'static str],
     /// Value of every setting where a config has none.
     pub defaults: fn() -> Map<String, Value>,
+    /// Says what is wrong with settings that are each in their range but cannot go together; none where nothing is.
+    pub fault: fn(&Map<String, Value>) -> Option<String>,
     /// Makes an untrained critic.
     pub make: Make,
 }

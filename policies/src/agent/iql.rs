@@ -72,6 +72,7 @@ pub(super) const KIND: CriticKind = CriticKind {
     settings,
     growing: &["updates"],
     defaults: || object(&IqlConfig::default()),
+    fault: |_| None,
     make: |settings, shape| Ok(Box::new(Iql::new(parse(settings)?, shape))),
 };
 

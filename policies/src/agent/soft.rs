@@ -65,8 +65,24 @@ pub(super) const KIND: CriticKind = CriticKind {
     settings: own_settings,
     growing: &["soft_updates"],
     defaults: || object(&SoftConfig::default()),
+    fault: |settings| {
+        parse(settings)
+            .ok()
+            .and_then(|config: SoftConfig| too_many_nats(&config))
+    },
     make: |settings, shape| Ok(Box::new(Soft::new(parse(settings)?, shape))),
 };
+
+/// No weighting of so few samples is further from equal weights than log samples; near it one sample has all the weight.
+fn too_many_nats(config: &SoftConfig) -> Option<String> {
+    let most = (config.samples as f64).ln() - 0.5;
+    (config.nats > most).then(|| {
+        format!(
+            "critic.nats: expected at most log(critic.samples) − 0.5 = {most:.3}, as {} samples cannot be further from the prior, found {}",
+            config.samples, config.nats
+        )
+    })
+}
 
 fn own_settings() -> Vec<Setting> {
     let setting = |key, range, meaning| Setting {
@@ -94,7 +110,7 @@ fn own_settings() -> Vec<Setting> {
         setting(
             "nats",
             Range::Above(0.0, 20.0),
-            "Mean KL of the target from the prior that α is set to meet; at most log samples − 1",
+            "Mean KL of the target from the prior that α is set to meet; at most log samples − 0.5",
         ),
         setting(
             "charged",
