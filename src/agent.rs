@@ -279,6 +279,12 @@ impl Agent {
             let PolicyName::Trained(method) = *name else {
                 continue;
             };
+            if method == Method::AdjointMatching && config.prior.likelihood_updates > 0 {
+                return Err(Error::Usage(format!(
+                    "{}: `{name}` keeps one variance per step, and this prior's are functions (prior.likelihood_updates)\n  hint: name the other policies",
+                    self.folder.display()
+                )));
+            }
             let baseline = self.baseline(config, seed, method)?;
             let model = match (baseline.finished()?, data) {
                 (Some(model), _) => model,

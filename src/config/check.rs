@@ -207,6 +207,9 @@ fn together(config: &Config) -> Vec<String> {
     if let Ok(kind) = config.critic.kind() {
         faults.extend((kind.fault)(&config.critic.values()));
     }
+    if config.prior.likelihood_updates > 0 && !config.finetune.learned_variance {
+        faults.push("finetune.learned_variance: expected true, as prior.likelihood_updates gives the prior variances that the posterior starts from".into());
+    }
     faults.extend(of_dial(config));
     if let Err(error) = config.prior.schedule() {
         faults.push(format!("prior.schedule: {error}"));

@@ -234,7 +234,7 @@ pub fn widened(
         .guidance
         .then(|| critic_gradient(critic, coordinates, alpha));
     let step = StepShape {
-        learned_variance: settings.learned_variance || prior.step().learned_variance,
+        learned_variance: settings.learned_variance,
         guidance,
         ..prior.step().clone()
     };

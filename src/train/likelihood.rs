@@ -9,11 +9,10 @@ use tiltrl_policies::Compute;
 use tiltrl_policies::models::{GaussianDiffusion, StepShape};
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
-use tiltrl_tilt::host::{host, matrix};
+use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::optimizer::Optimizer;
 use tiltrl_tilt::sequential::SequentialModel;
-use tiltrl_tilt::weights;
 
 use super::held_out::Split;
 use super::prior::{Prior, State, fresh, restore, rows_of};
@@ -38,7 +37,8 @@ pub fn widened(model: &GaussianDiffusion) -> Result<GaussianDiffusion, TiltError
     })
 }
 
-/// Reads the finished prior of a run's seed: after its training by likelihood, where the config has one.
+/// Reads the finished prior of a run's seed: after its training by likelihood, where the config has one. `widths` are those of an
+/// observation and of an action.
 ///
 /// # Errors
 /// When there is none, or it cannot be read or does not fit the config.
@@ -125,19 +125,8 @@ fn step(
     let sample = matrix(data.latents(&rows), dim, &device);
     let tracked = state.model.tracked();
     let loss = tracked.path_loss(&sample, &condition, &mut noise);
-    let value = f64::from(host(loss.clone())[0]);
-    if !value.is_finite() {
-        return Err(TiltError::NonFinite {
-            stage: NAME,
-            what: "loss",
-            update,
-        }
-        .into());
-    }
-    let gradient = weights::gradient(tracked.weights(), &loss.backward());
     let share = cosine_decay(update, config.likelihood_updates);
     let rate = config.learning_rate * share;
     state.optimizer.set_learning_rate(rate);
-    state.follow(gradient, config.ema_decay);
-    Ok(value)
+    Ok(state.descend(&tracked, loss, config.ema_decay, NAME)?)
 }

@@ -216,8 +216,26 @@ impl State {
         checkpoint
     }
 
-    /// One step of Adam, and of the average.
-    pub(super) fn follow(&mut self, gradient: Vec<Option<Tensor<1>>>, decay: f32) {
+    /// Goes one step of Adam down a loss of `tracked`, this model with its graph, moves the average, and returns the loss.
+    ///
+    /// # Errors
+    /// [`TiltError::NonFinite`]; nothing is changed then.
+    pub(super) fn descend(
+        &mut self,
+        tracked: &GaussianDiffusion,
+        loss: Tensor<1>,
+        decay: f32,
+        stage: &'static str,
+    ) -> Result<f64, TiltError> {
+        let value = f64::from(host(loss.clone())[0]);
+        if !value.is_finite() {
+            return Err(TiltError::NonFinite {
+                stage,
+                what: "loss",
+                update: self.update,
+            });
+        }
+        let gradient = weights::gradient(tracked.weights(), &loss.backward());
         let parameters = weights::tensors(self.model.weights());
         let average = &mut self.average;
         let (stepped, _) = self
@@ -227,6 +245,7 @@ impl State {
         self.model = self
             .model
             .with_weights(weights::with_tensors(shape, stepped));
+        Ok(value)
     }
 }
 
@@ -294,18 +313,7 @@ fn step(
     let condition = matrix(data.observations(&rows), data.widths()[0], &model.device());
     let tracked = model.tracked();
     let loss = tracked.denoising_loss(&data.latents(&rows), &condition, &mut noise);
-    let value = f64::from(host(loss.clone())[0]);
-    if !value.is_finite() {
-        return Err(TiltError::NonFinite {
-            stage: "prior",
-            what: "loss",
-            update,
-        }
-        .into());
-    }
-    let gradient = weights::gradient(tracked.weights(), &loss.backward());
-    state.follow(gradient, config.ema_decay);
-    Ok(value)
+    Ok(state.descend(&tracked, loss, config.ema_decay, "prior")?)
 }
 
 /// Draws rows that the prior may learn from.

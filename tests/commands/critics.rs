@@ -42,7 +42,7 @@ fn tiny(folder: &Path, kind: &str) -> PathBuf {
     path
 }
 
-fn tiltrl(folder: &Path, arguments: &[&str]) -> Output {
+pub fn tiltrl(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tiltrl"))
         .current_dir(folder)
         .args(arguments)
@@ -50,7 +50,7 @@ fn tiltrl(folder: &Path, arguments: &[&str]) -> Output {
         .expect("the binary runs")
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     text(&output.stdout) + &text(&output.stderr)
 }
@@ -98,6 +98,13 @@ fn an_unknown_kind_gets_the_nearest_name_and_a_key_of_another_kind_is_refused() 
         (
             quick.config(&set(&["critic.advantage_updates=5"])),
             "the critic `iql` has no such key",
+        ),
+        (
+            quick.config(&set(&[
+                "prior.likelihood_updates=5",
+                "finetune.learned_variance=false",
+            ])),
+            "finetune.learned_variance: expected true",
         ),
         (
             quick.config(&set(&[
@@ -328,6 +335,16 @@ fn a_soft_critic_brings_its_alpha_to_the_posterior() {
     let own = alpha("whole", "critic", "soft_alpha_bits");
     assert!(own > 0.0);
     assert_eq!(own, alpha("whole", "posterior", "alpha_bits"));
+    let refused = tiltrl(
+        inside,
+        &["evaluate", "whole", "--policy", "adjoint-matching"],
+    );
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        said(&refused).contains("this prior's are functions"),
+        "{}",
+        said(&refused)
+    );
     run("run", "priced", &["finetune.alpha=3.0"]);
     assert_ne!(own, alpha("priced", "posterior", "alpha_bits"));
 }

@@ -1,10 +1,12 @@
 //! A posterior for a range of temperatures, through every command: trained, killed, turned, certified, exported, refused.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+
+use super::critics::{said, tiltrl};
 
 /// Seconds on one core; data of its own.
 const SMALL: [&str; 10] = [
@@ -26,19 +28,6 @@ fn quickstart<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         arguments.extend(["--set", entry]);
     }
     arguments
-}
-
-fn tiltrl(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tiltrl"))
-        .current_dir(folder)
-        .args(arguments)
-        .output()
-        .expect("the binary runs")
-}
-
-fn said(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    text(&output.stdout) + &text(&output.stderr)
 }
 
 fn done(folder: &Path, arguments: &[&str]) -> String {

@@ -154,6 +154,17 @@ impl Iql {
         )
     }
 
+    /// The Q networks that learn on one input.
+    fn trained<'a>(&self, input: &'a [f32]) -> Vec<NetworkPass<'a>> {
+        let pass = |network| NetworkPass {
+            network,
+            target: false,
+            train: true,
+            input,
+        };
+        (0..self.ensemble()).map(pass).collect()
+    }
+
     /// The target networks on one input.
     fn targets<'a>(&self, input: &'a [f32]) -> Vec<NetworkPass<'a>> {
         let pass = |network| NetworkPass {
@@ -198,13 +209,7 @@ impl Iql {
         self.networks.set_learning_rate(rate);
         let joined = self.joined(&batch.observations, &batch.actions);
         let n = self.ensemble();
-        let q = (0..n).map(|network| NetworkPass {
-            network,
-            target: false,
-            train: true,
-            input: &joined[..],
-        });
-        let mut passes: Vec<NetworkPass<'_>> = q.collect();
+        let mut passes = self.trained(&joined);
         passes.push(self.v(observations, true));
         passes.push(self.v(&batch.next_observations, false));
         let decay = 1.0 - self.config.target_rate;
@@ -225,14 +230,7 @@ impl Iql {
     /// Does one step of all networks on a batch; `None` when a loss is not finite: nothing is changed then.
     fn learn(&mut self, batch: &TransitionBatch) -> Option<Losses> {
         let joined = self.joined(&batch.observations, &batch.actions);
-        let n = self.ensemble();
-        let q = (0..n).map(|network| NetworkPass {
-            network,
-            target: false,
-            train: true,
-            input: &joined[..],
-        });
-        let mut passes: Vec<NetworkPass<'_>> = q.collect();
+        let mut passes = self.trained(&joined);
         passes.push(self.v(&batch.observations, true));
         passes.extend(self.targets(&joined));
         passes.push(self.v(&batch.next_observations, false));

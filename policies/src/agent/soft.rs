@@ -1,10 +1,11 @@
 //! Soft policy iteration on the prior's own samples: Q of the posterior that it will tilt the prior to.
 //!
 //! The posterior π ∝ μ exp(Q/α) has the soft value V(s) = α log E_μ exp(Q(s, ·)/α). Here V regresses to that expectation over a
-//! fixed set of the prior's samples at states of the data, and Q to r + γ V(s'), after implicit Q-learning has warmed both up. No
-//! action is asked for that the prior would not take, as in Lu et al. 2023 (arXiv:2304.12824, in-support softmax); several
-//! networks with a lower confidence bound take the place of twin minima (Fang et al. 2025, arXiv:2502.04778). α is set by a
-//! budget of the target's KL from the prior, by the dual of MPO (Abdolmaleki et al. 2018, arXiv:1806.06920).
+//! fixed set of the prior's samples at states of the data, and Q to r + γ V(s'), after implicit Q-learning has warmed both up. With
+//! `n_step` above 1 the rewards before the bootstrap are those of the data's policy, and Q is that much less the posterior's own.
+//! No action is asked for that the prior would not take, as in Lu et al. 2023 (arXiv:2304.12824, in-support softmax). `lcb` above 0
+//! puts a lower confidence bound in the place of the minimum (Fang et al. 2025, arXiv:2502.04778). α is set by a budget of the
+//! target's KL from the prior, by the dual of MPO (Abdolmaleki et al. 2018, arXiv:1806.06920).
 
 use std::path::Path;
 
@@ -255,7 +256,7 @@ impl Soft {
     }
 }
 
-/// log Z and KL of exp(Q/α) against equal weights, of one state.
+/// What the samples of one state say: its soft value, and the KL of weights ∝ exp(Q/α) from equal ones.
 struct SoftValue {
     /// α log mean exp(Q/α).
     value: f64,
