@@ -15,6 +15,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::{
@@ -24,6 +25,9 @@ use tiltrl_tilt::weights;
 
 use super::strings::{StringPath, Strings, chosen_log_probs, pick, softmax, state_columns};
 use crate::nets::MaskedNet;
+
+/// Rows below which a loop over them is not split among threads.
+const ROWS_OF_A_THREAD: usize = 256;
 
 /// Added to the logit of a position that is filled already.
 const FILLED: f32 = -1e4;
@@ -36,6 +40,8 @@ pub struct MaskedDiffusion<N> {
     /// The known token of each position; empty: none is known.
     evidence: Arc<Vec<Option<u32>>>,
     linear: bool,
+    /// Outputs of the network by partly masked string, of a model that does not learn.
+    table: Option<Arc<exact::Table>>,
 }
 
 pub use scores::MaskedLoss;
@@ -48,6 +54,7 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
             condition_dim,
             evidence: Arc::default(),
             linear: false,
+            table: None,
         }
     }
 
@@ -131,17 +138,39 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
         (strings, condition, which)
     }
 
+    /// Where the network's outputs lie.
+    fn columns(&self) -> Columns {
+        let (vocabulary, length) = (self.vocabulary(), self.length());
+        let tokens = |i| (0..vocabulary).map(|t| self.net.column(i, t)).collect();
+        Columns {
+            positions: (0..length)
+                .map(|i| self.net.column(i, vocabulary))
+                .collect(),
+            tokens: (0..length).map(tokens).collect(),
+        }
+    }
+}
+
+/// Columns of a network's outputs.
+struct Columns {
+    /// The column of each position.
+    positions: Vec<usize>,
+    /// The columns of the tokens at each position.
+    tokens: Vec<Vec<usize>>,
+}
+
+impl Columns {
     /// The probability of each masked position, from all outputs of one string.
     fn positions(&self, row: &[f32], masked: &[usize], temperature: f64) -> Vec<f64> {
-        let logit = |&i: &usize| row[self.net.column(i, self.vocabulary())];
+        let logit = |&i: &usize| row[self.positions[i]];
         let logits: Vec<f32> = masked.iter().map(logit).collect();
         softmax(&logits, temperature)
     }
 
     /// The probability of each token at a position, from all outputs of one string.
     fn tokens(&self, row: &[f32], position: usize, temperature: f64) -> Vec<f64> {
-        let at = self.net.column(position, 0);
-        softmax(&row[at..at + self.vocabulary()], temperature)
+        let logits: Vec<f32> = self.tokens[position].iter().map(|&c| row[c]).collect();
+        softmax(&logits, temperature)
     }
 }
 
@@ -158,6 +187,7 @@ impl<N: MaskedNet> SequentialModel for MaskedDiffusion<N> {
     fn with_weights(&self, net: N) -> Self {
         Self {
             net,
+            table: None,
             ..self.clone()
         }
     }
@@ -237,7 +267,7 @@ impl<N: MaskedNet> SequentialModel for MaskedDiffusion<N> {
 impl<N: MaskedNet> Explore for MaskedDiffusion<N> {
     fn explore(&self, condition: &Tensor<2>, scale: f64, noise: &mut Noise) -> StringPath {
         let (rows, length) = (condition.dims()[0], self.length());
-        let net = self.net.valid();
+        let (net, columns) = (self.net.valid(), self.columns());
         let mut path = StringPath {
             strings: Strings::filled(0, rows, length),
             order: self.first_order().repeat(rows),
@@ -252,15 +282,19 @@ impl<N: MaskedNet> Explore for MaskedDiffusion<N> {
             let (strings, condition, which) = self.distinct(&state, condition);
             let logits = host(net.outputs(&strings, &condition));
             let width = logits.len() / strings.count();
-            for (row, draws) in noise.uniform_rows(rows, 2).chunks_exact(2).enumerate() {
-                let logits = &logits[which[row] * width..(which[row] + 1) * width];
-                let order = &mut path.order[row * length..(row + 1) * length];
-                let left: Vec<usize> = order[step..].iter().map(|&i| i as usize).collect();
-                let drawn = pick(&self.positions(logits, &left, scale), draws[0]);
-                order.swap(step, step + drawn);
-                let token = pick(&self.tokens(logits, left[drawn], scale), draws[1]);
-                path.strings.tokens[row * length + left[drawn]] = token as u32;
-            }
+            let draws = noise.uniform_rows(rows, 2);
+            let orders = path.order.par_chunks_mut(length);
+            let rows = orders.zip(path.strings.tokens.par_chunks_mut(length));
+            let rows = rows.zip(draws.par_chunks_exact(2)).zip(&which);
+            rows.with_min_len(ROWS_OF_A_THREAD)
+                .for_each(|(((order, tokens), draws), &which)| {
+                    let logits = &logits[which * width..(which + 1) * width];
+                    let left: Vec<usize> = order[step..].iter().map(|&i| i as usize).collect();
+                    let drawn = pick(&columns.positions(logits, &left, scale), draws[0]);
+                    order.swap(step, step + drawn);
+                    let token = pick(&columns.tokens(logits, left[drawn], scale), draws[1]);
+                    tokens[left[drawn]] = token as u32;
+                });
         }
         path
     }

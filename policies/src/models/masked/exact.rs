@@ -1,7 +1,10 @@
 //! The exact distribution of a masked diffusion, by recursion over all partly masked strings.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 use tiltrl_tilt::host::host;
+use tiltrl_tilt::sequential::Batched;
 
 use super::MaskedDiffusion;
 use crate::models::strings::Strings;
@@ -10,7 +13,60 @@ use crate::nets::MaskedNet;
 /// Strings that the network sees at once.
 const ROWS: usize = 8192;
 
+/// The network's outputs for every partly masked string, by its number in base vocabulary + 1.
+pub(super) struct Table {
+    outputs: Vec<f32>,
+    width: usize,
+    /// Row of outputs of each number; finished strings have none.
+    rows: Vec<u32>,
+}
+
+impl Table {
+    /// Returns the outputs of partly masked strings [rows · width], in their order.
+    pub(super) fn read(&self, partial: &Strings, symbols: usize) -> Vec<f32> {
+        let mut out = Vec::with_capacity(partial.count() * self.width);
+        for state in partial.index(symbols) {
+            let at = self.rows[state] as usize * self.width;
+            out.extend_from_slice(&self.outputs[at..at + self.width]);
+        }
+        out
+    }
+}
+
 impl<N: MaskedNet> MaskedDiffusion<N> {
+    /// Returns the same model with its network's outputs computed once for every partly masked string: for a frozen prior whose paths
+    /// are scored at every update. [`scored_on_host`](Self::scored_on_host) reads them; a model with other weights has none.
+    ///
+    /// # Panics
+    /// When the model has a condition.
+    pub fn tabulated(mut self) -> Self {
+        assert_eq!(self.condition_dim, 0, "a table has no condition");
+        let (symbols, length, mask) = (self.vocabulary() + 1, self.length(), self.mask());
+        let states = Strings::all(symbols, length);
+        let all = states.tokens.chunks_exact(length).enumerate();
+        let open: Vec<(usize, &[u32])> = all.filter(|(_, row)| row.contains(&mask)).collect();
+        let mut rows = vec![u32::MAX; states.count()];
+        let (mut outputs, mut width) = (Vec::new(), 0);
+        for (chunk, some) in open.chunks(ROWS).enumerate() {
+            let partial = Strings {
+                tokens: some.iter().flat_map(|(_, row)| row.to_vec()).collect(),
+                length,
+            };
+            let condition = Tensor::zeros([some.len(), 1], &self.device());
+            let found = host(self.net.valid().outputs(&partial, &condition));
+            width = found.len() / some.len();
+            outputs.extend(found);
+            let numbers = some.iter().zip(chunk * ROWS..);
+            numbers.for_each(|(&(state, _), row)| rows[state] = row as u32);
+        }
+        self.table = Some(Arc::new(Table {
+            outputs,
+            width,
+            rows,
+        }));
+        self
+    }
+
     /// Returns the exact probability of every string, in the order of [`Strings::all`], for one condition row.
     ///
     /// Each state is reached by filling any of its positions last. The network sees every partly masked string once:
@@ -21,7 +77,7 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
         let tokens = |state: usize| &states.tokens[state * length..(state + 1) * length];
         let place = |i: usize| symbols.pow((length - 1 - i) as u32);
         let count = states.tokens.len() / length;
-        let mut mass = vec![0.0; count];
+        let (mut mass, columns) = (vec![0.0; count], self.columns());
         let known = |(i, token): (usize, &Option<u32>)| {
             let removed = token.map_or(0, |token| mask - token) as usize;
             removed * place(i)
@@ -46,10 +102,10 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
             for (&state, row) in some.iter().zip(logits.chunks_exact(width)) {
                 let own = tokens(state);
                 let masked: Vec<usize> = (0..length).filter(|&i| own[i] == mask).collect();
-                let positions = self.positions(row, &masked, 1.0);
+                let positions = columns.positions(row, &masked, 1.0);
                 for (&i, position) in masked.iter().zip(positions) {
                     let share = mass[state] * position;
-                    for (token, p) in self.tokens(row, i, 1.0).iter().enumerate() {
+                    for (token, p) in columns.tokens(row, i, 1.0).iter().enumerate() {
                         let next = state - (self.vocabulary() - token) * place(i);
                         mass[next] += share * p;
                     }

@@ -6,11 +6,12 @@
 use std::ops::Range;
 
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::Batched;
 
-use super::MaskedDiffusion;
+use super::{MaskedDiffusion, ROWS_OF_A_THREAD};
 use crate::fast::{HostScores, host_scores};
 use crate::models::strings::{LogSoftmax, StringPath, Strings};
 use crate::nets::MaskedNet;
@@ -24,9 +25,18 @@ pub struct MaskedLoss {
 }
 
 impl<N: MaskedNet> MaskedDiffusion<N> {
-    fn token_columns(&self, position: usize) -> Vec<usize> {
-        let at = self.net.column(position, 0);
-        (at..at + self.vocabulary()).collect()
+    /// The network's outputs of partly masked strings, and their values [rows · width]; values alone where a table has them.
+    fn outputs_of(
+        &self,
+        partial: &Strings,
+        condition: &Tensor<2>,
+    ) -> (Option<Tensor<2>>, Vec<f32>) {
+        if let Some(table) = &self.table {
+            return (None, table.read(partial, self.vocabulary() + 1));
+        }
+        let outputs = self.net.outputs(partial, condition);
+        let values = host(outputs.clone());
+        (Some(outputs), values)
     }
 
     /// Scores of steps counted with the known positions, [paths, steps].
@@ -36,39 +46,49 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
         let states: Vec<Strings> = steps.clone().map(|k| path.state(k, self.mask())).collect();
         let condition = Tensor::cat(vec![path.condition.clone(); count], 0);
         let (states, condition, which) = self.distinct(&Strings::join(&states), &condition);
-        let outputs = self.net.outputs(&states, &condition);
-        let (tracked, width) = (outputs.device().is_autodiff(), outputs.dims()[1]);
-        let values = host(outputs.clone());
-        let mut softmax = LogSoftmax::default();
-        let mut gradient = vec![0.0f32; if tracked { which.len() * width } else { 0 }];
-        let mut scores = Vec::with_capacity(which.len());
-        for (at, row) in which.iter().enumerate() {
-            let row = &values[row * width..(row + 1) * width];
+        let (outputs, values) = self.outputs_of(&states, &condition);
+        let tracked = outputs.as_ref().filter(|o| o.device().is_autodiff());
+        let width = values.len() / states.count();
+        let (columns, strings, orders) = (self.columns(), &path.strings, &path.order);
+        let score = |softmax: &mut LogSoftmax, at: usize, mut gradient: Option<&mut [f32]>| {
+            let row = &values[which[at] * width..(which[at] + 1) * width];
             let (step, own) = (steps.start + at / paths, at % paths);
-            let order = &path.order[own * length..(own + 1) * length];
+            let order = &orders[own * length..(own + 1) * length];
             let position = order[step] as usize;
-            let token = path.strings.tokens[own * length + position] as usize;
+            let token = strings.tokens[own * length + position] as usize;
             let open = order[step..].iter();
-            let open: Vec<usize> = open
-                .map(|&i| self.net.column(i as usize, self.vocabulary()))
-                .collect();
-            let columns = self.token_columns(position);
+            let open: Vec<usize> = open.map(|&i| columns.positions[i as usize]).collect();
             let mut part = |columns: &[usize], chosen| {
-                let cells = at * width..(at + 1) * width;
-                let gradient = tracked.then(|| (&mut gradient[cells], 1.0));
+                let gradient = gradient.as_deref_mut().map(|gradient| (gradient, 1.0));
                 softmax.of(row, columns, chosen, gradient)
             };
-            scores.push((part(&open, 0) + part(&columns, token)) as f32);
-        }
-        let by_step = if tracked {
-            let scores = HostScores {
-                rows: which,
-                values: scores,
-                gradient,
-            };
-            host_scores(outputs, scores).reshape([count, paths])
+            (part(&open, 0) + part(&columns.tokens[position], token)) as f32
+        };
+        let mut gradient = vec![0.0f32; tracked.map_or(0, |_| which.len() * width)];
+        let mut scores = vec![0.0f32; which.len()];
+        let slots = scores.par_iter_mut().with_min_len(ROWS_OF_A_THREAD);
+        if tracked.is_some() {
+            let cells = slots.zip(gradient.par_chunks_exact_mut(width)).enumerate();
+            cells.for_each_init(LogSoftmax::default, |softmax, (at, (slot, gradient))| {
+                *slot = score(softmax, at, Some(gradient));
+            });
         } else {
-            matrix(scores, paths, &self.device())
+            slots
+                .enumerate()
+                .for_each_init(LogSoftmax::default, |softmax, (at, slot)| {
+                    *slot = score(softmax, at, None);
+                });
+        }
+        let by_step = match tracked {
+            Some(outputs) => {
+                let scores = HostScores {
+                    rows: which,
+                    values: scores,
+                    gradient,
+                };
+                host_scores(outputs.clone(), scores).reshape([count, paths])
+            }
+            None => matrix(scores, paths, &self.device()),
         };
         by_step.transpose()
     }
@@ -94,15 +114,15 @@ impl<N: MaskedNet> MaskedDiffusion<N> {
         let (values, width) = (host(outputs.clone()), outputs.dims()[1]);
         let mut gradient = vec![0.0f32; values.len()];
         let (mut value, mut softmax) = (0.0, LogSoftmax::default());
+        let columns = self.columns();
         for (row, masked) in hidden.iter().enumerate() {
             let weight = -((length - known) as f64) / (masked.len() * rows) as f64;
             let cells = row * width..(row + 1) * width;
             for &i in masked {
-                let columns = self.token_columns(i);
                 let token = strings.tokens[row * length + i] as usize;
                 let gradient = Some((&mut gradient[cells.clone()], weight as f32));
                 let own = &values[cells.clone()];
-                value += weight * softmax.of(own, &columns, token, gradient);
+                value += weight * softmax.of(own, &columns.tokens[i], token, gradient);
             }
         }
         let scores = HostScores {
@@ -192,6 +212,20 @@ mod tests {
         };
         near(&results[0][0], &results[1][0]);
         near(&results[0][0], &untracked);
+        let tabulated = on_host.clone().tabulated();
+        near(&untracked, &host64(tabulated.step_log_probs(&path, 1..3)));
+        let other = weights::tensors(model.weights())
+            .into_iter()
+            .map(|t| t * 1.5);
+        let other = weights::with_tensors(model.weights().clone(), other.collect());
+        let anew = model.with_weights(other.clone());
+        let [moved, anew] = [tabulated.with_weights(other), anew]
+            .map(|model| host64(model.step_log_probs(&path, 1..3)));
+        assert!(
+            (moved[0] - untracked[0]).abs() > 1e-3,
+            "other weights, other scores"
+        );
+        near(&moved, &anew);
         near(&results[0][1], &results[1][1]);
         conformity::check(&on_host, &none(8), conformity::Settings::default())
             .expect("keeps the rules");
@@ -206,6 +240,25 @@ mod tests {
                 .clamped(&[None, Some(2), None])
                 .clamped(&[None, None, None]),
         );
+    }
+
+    /// Paths, scores and gradients are the same bytes with any number of threads, in loops long enough to be split.
+    #[test]
+    fn threads_change_nothing() {
+        let model = perceptron().scored_on_host();
+        let found = [1, 3].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().expect("a pool").install(|| {
+                let tracked = model.tracked();
+                let (path, _) = model.sample_path(&none(900), &mut Noise::keyed(2, "paths", 0));
+                let scores = tracked.step_log_probs(&path, 0..3);
+                let values = host64(scores.clone());
+                let gradient = weights::gradient(tracked.weights(), &scores.sum().backward());
+                let gradient: Vec<f64> = gradient.into_iter().flatten().flat_map(host64).collect();
+                (path.strings, path.order, values, gradient)
+            })
+        });
+        assert_eq!(found[0], found[1]);
     }
 
     /// Clamped evidence: nothing else is drawn, and strings come as often as they are said to.
