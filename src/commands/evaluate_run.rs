@@ -178,6 +178,7 @@ fn roll_out(
     let config = RunDir::of_seed(folder, seeds[0]).config()?;
     args.reading.check(&config.data)?;
     let options = args.engine.options_or(config.evaluation.options()?);
+    let compute = &compute.clone().for_env(&config.env, &options);
     let episodes = args.episodes.unwrap_or(config.evaluation.episodes);
     let spec = spec_with(&config.env, &options)?;
     let named = DataOf {

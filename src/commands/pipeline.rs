@@ -13,7 +13,7 @@ use super::request::{RunRequest, Stage};
 use crate::config::Config;
 use crate::console::note;
 use crate::data::{self, Dataset, Environment};
-use crate::device::Compute;
+use crate::device::{Compute, NETWORKS_ON_CARDS};
 use crate::error::Error;
 use crate::pictures;
 use crate::quickstart::mixed_pendulum;
@@ -40,9 +40,11 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
         refuse_existing(path, "--json")?;
     }
     let compute = Compute::named(request.device.as_deref().unwrap_or("cpu"))?;
-    note_card(&compute);
     let mut config = request.source.config(&request.set)?;
-    let spec = spec_with(&config.env, &config.evaluation.options()?)?;
+    let options = config.evaluation.options()?;
+    let compute = compute.for_env(&config.env, &options);
+    note_card(&compute);
+    let spec = spec_with(&config.env, &options)?;
     if let Some(limit) = request.memory {
         let widths = [spec.observation_dim, spec.action_dim];
         config.finetune.options.chunk = memory::chunk(&config, widths, limit)?;
@@ -100,8 +102,12 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
 /// Says what of a run a card computes.
 fn note_card(compute: &Compute) {
     if let Some(card) = compute.card {
+        let networks = match NETWORKS_ON_CARDS {
+            true => ", and its networks",
+            false => "; networks are trained, and act, on the processor",
+        };
         note(&format!(
-            "note: cuda:{} computes the environments of the run's episodes; networks are trained, and act, on the processor",
+            "note: cuda:{} computes the environments of the run's episodes{networks}",
             card.ordinal
         ));
     }
