@@ -182,6 +182,17 @@ impl Compute {
         }
     }
 
+    /// Returns where networks are computed, as a run records it: builds with and without networks on cards do not go on with each
+    /// other's runs.
+    pub fn recorded(&self) -> String {
+        let networks = NETWORKS_ON_CARDS && self.name.starts_with("cuda");
+        format!(
+            "{}{}",
+            self.name,
+            if networks { " with networks" } else { "" }
+        )
+    }
+
     /// Returns the arithmetic of products: results are the same bytes on all machines of one arithmetic.
     pub fn arithmetic(&self) -> String {
         self.handle.engine.arithmetic().to_string()
@@ -319,7 +330,11 @@ mod tests {
 
     #[test]
     fn a_device_that_the_build_lacks_is_refused_with_the_command_that_brings_it() {
-        assert_eq!(Compute::named("cpu").expect("here").name, "cpu");
+        let cpu = Compute::named("cpu").expect("here");
+        assert_eq!((&*cpu.name, &*cpu.recorded()), ("cpu", "cpu"));
+        let name = "cuda:0".to_string();
+        let recorded = Compute { name, ..cpu }.recorded();
+        assert_eq!(recorded == "cuda:0 with networks", NETWORKS_ON_CARDS);
         for (text, words) in [
             (
                 "cpu:1",

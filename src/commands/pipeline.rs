@@ -39,11 +39,10 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     if let Some(path) = &request.json {
         refuse_existing(path, "--json")?;
     }
-    let compute = Compute::named(request.device.as_deref().unwrap_or("cpu"))?;
     let mut config = request.source.config(&request.set)?;
     let options = config.evaluation.options()?;
-    let compute = compute.for_env(&config.env, &options);
-    note_card(&compute);
+    let compute = Compute::named(request.device.as_deref().unwrap_or("cpu"))?;
+    let compute = noted(compute.for_env(&config.env, &options));
     let spec = spec_with(&config.env, &options)?;
     if let Some(limit) = request.memory {
         let widths = [spec.observation_dim, spec.action_dim];
@@ -100,7 +99,7 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
 }
 
 /// Says what of a run a card computes.
-fn note_card(compute: &Compute) {
+fn noted(compute: Compute) -> Compute {
     if let Some(card) = compute.card {
         let networks = match NETWORKS_ON_CARDS {
             true => ", and its networks",
@@ -111,6 +110,7 @@ fn note_card(compute: &Compute) {
             card.ordinal
         ));
     }
+    compute
 }
 
 fn provenance(dataset: &Dataset, spec: &EnvSpec, compute: &Compute, seed: u64) -> Provenance {
@@ -124,7 +124,7 @@ fn provenance(dataset: &Dataset, spec: &EnvSpec, compute: &Compute, seed: u64) -
             .as_ref()
             .map_or("none".into(), |m| format!("{m:?}").to_lowercase()),
         arithmetic: compute.arithmetic(),
-        device: compute.name.clone(),
+        device: compute.recorded(),
         seed,
     }
 }
