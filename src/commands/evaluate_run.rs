@@ -361,8 +361,8 @@ fn break_even(compute: &Compute, names: &[PolicyName], played: &[Played]) -> Vec
             .iter()
             .zip(played)
             .filter_map(|(name, p)| {
-                let (of, n) = name.choice_among()?;
-                (of == *family).then(|| p.priced(n))
+                let choice = name.choice_among()?;
+                (choice.family == *family).then(|| p.priced(choice.samples))
             })
             .collect();
         let any = !members.is_empty();
