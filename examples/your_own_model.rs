@@ -16,7 +16,7 @@ use tiltrl::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl::tilt::host::{host, host64};
 use tiltrl::tilt::optimizer::{Adam, AdamConfig};
 use tiltrl::tilt::sequential::Batched;
-use tiltrl::tilt::{Noise, SequentialModel, conformity};
+use tiltrl::tilt::{Noise, Scored, SequentialModel, conformity};
 
 const LETTERS: usize = 4;
 const LENGTH: usize = 4;
@@ -102,7 +102,7 @@ impl SequentialModel for Writer {
     fn num_steps(&self) -> usize {
         LENGTH
     }
-    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> (Words, Tensor<2>) {
+    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> Scored<Words> {
         let mut words = Words(vec![[0; LENGTH]; condition.dims()[0]]);
         let net = self.0.valid();
         for step in 0..LENGTH {
@@ -119,7 +119,10 @@ impl SequentialModel for Writer {
             }
         }
         let scores = self.step_log_probs(&words, 0..LENGTH);
-        (words, scores)
+        Scored {
+            path: words,
+            scores,
+        }
     }
     fn path_to(&self, _: &Tensor<2>, sample: &Words, _: &mut Noise) -> Words {
         sample.clone()

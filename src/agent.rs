@@ -26,6 +26,14 @@ use crate::train::policy::Trained;
 use crate::train::training_data::TrainingData;
 use crate::train::{critic, finetune, likelihood, policy, prior, reward};
 
+/// A baseline that is trained.
+pub struct TrainedBaseline {
+    /// How it was.
+    pub method: Method,
+    /// What came of it.
+    pub model: GaussianDiffusion,
+}
+
 /// The networks of one seed.
 pub struct Agent {
     /// Coordinates of all of them.
@@ -45,7 +53,7 @@ pub struct Agent {
     /// Prior and reward of the baselines, if there is a posterior.
     pub tilt: Option<Tilt>,
     /// Trained baselines that are finished.
-    pub baselines: Vec<(Method, GaussianDiffusion)>,
+    pub baselines: Vec<TrainedBaseline>,
     /// The best posterior as it was trained, where it has a dial.
     pub(crate) dialled_best: Option<Dialled>,
     /// The prior in the posterior's shape.
@@ -291,7 +299,7 @@ impl Agent {
                 (None, Some(data)) => baseline.train(data, console)?,
                 (None, None) => return Err(self.missing(name, "training")),
             };
-            self.baselines.push((method, model));
+            self.baselines.push(TrainedBaseline { method, model });
         }
         Ok(())
     }

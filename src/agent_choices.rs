@@ -8,12 +8,21 @@ use crate::error::Error;
 use crate::policy_name::PolicyName;
 use crate::train::tail_certificate::tail_of;
 
+/// How a policy acts: the model that it samples, and how it chooses among samples.
+#[derive(Clone, Copy)]
+pub struct Sampling<'a> {
+    /// What is sampled.
+    pub model: &'a GaussianDiffusion,
+    /// Which of the samples acts.
+    pub choice: Choice,
+}
+
 impl Agent {
     /// Returns the model that a policy samples and how it chooses; none for policies that are steered while they sample.
     ///
     /// # Errors
     /// When a stage that it needs was not trained.
-    pub fn model(&self, name: PolicyName) -> Result<Option<(&GaussianDiffusion, Choice)>, Error> {
+    pub fn model(&self, name: PolicyName) -> Result<Option<Sampling<'_>>, Error> {
         let missing = |stage: &str| self.missing(&name, stage);
         let posterior = || self.posterior.as_ref().ok_or_else(|| missing("posterior"));
         let prior = || self.prior.as_ref().ok_or_else(|| missing("prior"));
@@ -36,14 +45,17 @@ impl Agent {
             PolicyName::Algorithm(_) if self.learned.is_some() => return Ok(None),
             PolicyName::Algorithm(_) => (prior()?, Choice::BestOf(self.samples)),
             PolicyName::Trained(method) => {
-                let found = self.baselines.iter().find(|(m, _)| *m == method);
-                (&found.ok_or_else(|| missing("training"))?.1, Choice::Sample)
+                let found = self.baselines.iter().find(|b| b.method == method);
+                (
+                    &found.ok_or_else(|| missing("training"))?.model,
+                    Choice::Sample,
+                )
             }
         };
         if choice != Choice::Sample && self.critic.is_none() {
             return Err(missing("critic"));
         }
-        Ok(Some((model, choice)))
+        Ok(Some(Sampling { model, choice }))
     }
 
     /// Returns the policy of that name.
@@ -55,7 +67,7 @@ impl Agent {
         if let (PolicyName::Algorithm(_), Some(learned)) = (name, &self.learned) {
             return Ok(Box::new(learned));
         }
-        if let Some((model, choice)) = model {
+        if let Some(Sampling { model, choice }) = model {
             return Ok(Box::new(DiffusionPolicy {
                 model,
                 coordinates: &self.coordinates,

@@ -2,13 +2,20 @@
 //!
 //! The only file that names devices, build features and the environment variable `TILTRL_ARITHMETIC`.
 
+#[cfg(feature = "cuda-networks")]
+mod networks;
+
 use burn::tensor::Device;
+use tiltrl_envs::EnvOptions;
 use tiltrl_policies::fast::{Arithmetic, Engine};
 
+use crate::console::note;
 use crate::error::Error;
 
 /// Arithmetic of runs that did not record any.
 pub const ARITHMETIC_OF_OLD: &str = "f32";
+/// Whether this build computes networks on NVIDIA's cards; otherwise the processor does while a card plays.
+pub const NETWORKS_ON_CARDS: bool = cfg!(feature = "cuda-networks");
 /// Environment variable that names the arithmetic; unset, the fastest that the machine has.
 const VARIABLE: &str = "TILTRL_ARITHMETIC";
 
@@ -19,7 +26,7 @@ pub struct Compute {
     pub handle: tiltrl_policies::Compute,
     /// As `--device` names it.
     pub name: String,
-    /// The card that plays episodes, where it is one of NVIDIA's; networks are then trained on the processor.
+    /// The card that plays episodes, where it is one of NVIDIA's; networks are there only if [`NETWORKS_ON_CARDS`].
     pub card: Option<Card>,
 }
 
@@ -65,7 +72,8 @@ const CUDA: Option<fn(Option<usize>) -> Device> = Some(|_| processor());
 const CUDA: Option<fn(Option<usize>) -> Device> = None;
 
 /// What a card needs besides the feature.
-const DRIVER: &str = "and install NVIDIA's driver (Debian, Ubuntu: `apt-get install nvidia-driver`; others: \
+const DRIVER: &str = "for episodes, or with `--features cuda-networks` for networks too (longer to build; it needs CUDA's toolkit at run \
+                      time), and install NVIDIA's driver (Debian, Ubuntu: `apt-get install nvidia-driver`; others: \
                       https://www.nvidia.com/drivers); building needs nothing of CUDA";
 
 const KINDS: &[Kind] = &[
@@ -142,17 +150,28 @@ impl Compute {
             ordinal: number.unwrap_or(0),
             fast,
         });
-        if let Some(card) = card {
-            card.look()?;
-        }
+        let device = match card {
+            Some(card) => card.device()?,
+            None => make(number),
+        };
         Ok(Self {
-            handle: tiltrl_policies::Compute {
-                device: make(number),
-                engine,
-            },
+            handle: tiltrl_policies::Compute { device, engine },
             name: text.into(),
             card,
         })
+    }
+
+    /// Returns what computes a task with that environment. Where networks are on the card and the environment has no kernels for it,
+    /// the processor plays, and the user is told; without networks there, naming the card asks for its kernels, and the card refuses.
+    pub fn for_env(mut self, env: &str, options: &EnvOptions) -> Self {
+        if NETWORKS_ON_CARDS && self.card.is_some() && !has_kernels(env, options) {
+            let name = &self.name;
+            note(&format!(
+                "note: {name} computes networks; {env} is played by the processor, for there are no kernels of it"
+            ));
+            self.card = None;
+        }
+        self
     }
 
     /// Returns the name of an engine of environments together with the card that it runs on, if it does.
@@ -163,6 +182,17 @@ impl Compute {
         }
     }
 
+    /// Returns where networks are computed, as a run records it: builds with and without networks on cards do not go on with each
+    /// other's runs.
+    pub fn recorded(&self) -> String {
+        let networks = NETWORKS_ON_CARDS && self.name.starts_with("cuda");
+        format!(
+            "{}{}",
+            self.name,
+            if networks { " with networks" } else { "" }
+        )
+    }
+
     /// Returns the arithmetic of products: results are the same bytes on all machines of one arithmetic.
     pub fn arithmetic(&self) -> String {
         self.handle.engine.arithmetic().to_string()
@@ -170,13 +200,19 @@ impl Compute {
 }
 
 impl Card {
-    /// Looks whether the card is there.
+    /// Returns where tensors live while this card, which must be there, plays: on it, or on the processor in a build without networks
+    /// on cards.
     #[cfg(feature = "cuda")]
-    fn look(self) -> Result<(), Error> {
+    fn device(self) -> Result<Device, Error> {
         use tiltrl_envs::gpu::{GpuError, devices};
         let found = devices::list_here().map_err(|e| self.refused(&e))?;
+        #[cfg(feature = "cuda-networks")]
         if self.ordinal < found.len() {
-            return Ok(());
+            return networks::device(self.ordinal);
+        }
+        #[cfg(not(feature = "cuda-networks"))]
+        if self.ordinal < found.len() {
+            return Ok(processor());
         }
         let asked = self.ordinal;
         let found = found.iter().map(ToString::to_string).collect();
@@ -192,8 +228,8 @@ impl Card {
 
     /// Without the feature no card was made.
     #[cfg(not(feature = "cuda"))]
-    fn look(self) -> Result<(), Error> {
-        Ok(())
+    fn device(self) -> Result<Device, Error> {
+        Ok(processor())
     }
 }
 
@@ -236,10 +272,11 @@ fn cards() -> String {
     match tiltrl_envs::gpu::devices::list_here() {
         Ok(found) => {
             let lines: Vec<String> = found.iter().map(|card| format!("\n      {card}")).collect();
-            format!(
-                "plays episodes; networks are trained on the processor{}",
-                lines.concat()
-            )
+            #[cfg(feature = "cuda-networks")]
+            let state = networks::state();
+            #[cfg(not(feature = "cuda-networks"))]
+            let state = "plays episodes; networks are computed on the processor, or with `--features cuda-networks` on the card";
+            format!("{state}{}", lines.concat())
         }
         Err(error) => error.to_string().replace("\nhint: ", "; "),
     }
@@ -248,6 +285,19 @@ fn cards() -> String {
 #[cfg(not(feature = "cuda"))]
 fn cards() -> String {
     String::new()
+}
+
+/// Whether cards have kernels of an environment under that engine.
+#[cfg(feature = "cuda")]
+fn has_kernels(env: &str, options: &EnvOptions) -> bool {
+    use tiltrl_envs::{Engine, Margin, gpu::program::Program};
+    let ours = matches!(options.engine, Engine::Embedded | Engine::EmbeddedF32);
+    ours && Program::of(env, options.margin.unwrap_or(Margin::Max)).is_some()
+}
+
+#[cfg(not(feature = "cuda"))]
+fn has_kernels(_: &str, _: &EnvOptions) -> bool {
+    false
 }
 
 /// Returns the arithmetic that the environment variable asks for.
@@ -280,7 +330,11 @@ mod tests {
 
     #[test]
     fn a_device_that_the_build_lacks_is_refused_with_the_command_that_brings_it() {
-        assert_eq!(Compute::named("cpu").expect("here").name, "cpu");
+        let cpu = Compute::named("cpu").expect("here");
+        assert_eq!((&*cpu.name, &*cpu.recorded()), ("cpu", "cpu"));
+        let name = "cuda:0".to_string();
+        let recorded = Compute { name, ..cpu }.recorded();
+        assert_eq!(recorded == "cuda:0 with networks", NETWORKS_ON_CARDS);
         for (text, words) in [
             (
                 "cpu:1",

@@ -7,7 +7,7 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::{log_mean_exp, log_weights};
 use tiltrl_tilt::score::{Known, Paths, score};
-use tiltrl_tilt::sequential::{Batched, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, Scored, SequentialModel};
 
 use burn::tensor::Tensor;
 
@@ -141,7 +141,7 @@ impl Means {
         (condition, paths): (&Tensor<2>, usize),
         noise: &mut Noise,
     ) {
-        let (path, own) = posterior.sample_path(condition, noise);
+        let Scored { path, scores: own } = posterior.sample_path(condition, noise);
         let known = Known {
             posterior: Some(own),
             prior: None,

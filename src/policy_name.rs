@@ -6,6 +6,15 @@ use tiltrl_policies::agent::baselines::Method;
 use crate::config::{Config, known};
 use crate::error::{Error, nearest};
 
+/// A choice among several samples of the prior.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Among {
+    /// What all choices of its kind are called, as `best-of-N`.
+    pub family: &'static str,
+    /// N, the samples of each action.
+    pub samples: usize,
+}
+
 /// A policy of a run, by name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PolicyName {
@@ -88,11 +97,12 @@ impl PolicyName {
         Ok(found)
     }
 
-    /// Returns the family and the number of prior samples per action, for choices among several.
-    pub fn choice_among(self) -> Option<(&'static str, usize)> {
+    /// Returns the family and the number of samples, for choices among several.
+    pub fn choice_among(self) -> Option<Among> {
+        let among = |family, samples| Among { family, samples };
         match self {
-            Self::BestOf(n) => Some(("best-of-N", n)),
-            Self::Resample(n) => Some(("resample-N", n)),
+            Self::BestOf(n) => Some(among("best-of-N", n)),
+            Self::Resample(n) => Some(among("resample-N", n)),
             _ => None,
         }
     }

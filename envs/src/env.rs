@@ -128,6 +128,15 @@ pub trait Env: Send {
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step;
 }
 
+/// A physical state; metres and radians, and these per second.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Joints {
+    /// One position of each joint, in the order of [`Stateful::set_state`].
+    pub position: Vec<f64>,
+    /// One velocity of each joint.
+    pub velocity: Vec<f64>,
+}
+
 /// An environment whose physical state can be read and set: for tests, planning and pictures.
 pub trait Stateful: Env {
     /// Number of joint positions and of joint velocities.
@@ -136,8 +145,8 @@ pub trait Stateful: Env {
     /// Puts the system into a state and forgets what the solver remembered.
     fn set_state(&mut self, position: &[f64], velocity: &[f64]);
 
-    /// Joint positions and velocities, in this order.
-    fn state(&self) -> (Vec<f64>, Vec<f64>);
+    /// Joint positions and velocities.
+    fn state(&self) -> Joints;
 
     /// The observation in full precision.
     fn observe(&self, observation: &mut [f64]);

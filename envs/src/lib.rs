@@ -41,7 +41,7 @@ pub mod vector;
 pub mod wrappers;
 
 pub use batch::EnvBatch;
-pub use env::{Component, Env, EnvSpec, Rules, Stateful, Step};
+pub use env::{Component, Env, EnvSpec, Joints, Rules, Stateful, Step};
 pub use error::EnvError;
 pub use options::{Engine, EnvOptions};
 pub use planar::Margin;

@@ -15,7 +15,7 @@ use states::{STATES, column, random_actions};
 use tiltrl_envs::gpu::Mode;
 use tiltrl_envs::gpu::program::Program;
 use tiltrl_envs::random::Stream;
-use tiltrl_envs::{Engine, Margin};
+use tiltrl_envs::{Engine, Joints, Margin};
 use twin::Twin;
 
 #[test]
@@ -72,7 +72,7 @@ fn ten_thousand_random_states_of_the_classic_systems_step_with_the_cpus_bytes() 
             let (position, velocity) = state.split_at(state.len() / 2);
             other.set_state(position, velocity);
             let step = other.step(&actions[k..=k], &mut seen);
-            let (position, velocity) = other.state();
+            let Joints { position, velocity } = other.state();
             assert_eq!(
                 twin.rows(k),
                 [position, velocity].concat(),
@@ -156,7 +156,10 @@ fn steps_have_the_cpus_bytes(
     for (k, (position, velocity)) in starts.iter().enumerate() {
         other.set_state(position, velocity);
         let step = other.step(&column(&actions, k, STATES), &mut observation);
-        let (moved, faster) = other.state();
+        let Joints {
+            position: moved,
+            velocity: faster,
+        } = other.state();
         let rows = twin.rows(k);
         let name = format!("{id} {margin} {position:?} {velocity:?}");
         assert_eq!(
@@ -259,7 +262,7 @@ fn twenty_thousand_starts_are_the_cpus_to_the_last_bit() {
         let mut cells = std::collections::BTreeSet::new();
         for k in 0..COUNT {
             other.reset(seed(k), &mut observation);
-            let (position, velocity) = other.state();
+            let Joints { position, velocity } = other.state();
             let rows = twin.rows(k);
             cells.insert([0, 1].map(|i| rows[i].round() as i64));
             let want = [position, velocity].concat();

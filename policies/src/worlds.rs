@@ -26,7 +26,7 @@ pub use self::{
     linear_gaussian::LinearGaussian,
     lqr::Lqr,
     mixture::{GaussianMixture, GaussianReward, line, square},
-    problem::{Problem, Settings},
+    problem::{Mode, Problem, Settings},
     shapes::shape,
     solve::{Measured, Recipe, distances, measure, solve, train_baseline},
 };

@@ -65,11 +65,19 @@ struct Certified {
     tail_verdicts: Vec<Verdict>,
 }
 
-/// Returns the certificates of a run's seeds put together, and the seeds; those that have none yet are named.
+/// The certificates of a run's seeds put together.
+pub struct Joined {
+    /// The seeds that have one.
+    pub seeds: Vec<u64>,
+    /// Over all of them.
+    pub certificate: Certificate,
+}
+
+/// Returns the certificates of a run's seeds put together; those that have none yet are named.
 ///
 /// # Errors
 /// When the folder holds no run, or no seed of it has a certificate.
-pub fn joined(folder: &Path) -> Result<(Vec<u64>, Certificate), Error> {
+pub fn joined(folder: &Path) -> Result<Joined, Error> {
     let config = RunDir::of_seed(folder, seeds_in(folder)?[0]).config()?;
     if !config.has_posterior() {
         return Err(Error::Usage(format!(
@@ -91,7 +99,8 @@ pub fn joined(folder: &Path) -> Result<(Vec<u64>, Certificate), Error> {
         Certificate::read(&path.join("certificate.json"))
     };
     let all = seeds.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok((seeds, Certificate::joined(&all)))
+    let certificate = Certificate::joined(&all);
+    Ok(Joined { seeds, certificate })
 }
 
 /// `tiltrl certify`.
@@ -104,7 +113,10 @@ pub fn certify(args: &CertifyArgs, device: &str) -> Result<(), Error> {
     }
     let compute = Compute::named(device)?;
     let folder = &args.folder;
-    let (seeds, mut certificate) = joined(folder)?;
+    let Joined {
+        seeds,
+        mut certificate,
+    } = joined(folder)?;
     let config = RunDir::of_seed(folder, seeds[0]).config()?;
     args.reading.check(&config.data)?;
     if let Some(price) = args.alpha {

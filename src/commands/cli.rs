@@ -19,7 +19,7 @@ use super::{
 };
 use crate::config::{Source, preset_names};
 use crate::console::{Console, note};
-use crate::device::{Compute, devices};
+use crate::device::{Compute, NETWORKS_ON_CARDS, devices};
 use crate::error::Error;
 
 #[derive(Parser)]
@@ -32,7 +32,7 @@ struct Cli {
     /// Threads; 0 = all cores. Results do not depend on it.
     #[arg(long, global = true, default_value_t = 0)]
     threads: usize,
-    /// Where networks are computed: cpu, wgpu, tch or tch:N; cuda:N plays episodes on a card. See `tiltrl devices`.
+    /// Where networks are computed: cpu, wgpu, tch or tch:N; cuda:N, which plays episodes too. See `tiltrl devices`.
     #[arg(long, global = true, default_value = "cpu", value_name = "DEVICE")]
     device: String,
     /// Show no progress and no notes on the data; warnings and errors stay.
@@ -225,9 +225,14 @@ fn note_card(compute: &Compute, command: &Command) {
         command,
         Certify(_) | Dial(_) | Export(_) | Tilt(_) | Verify(_)
     );
-    if compute.card.is_some() && plays_none {
+    let elsewhere = !NETWORKS_ON_CARDS || matches!(command, Verify(_));
+    if compute.card.is_some() && plays_none && elsewhere {
+        let brings = match NETWORKS_ON_CARDS {
+            true => "",
+            false => "; a build with `--features cuda-networks` computes networks on cards",
+        };
         note(&format!(
-            "note: {} plays episodes only; this command computes on the processor",
+            "note: {} plays episodes only; this command computes on the processor{brings}",
             compute.name
         ));
     }

@@ -141,8 +141,8 @@ fn acting_policy(
 /// # Errors
 /// When environment or policy are unknown or do not fit, or the file exists.
 pub fn collect(args: &CollectArgs, device: &str, console: Console) -> Result<(), Error> {
-    let compute = Compute::named(device)?;
     let options = args.engine.options();
+    let compute = Compute::named(device)?.for_env(&args.env, &options);
     let spec = spec_with(&args.env, &options)?;
     let policy = acting_policy(args, &spec, &compute, console)?;
     if args.episodes == 0 {

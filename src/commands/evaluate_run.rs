@@ -178,6 +178,7 @@ fn roll_out(
     let config = RunDir::of_seed(folder, seeds[0]).config()?;
     args.reading.check(&config.data)?;
     let options = args.engine.options_or(config.evaluation.options()?);
+    let compute = &compute.clone().for_env(&config.env, &options);
     let episodes = args.episodes.unwrap_or(config.evaluation.episodes);
     let spec = spec_with(&config.env, &options)?;
     let named = DataOf {
@@ -360,8 +361,8 @@ fn break_even(compute: &Compute, names: &[PolicyName], played: &[Played]) -> Vec
             .iter()
             .zip(played)
             .filter_map(|(name, p)| {
-                let (of, n) = name.choice_among()?;
-                (of == *family).then(|| p.priced(n))
+                let choice = name.choice_among()?;
+                (choice.family == *family).then(|| p.priced(choice.samples))
             })
             .collect();
         let any = !members.is_empty();

@@ -98,6 +98,7 @@ fn play(
     name: &str,
 ) -> Result<(), Error> {
     let options = args.engine.options();
+    let compute = compute.clone().for_env(env, &options);
     let (episodes, seed) = (args.episodes.unwrap_or(10), args.seed.unwrap_or(1));
     let mut spec = spec_with(env, &options)?;
     let played = match compute.card {

@@ -90,7 +90,8 @@ pub fn export(args: &ExportArgs, device: &str) -> Result<(), Error> {
     let text = Card {
         dir: &dir,
         facts: &facts,
-        file: (&file, &bytes),
+        name: &file,
+        content: &bytes,
         command: &command,
     }
     .text()?;

@@ -3,7 +3,7 @@
 use crate::agent::{Agent, PolicyName};
 use crate::card::{Acting, Task, rollout};
 use crate::console::note;
-use crate::device::Card;
+use crate::device::{Card, NETWORKS_ON_CARDS};
 use crate::error::Error;
 #[cfg(feature = "cuda")]
 use crate::export::PolicyNumbers;
@@ -32,8 +32,12 @@ pub fn play(
     };
     #[cfg(not(feature = "cuda"))]
     let why = "this build has no kernels";
+    let place = match NETWORKS_ON_CARDS {
+        true => "step by step, with its network and its environments",
+        false => "on the processor, only its environments are",
+    };
     note(&format!(
-        "note: {name} acts on the processor, only its environments are on cuda:{}: {why}",
+        "note: {name} acts {place} on cuda:{}: {why}",
         card.ordinal
     ));
     let policy = agent.policy(name)?;

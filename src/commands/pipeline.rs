@@ -13,7 +13,7 @@ use super::request::{RunRequest, Stage};
 use crate::config::Config;
 use crate::console::note;
 use crate::data::{self, Dataset, Environment};
-use crate::device::Compute;
+use crate::device::{Compute, NETWORKS_ON_CARDS};
 use crate::error::Error;
 use crate::pictures;
 use crate::quickstart::mixed_pendulum;
@@ -39,10 +39,11 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
     if let Some(path) = &request.json {
         refuse_existing(path, "--json")?;
     }
-    let compute = Compute::named(request.device.as_deref().unwrap_or("cpu"))?;
-    note_card(&compute);
     let mut config = request.source.config(&request.set)?;
-    let spec = spec_with(&config.env, &config.evaluation.options()?)?;
+    let options = config.evaluation.options()?;
+    let compute = Compute::named(request.device.as_deref().unwrap_or("cpu"))?;
+    let compute = noted(compute.for_env(&config.env, &options));
+    let spec = spec_with(&config.env, &options)?;
     if let Some(limit) = request.memory {
         let widths = [spec.observation_dim, spec.action_dim];
         config.finetune.options.chunk = memory::chunk(&config, widths, limit)?;
@@ -98,13 +99,18 @@ pub fn run(request: &RunRequest) -> Result<(), Error> {
 }
 
 /// Says what of a run a card computes.
-fn note_card(compute: &Compute) {
+fn noted(compute: Compute) -> Compute {
     if let Some(card) = compute.card {
+        let networks = match NETWORKS_ON_CARDS {
+            true => ", and its networks",
+            false => "; networks are trained, and act, on the processor",
+        };
         note(&format!(
-            "note: cuda:{} computes the environments of the run's episodes; networks are trained, and act, on the processor",
+            "note: cuda:{} computes the environments of the run's episodes{networks}",
             card.ordinal
         ));
     }
+    compute
 }
 
 fn provenance(dataset: &Dataset, spec: &EnvSpec, compute: &Compute, seed: u64) -> Provenance {
@@ -118,7 +124,7 @@ fn provenance(dataset: &Dataset, spec: &EnvSpec, compute: &Compute, seed: u64) -
             .as_ref()
             .map_or("none".into(), |m| format!("{m:?}").to_lowercase()),
         arithmetic: compute.arithmetic(),
-        device: compute.name.clone(),
+        device: compute.recorded(),
         seed,
     }
 }

@@ -16,7 +16,9 @@ use crate::jobs::{
     Job, Listed, Local, State, Task, check_folders, listed, missing, run_all, runs_csv,
 };
 use crate::run::{Lock, RunDir};
-use crate::sweep::{Line, Sweep, curve, lines, markdown, pulls_csv, pulls_figure, sweep_csv};
+use crate::sweep::{
+    Line, Lines, Sweep, curve, lines, markdown, pulls_csv, pulls_figure, sweep_csv,
+};
 
 /// Arguments of `tiltrl sweep`.
 #[derive(Args)]
@@ -155,7 +157,7 @@ fn table_words(args: &SweepArgs, out: &Path, device: &str) -> Vec<String> {
 /// Writes and prints the table, what is missing, and the curve over pulls where there are enough policies.
 fn write(sweep: &Sweep, all: &[Listed<'_>], out: &Path) -> Result<(), Error> {
     let _lock = Lock::wait(out)?;
-    let (lines, scored) = lines(&sweep.configurations, all, &sweep.policy)?;
+    let Lines { lines, scored } = lines(&sweep.configurations, all, &sweep.policy)?;
     let unit = if scored { "normalised score" } else { "return" };
     let mut table = markdown(&lines, &sweep.keys, &sweep.policy, unit);
     if let Some(missing) = missing(all) {

@@ -60,7 +60,7 @@ pub fn tilt(args: &TiltArgs, device: &str, console: Console) -> Result<(), Error
     }
     let default = || PathBuf::from("runs").join(format!("tilt-{name}"));
     let folder = args.out.clone().unwrap_or_else(default);
-    let compute = Compute::named(device)?.handle;
+    let compute = Compute::named(device)?;
     let _lock = Lock::take(&folder)?;
     let mut seeds: Vec<Seed> = Vec::new();
     for &seed in &args.seeds {
@@ -70,7 +70,7 @@ pub fn tilt(args: &TiltArgs, device: &str, console: Console) -> Result<(), Error
             quick: args.quick,
             only: args.only.clone(),
             data: args.data.clone(),
-            compute: compute.clone(),
+            compute: compute.handle.clone(),
             console,
             dir: RunDir::of_seed(&folder, seed),
         };
@@ -80,7 +80,7 @@ pub fn tilt(args: &TiltArgs, device: &str, console: Console) -> Result<(), Error
                 request.dir.path.display()
             ));
         }
-        let (rows, notes) = run_seed(system, &request, device)?;
+        let (rows, notes) = run_seed(system, &request, &compute.recorded())?;
         seeds.push((seed, rows, notes));
     }
     finish(system, &settings, &folder, &seeds)

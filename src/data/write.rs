@@ -240,9 +240,9 @@ pub(super) fn create_whole(
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let (temporary, mut file) = temporary_beside(path)
+    let part = temporary_beside(path)
         .map_err(|source| DataError::io(folder, "create a file in it", source))?;
-    let temporary = Temporary(temporary);
+    let (temporary, mut file) = (Temporary(part.path), part.file);
     fill(&mut file)
         .and_then(|()| file.flush())
         .and_then(|()| file.sync_all())

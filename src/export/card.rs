@@ -68,8 +68,10 @@ pub struct Card<'a> {
     pub dir: &'a RunDir,
     /// What the file says of itself.
     pub facts: &'a BTreeMap<String, String>,
-    /// The file's name and content.
-    pub file: (&'a str, &'a [u8]),
+    /// The file's name.
+    pub name: &'a str,
+    /// The file's content.
+    pub content: &'a [u8],
     /// The command that wrote it.
     pub command: &'a str,
 }
@@ -87,8 +89,8 @@ impl Card<'_> {
             self.facts["preset"],
             self.facts["seed"],
             self.facts["environment"],
-            self.file.0,
-            sha256(self.file.1)
+            self.name,
+            sha256(self.content)
         );
         for (key, value) in self.facts {
             out += &format!("| {key} | {} |\n", value.replace('|', "\\|"));

@@ -9,6 +9,7 @@ use tiltrl_tilt::host::host;
 use tiltrl_tilt::sequential::SequentialModel;
 
 use crate::agent::{Agent, PolicyName};
+use crate::agent_choices::Sampling;
 use crate::data::ActionBounds;
 use crate::error::Error;
 
@@ -118,7 +119,7 @@ impl PolicyNumbers {
         if found.is_none() && matches!(name, PolicyName::Algorithm(_)) {
             return Err(refused("it is a network of a baseline, which stays here"));
         }
-        let Some((model, choice)) = found else {
+        let Some(Sampling { model, choice }) = found else {
             return Err(refused(
                 "it is steered by the critic's gradient while it samples",
             ));

@@ -10,13 +10,22 @@ use crate::error::Error;
 use crate::files::write_atomically;
 use crate::run::shell;
 
+/// An array that Slurm was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// The job's number.
+    pub job: u64,
+    /// What is added to an index of the array to find its line.
+    pub offset: usize,
+}
+
 /// The ledger, as it stands on disk.
 #[derive(Debug)]
 pub struct Ledger {
     folder: PathBuf,
     lines: Vec<String>,
-    /// Arrays that were submitted: the job's number, and what is added to an index to find its line.
-    pub arrays: Vec<(u64, usize)>,
+    /// Arrays that were submitted.
+    pub arrays: Vec<Submitted>,
 }
 
 impl Ledger {
@@ -38,7 +47,8 @@ impl Ledger {
                     path.display()
                 )));
             };
-            arrays.push((job, offset as usize));
+            let offset = offset as usize;
+            arrays.push(Submitted { job, offset });
         }
         if lines.is_empty() && !arrays.is_empty() {
             note(&format!(
@@ -92,9 +102,9 @@ impl Ledger {
     /// # Errors
     /// When submitted.txt cannot be written.
     pub fn submitted(&mut self, job: u64, offset: usize) -> Result<(), Error> {
-        self.arrays.push((job, offset));
-        let lines = self.arrays.iter().map(|(job, at)| format!("{job} {at}\n"));
-        let text: String = lines.collect();
+        self.arrays.push(Submitted { job, offset });
+        let lines = self.arrays.iter();
+        let text: String = lines.map(|a| format!("{} {}\n", a.job, a.offset)).collect();
         write_atomically(&self.folder.join("submitted.txt"), text.as_bytes())
     }
 
@@ -170,7 +180,7 @@ mod tests {
         ledger.submitted(17, 0).expect("writable");
         let mut again = Ledger::open(folder.path()).expect("written");
         assert_eq!(numbers(&mut again, &[4, 6, 5]), [3, 2, 1]);
-        assert_eq!(again.arrays, [(17, 0)]);
+        assert_eq!(again.arrays, [Submitted { job: 17, offset: 0 }]);
         assert_eq!(again.line_of(&job(4)), Some(3));
         assert_eq!(again.line_of(&job(40)), None);
         let text = std::fs::read_to_string(folder.path().join("jobs.txt")).expect("written");

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::job::{Job, check_folders, program};
-use super::ledger::{Ledger, ranges};
+use super::ledger::{Ledger, Submitted, ranges};
 use super::local::reason;
 use super::plan::{Plan, Settings};
 use super::scripts;
@@ -203,12 +203,12 @@ struct Element {
 }
 
 /// Asks Slurm which elements of the arrays wait or run. Where it gives no answer none is taken to, which is said.
-fn queue(arrays: &[(u64, usize)]) -> Vec<Element> {
+fn queue(arrays: &[Submitted]) -> Vec<Element> {
     let mut found = Vec::new();
     if arrays.is_empty() {
         return found;
     }
-    let ids: Vec<String> = arrays.iter().map(|(job, _)| job.to_string()).collect();
+    let ids: Vec<String> = arrays.iter().map(|a| a.job.to_string()).collect();
     let asked = Command::new("squeue")
         .args([
             "--noheader",
@@ -239,13 +239,13 @@ fn queue(arrays: &[(u64, usize)]) -> Vec<Element> {
     for text in String::from_utf8_lossy(&output.stdout).lines() {
         let mut numbers = text.split_whitespace().map(str::parse::<u64>);
         if let (Some(Ok(job)), Some(Ok(index))) = (numbers.next(), numbers.next())
-            && let Some((_, offset)) = arrays.iter().find(|(known, _)| *known == job)
+            && let Some(array) = arrays.iter().find(|known| known.job == job)
         {
             let index = index as usize;
             found.push(Element {
                 job,
                 index,
-                line: offset + index,
+                line: array.offset + index,
             });
         }
     }

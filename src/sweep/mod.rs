@@ -12,4 +12,4 @@ pub use file::Sweep;
 pub use picture::{csv as pulls_csv, figure as pulls_figure};
 pub use pulls::{Curve, Settings, best_of, curve};
 pub use space::Configuration;
-pub use table::{Line, lines, markdown, sweep_csv};
+pub use table::{Line, Lines, lines, markdown, sweep_csv};

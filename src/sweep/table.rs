@@ -29,7 +29,16 @@ pub struct Line {
     pub state: String,
 }
 
-/// Returns a line per configuration, and whether their numbers are scores.
+/// The lines of a sweep's table.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    /// One per configuration.
+    pub lines: Vec<Line>,
+    /// Whether their numbers are scores; else they are returns.
+    pub scored: bool,
+}
+
+/// Returns a line per configuration.
 ///
 /// `all` are the jobs of the configurations, those of one beside each other, `policy` whose episodes count.
 ///
@@ -39,16 +48,16 @@ pub fn lines(
     configurations: &[(Configuration, Config)],
     all: &[Listed<'_>],
     policy: &str,
-) -> Result<(Vec<Line>, bool), Error> {
+) -> Result<Lines, Error> {
     let each = all.len() / configurations.len().max(1);
-    let mut found = Vec::new();
+    let mut lines = Vec::new();
     let mut scored = true;
     for ((configuration, config), jobs) in configurations.iter().zip(all.chunks(each.max(1))) {
         let spec = spec_with(&config.env, &config.evaluation.options()?)?;
         scored &= spec.normalized_score(0.0).is_some();
-        found.push(one(configuration, config, &spec, jobs, policy)?);
+        lines.push(one(configuration, config, &spec, jobs, policy)?);
     }
-    Ok((found, scored))
+    Ok(Lines { lines, scored })
 }
 
 fn one(

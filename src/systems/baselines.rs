@@ -5,7 +5,7 @@ use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::score::{Known, Paths, score};
-use tiltrl_tilt::sequential::{Batched, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, Scored, SequentialModel};
 use tiltrl_tilt::weights;
 
 use super::request::Request;
@@ -40,7 +40,7 @@ fn reinforce<M: SequentialModel>(
     noise: &mut Noise,
 ) -> Descent {
     let condition = (target.conditions)(noise).repeated(paths);
-    let (path, scores) = tracked.sample_path(&condition, noise);
+    let Scored { path, scores } = tracked.sample_path(&condition, noise);
     let reward = Reward {
         value: target.log_reward,
         alpha: 1.0,
@@ -99,7 +99,7 @@ pub fn best_samples<M: SequentialModel>(
     let condition = (target.conditions)(&mut noise);
     let repeated = condition.repeated(pool.div_ceil(condition.count()));
     let prior = target.prior;
-    let (path, _) = prior.sample_path(&repeated, &mut noise);
+    let path = prior.sample_path(&repeated, &mut noise).path;
     let samples = prior.sample_of(&path);
     let rewards = (target.log_reward)(&samples, &repeated);
     let mut order: Vec<usize> = (0..rewards.len()).collect();

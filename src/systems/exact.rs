@@ -5,7 +5,7 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::{effective_share, log_mean_exp};
 use tiltrl_tilt::score::{Known, Paths, score};
-use tiltrl_tilt::sequential::{Batched, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, Scored, SequentialModel};
 
 use super::outcome::Row;
 use super::train::LogReward;
@@ -130,7 +130,7 @@ impl Sampled {
         conditions: &M::Condition,
         noise: &mut Noise,
     ) -> Self {
-        let (path, scores) = model.sample_path(conditions, noise);
+        let Scored { path, scores } = model.sample_path(conditions, noise);
         let known = Known {
             posterior: Some(scores),
             prior: None,

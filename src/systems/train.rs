@@ -313,7 +313,7 @@ impl<M: SequentialModel> Trained for Learner<'_, M> {
         drop(tracked);
         self.adam.set_learning_rate(self.recipe.rate(update));
         let parameters = weights::tensors(self.model.weights());
-        let (stepped, _) = self.adam.step(parameters, gradient);
+        let stepped = self.adam.step(parameters, gradient).parameters;
         let shape = self.model.weights().clone();
         self.model = self
             .model

@@ -238,13 +238,13 @@ impl State {
         let gradient = weights::gradient(tracked.weights(), &loss.backward());
         let parameters = weights::tensors(self.model.weights());
         let average = &mut self.average;
-        let (stepped, _) = self
+        let stepped = self
             .optimizer
             .step_averaged(parameters, gradient, average, decay);
         let shape = self.model.weights().clone();
         self.model = self
             .model
-            .with_weights(weights::with_tensors(shape, stepped));
+            .with_weights(weights::with_tensors(shape, stepped.parameters));
         Ok(value)
     }
 }

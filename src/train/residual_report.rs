@@ -198,7 +198,7 @@ pub fn residual_report(
         condition: observations.repeated(paths),
         paths,
     };
-    let (path, _) = posterior.sample_path(&subject.condition, &mut noise);
+    let path = posterior.sample_path(&subject.condition, &mut noise).path;
     let (l, reward) = subject.log_weights(&path);
     let variance = covariance(&l, &l, paths);
     let mut prefixes = subject.prefixes(&path, &l, &mut noise);

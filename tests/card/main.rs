@@ -9,5 +9,7 @@ mod twin;
 
 mod commands;
 mod episodes;
+#[cfg(feature = "cuda-networks")]
+mod networks;
 mod policies;
 mod trained;

@@ -1,6 +1,7 @@
 //! Rules of the house: who may import whom, no circle between files, and sizes.
 
 mod source;
+mod tuples;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -248,6 +249,34 @@ fn a_pair_among_parameters_is_found() {
         nameless_parameters("pub fn h((a, b): (u8, u8)) {").count(),
         1
     );
+}
+
+#[test]
+fn what_is_shown_has_names() {
+    let mut found = Vec::new();
+    let all = all();
+    let files = all.iter().flat_map(|of| &of.files);
+    for file in files.filter(|file| !file.place.starts_with(tuples::NOT_YET)) {
+        let names = tuples::with_tuples(&file.code).into_iter();
+        found.extend(names.map(|name| (file.place.clone(), name)));
+    }
+    let may = |(place, name): &(String, String)| {
+        let known = tuples::MAY_STAY.iter();
+        known.clone().any(|may| may.0 == place && may.1 == name)
+    };
+    let new: Vec<String> = found
+        .iter()
+        .filter(|f| !may(f))
+        .map(|(place, name)| format!("{place}: {name}"))
+        .collect();
+    none("public results, parameters and fields with a tuple", &new);
+    let gone = tuples::MAY_STAY.iter().filter(|may| {
+        !found
+            .iter()
+            .any(|(place, name)| may.0 == place && may.1 == name)
+    });
+    let gone: Vec<String> = gone.map(|may| format!("{}: {}", may.0, may.1)).collect();
+    none("exceptions that nothing needs any more", &gone);
 }
 
 fn words(text: &str) -> usize {

@@ -1,6 +1,6 @@
 //! An environment on the planar engine whose observation and reward a [`Rule`] writes out.
 
-use crate::env::{Component, Env, EnvSpec, Rules, Stateful, Step};
+use crate::env::{Component, Env, EnvSpec, Joints, Rules, Stateful, Step};
 use crate::locomotion::Variant;
 use crate::planar::description::RobotDescription;
 use crate::planar::drawing::capsules;
@@ -159,8 +159,11 @@ impl<const N: usize, R: Rule<N>> Stateful for Balance<N, R> {
         self.place();
     }
 
-    fn state(&self) -> (Vec<f64>, Vec<f64>) {
-        (self.now.position.to_vec(), self.now.velocity.to_vec())
+    fn state(&self) -> Joints {
+        Joints {
+            position: self.now.position.to_vec(),
+            velocity: self.now.velocity.to_vec(),
+        }
     }
 
     fn observe(&self, observation: &mut [f64]) {

@@ -3,7 +3,7 @@
 //! The frictionless equations of A. Barto, R. Sutton, C. Anderson (1983) with the pole as a uniform rod, integrated by Runge–Kutta 4
 //! in steps of 0.02 s; θ = 0 is upright. This crate's own task: no reference scores exist.
 
-use crate::env::{Component, Env, EnvSpec, Rules, Stateful, Step};
+use crate::env::{Component, Env, EnvSpec, Joints, Rules, Stateful, Step};
 use crate::random::Stream;
 use crate::render::{Scene, Shape, scene_palette as palette};
 use std::f64::consts::PI;
@@ -119,8 +119,11 @@ impl Stateful for CartPole {
         self.state = [position[0], position[1], velocity[0], velocity[1]];
     }
 
-    fn state(&self) -> (Vec<f64>, Vec<f64>) {
-        (self.state[..2].to_vec(), self.state[2..].to_vec())
+    fn state(&self) -> Joints {
+        Joints {
+            position: self.state[..2].to_vec(),
+            velocity: self.state[2..].to_vec(),
+        }
     }
 
     fn observe(&self, observation: &mut [f64]) {

@@ -4,7 +4,7 @@
 //! Memory-Based Learning for Robot Control", 1990. The first position is rounded to f32 here; Gymnasium rounds it after
 //! one step.
 
-use crate::env::{Component, Env, EnvSpec, Rules, Stateful, Step};
+use crate::env::{Component, Env, EnvSpec, Joints, Rules, Stateful, Step};
 use crate::random::Stream;
 use crate::render::{Scene, Shape, scene_palette as palette};
 
@@ -84,11 +84,11 @@ impl Stateful for MountainCar {
         (self.position, self.velocity) = (position[0] as f32, velocity[0] as f32);
     }
 
-    fn state(&self) -> (Vec<f64>, Vec<f64>) {
-        (
-            vec![f64::from(self.position)],
-            vec![f64::from(self.velocity)],
-        )
+    fn state(&self) -> Joints {
+        Joints {
+            position: vec![f64::from(self.position)],
+            velocity: vec![f64::from(self.velocity)],
+        }
     }
 
     fn observe(&self, observation: &mut [f64]) {

@@ -3,7 +3,7 @@
 //! θ̈ = 3g/(2l)·sin θ + 3/(ml²)·u with g = 10, m = l = 1, semi-implicit Euler of 0.05 s; θ = 0 is upright. The rules and the
 //! mixed f32/f64 arithmetic are Gymnasium's (`classic_control/pendulum.py`).
 
-use crate::env::{Component, Env, EnvSpec, Rules, Stateful, Step};
+use crate::env::{Component, Env, EnvSpec, Joints, Rules, Stateful, Step};
 use crate::random::Stream;
 use crate::render::{Scene, Shape, scene_palette as palette};
 use std::f64::consts::{PI, TAU};
@@ -91,8 +91,11 @@ impl Stateful for Pendulum {
         (self.angle, self.speed) = (position[0], velocity[0]);
     }
 
-    fn state(&self) -> (Vec<f64>, Vec<f64>) {
-        (vec![self.angle], vec![self.speed])
+    fn state(&self) -> Joints {
+        Joints {
+            position: vec![self.angle],
+            velocity: vec![self.speed],
+        }
     }
 
     fn observe(&self, observation: &mut [f64]) {
@@ -173,6 +176,6 @@ mod tests {
         pendulum.set_state(&[PI], &[0.0]);
         let step = pendulum.step(&[0.5], &mut [0.0; 3]);
         assert!((step.reward + PI * PI + 0.001).abs() < 1e-9);
-        assert!((pendulum.state().1[0] - 3.0 * 0.05).abs() < 1e-9);
+        assert!((pendulum.state().velocity[0] - 3.0 * 0.05).abs() < 1e-9);
     }
 }

@@ -6,7 +6,7 @@
 //! nearest side pushes it out (MuJoCo may choose the top, which cannot move it).
 
 use super::maze_layouts::{FreeCells, Layout};
-use crate::env::{Component, Env, EnvSpec, Rules, Stateful, Step};
+use crate::env::{Component, Env, EnvSpec, Joints, Rules, Stateful, Step};
 use crate::planar::Margin;
 use crate::planar::ball::{Ball, Wall};
 use crate::random::Stream;
@@ -162,8 +162,11 @@ impl Stateful for PointMaze {
         self.ball.guess = [0.0; 2];
     }
 
-    fn state(&self) -> (Vec<f64>, Vec<f64>) {
-        (self.ball.position.to_vec(), self.ball.velocity.to_vec())
+    fn state(&self) -> Joints {
+        Joints {
+            position: self.ball.position.to_vec(),
+            velocity: self.ball.velocity.to_vec(),
+        }
     }
 
     fn observe(&self, observation: &mut [f64]) {

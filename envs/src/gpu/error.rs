@@ -22,7 +22,7 @@ pub enum GpuError {
     #[error(
         "there is no NVIDIA driver on this machine: {library} could not be loaded\n\
          hint: install it from your distribution (Debian, Ubuntu: `apt-get install nvidia-driver`) or from \
-         https://www.nvidia.com/drivers; CUDA's toolkit is not needed. In a container start it with the GPU, as in \
+         https://www.nvidia.com/drivers; episodes need nothing of CUDA's toolkit. In a container start it with the GPU, as in \
          `docker run --gpus all`"
     )]
     MissingDriver {

@@ -1,7 +1,7 @@
 //! One locomotion environment.
 
 use super::task::{Precision, Task};
-use crate::env::{Env, EnvSpec, Stateful, Step};
+use crate::env::{Env, EnvSpec, Joints, Stateful, Step};
 use crate::fleet::StepBuffers;
 use crate::planar::drawing::runner;
 use crate::planar::engine::{Effort, State};
@@ -92,9 +92,12 @@ impl<const N: usize> Stateful for Locomotion<N> {
         }
     }
 
-    fn state(&self) -> (Vec<f64>, Vec<f64>) {
+    fn state(&self) -> Joints {
         let numbers = |values: &[Lanes<1>; N]| values.iter().map(|x| x.0[0]).collect();
-        (numbers(&self.state.position), numbers(&self.state.velocity))
+        Joints {
+            position: numbers(&self.state.position),
+            velocity: numbers(&self.state.velocity),
+        }
     }
 
     fn observe(&self, observation: &mut [f64]) {
@@ -102,6 +105,6 @@ impl<const N: usize> Stateful for Locomotion<N> {
     }
 
     fn scene(&self) -> Scene {
-        runner(self.task.robot, &self.task.model, &self.state().0)
+        runner(self.task.robot, &self.task.model, &self.state().position)
     }
 }

@@ -3,7 +3,7 @@
 use super::data::Data;
 use super::library::{Library, Model};
 use super::mjcf;
-use crate::env::{Env, EnvSpec, Stateful, Step};
+use crate::env::{Env, EnvSpec, Joints, Stateful, Step};
 use crate::error::EnvError;
 use crate::locomotion::{LocomotionRules, Task};
 use crate::planar::drawing::runner;
@@ -120,8 +120,11 @@ impl Stateful for MujocoLocomotion {
         self.data.set_state(position, velocity);
     }
 
-    fn state(&self) -> (Vec<f64>, Vec<f64>) {
-        (self.data.position().to_vec(), self.data.velocity().to_vec())
+    fn state(&self) -> Joints {
+        Joints {
+            position: self.data.position().to_vec(),
+            velocity: self.data.velocity().to_vec(),
+        }
     }
 
     fn observe(&self, observation: &mut [f64]) {

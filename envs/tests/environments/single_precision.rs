@@ -2,7 +2,7 @@
 
 use tiltrl_envs::random::Stream;
 use tiltrl_envs::{
-    Engine, EnvBatch, EnvError, EnvOptions, Step, conformity, make_stateful, make_with,
+    Engine, EnvBatch, EnvError, EnvOptions, Joints, Step, conformity, make_stateful, make_with,
 };
 
 const IDS: [&str; 3] = ["halfcheetah-v4", "hopper-v4", "walker2d-v4"];
@@ -28,7 +28,7 @@ fn errors(id: &str) -> Vec<f64> {
         if t % 50 == 0 {
             exact.reset(t, &mut seen);
         }
-        let (position, velocity) = exact.state();
+        let Joints { position, velocity } = exact.state();
         let action: Vec<f32> = (0..spec.action_dim)
             .map(|_| stream.uniform(-1.0, 1.0) as f32)
             .collect();

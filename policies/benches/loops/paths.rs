@@ -85,7 +85,7 @@ pub fn prior() -> Box<dyn FnMut()> {
     let mut adam = HostAdam::new(ADAM);
     Box::new(move || {
         let condition = matrix(condition.clone(), 65, &model.device());
-        let mut step = |p, g| adam.step_averaged(p, g, &mut averages, 0.995).0;
+        let mut step = |p, g| adam.step_averaged(p, g, &mut averages, 0.995).parameters;
         model = stepped(&model, &mut step, |tracked| {
             tracked.denoising_loss(&sample, &condition, &mut noise)
         });
@@ -98,11 +98,11 @@ pub fn stored() -> Box<dyn FnMut()> {
     let mut posterior = prior.clone();
     let mut noise = Noise::keyed(2, "bench", 0);
     let condition = matrix(noise.normals(PATHS, 65), 65, &prior.device());
-    let (path, _) = prior.sample_path(&condition, &mut noise);
+    let path = prior.sample_path(&condition, &mut noise).path;
     let value = |_: &Tensor<2>, _: &Tensor<2>| vec![0.5; PATHS];
     let mut adam = HostAdam::new(ADAM);
     Box::new(move || {
-        let mut step = |p, g| adam.step(p, g).0;
+        let mut step = |p, g| adam.step(p, g).parameters;
         posterior = stepped(&posterior, &mut step, |tracked| {
             let reward = Reward {
                 value: &value,

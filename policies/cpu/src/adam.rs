@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use multiversion::multiversion;
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
-use tiltrl_tilt::optimizer::{AdamConfig, Optimizer};
+use tiltrl_tilt::optimizer::{AdamConfig, Optimizer, Stepped};
 
 use crate::host::HostVector;
 
@@ -188,7 +188,7 @@ impl HostAdam {
         gradient: Vec<Option<Tensor<1>>>,
         averages: &mut [Vec<f32>],
         decay: f32,
-    ) -> (Vec<Tensor<1>>, f64) {
+    ) -> Stepped {
         if self.moments.is_empty() {
             let new = |p: &Tensor<1>| Moments::new(p.dims()[0]);
             self.moments = parameters.iter().map(new).collect();
@@ -214,16 +214,13 @@ impl HostAdam {
             moments.sweep(owned.values_mut(), gradient.values(), factors, average);
             owned.into_tensor().to_device(&device)
         });
-        (stepped.collect(), norm)
+        let parameters = stepped.collect();
+        Stepped { parameters, norm }
     }
 }
 
 impl Optimizer for HostAdam {
-    fn step(
-        &mut self,
-        parameters: Vec<Tensor<1>>,
-        gradient: Vec<Option<Tensor<1>>>,
-    ) -> (Vec<Tensor<1>>, f64) {
+    fn step(&mut self, parameters: Vec<Tensor<1>>, gradient: Vec<Option<Tensor<1>>>) -> Stepped {
         self.step_averaged(parameters, gradient, &mut [], 0.0)
     }
 

@@ -38,7 +38,7 @@ pub fn tailed(
 ) -> Particles {
     let (dim, steps) = (posterior.dim(), posterior.num_steps());
     let from = steps - tail.steps.clamp(1, steps);
-    let (path, _) = posterior.sample_path(condition, noise);
+    let path = posterior.sample_path(condition, noise).path;
     let sums = |model: &GaussianDiffusion| -> Vec<f64> {
         if from == 0 {
             return vec![0.0; condition.dims()[0]];

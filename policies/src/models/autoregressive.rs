@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::{
-    Batched, ConditionFeatures, Explore, SequentialModel, StateFeatures, condition_columns,
+    Batched, ConditionFeatures, Explore, Scored, SequentialModel, StateFeatures, condition_columns,
 };
 use tiltrl_tilt::weights;
 
@@ -104,10 +104,10 @@ impl<N: CausalNet> SequentialModel for Autoregressive<N> {
         self.length()
     }
 
-    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> (StringPath, Tensor<2>) {
+    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> Scored<StringPath> {
         let path = self.explore(condition, 1.0, noise);
         let scores = self.step_log_probs(&path, 0..self.length());
-        (path, scores)
+        Scored { path, scores }
     }
 
     /// There is one path to a string: noising takes the last token away.

@@ -19,7 +19,7 @@ use tiltrl_tilt::TiltError;
 use tiltrl_tilt::host::{matrix, vector};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::{
-    Batched, ConditionFeatures, Explore, SequentialModel, StateFeatures, condition_columns,
+    Batched, ConditionFeatures, Explore, Scored, SequentialModel, StateFeatures, condition_columns,
 };
 use tiltrl_tilt::weights;
 
@@ -163,7 +163,7 @@ impl<N: Denoiser> SequentialModel for GaussianDiffusion<N> {
         self.schedule.num_steps()
     }
 
-    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> (GaussianPath, Tensor<2>) {
+    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> Scored<GaussianPath> {
         let compiled = self.compiled_path(condition, noise);
         compiled.unwrap_or_else(|| self.path_by_tensors(condition, noise))
     }

@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::{
-    Batched, ConditionFeatures, Explore, SequentialModel, StateFeatures, condition_columns,
+    Batched, ConditionFeatures, Explore, Scored, SequentialModel, StateFeatures, condition_columns,
 };
 use tiltrl_tilt::weights;
 
@@ -196,10 +196,10 @@ impl<N: MaskedNet> SequentialModel for MaskedDiffusion<N> {
         self.length() - self.known()
     }
 
-    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> (StringPath, Tensor<2>) {
+    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> Scored<StringPath> {
         let path = self.explore(condition, 1.0, noise);
         let scores = self.step_log_probs(&path, 0..self.num_steps());
-        (path, scores)
+        Scored { path, scores }
     }
 
     fn path_to(&self, condition: &Tensor<2>, sample: &Strings, noise: &mut Noise) -> StringPath {

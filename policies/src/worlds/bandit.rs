@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::grid::Marginal;
 use super::mixture::{GaussianMixture, GaussianReward};
 use super::model::exact_model;
-use super::problem::{Problem, Settings, nearest};
+use super::problem::{Mode, Problem, Settings, nearest};
 use crate::agent::baselines::Tilt;
 use crate::fast::HostField;
 use crate::models::Schedule;
@@ -88,7 +88,11 @@ pub fn bandit(
         let owner = |u: f64| nearest(of_data.means.iter().map(Vec::as_slice), &[u]);
         let mass = |i: usize| posterior.mass(|u| owner(u) == i);
         let of_state = of_data.means.iter().enumerate();
-        modes.push(of_state.map(|(i, c)| (c.clone(), mass(i))).collect());
+        modes.push(
+            of_state
+                .map(|(i, c)| Mode::new(c.clone(), mass(i)))
+                .collect(),
+        );
         log_z.push(z);
         samplers.push(posterior.sampler());
     }

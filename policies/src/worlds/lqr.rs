@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::LinearGaussian;
 use super::linear_gaussian::epsilon_of_gaussian;
 use super::model::exact_model;
-use super::problem::{Problem, Settings};
+use super::problem::{Mode, Problem, Settings};
 use crate::agent::baselines::Tilt;
 use crate::fast::HostField;
 use crate::models::Schedule;
@@ -235,7 +235,10 @@ impl Lqr {
                 .iter()
                 .map(|&s| self.log_z(behaviour, alpha, s))
                 .collect(),
-            modes: means.iter().map(|&m| vec![(vec![m], 1.0)]).collect(),
+            modes: means
+                .iter()
+                .map(|&m| vec![Mode::new(vec![m], 1.0)])
+                .collect(),
             exact: Arc::new(move |state, count, noise| {
                 let z = noise.normals(count, 1);
                 let spread = policy.variance.sqrt();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::grid::Marginal;
 use super::model::exact_model;
-use super::problem::{Problem, Settings, nearest};
+use super::problem::{Mode, Problem, Settings, nearest};
 use crate::agent::baselines::Tilt;
 use crate::fast::HostField;
 use crate::models::Schedule;
@@ -203,7 +203,7 @@ pub fn line(
     let centres: Vec<&[f64]> = of_data.means.iter().map(Vec::as_slice).collect();
     let owner = |x: f64| nearest(centres.iter().copied(), &[x]);
     let modes = (0..centres.len())
-        .map(|i| (centres[i].to_vec(), posterior.mass(|x| owner(x) == i)))
+        .map(|i| Mode::new(centres[i].to_vec(), posterior.mass(|x| owner(x) == i)))
         .collect();
     let invert = posterior.sampler();
     let model = exact_model(
@@ -294,7 +294,7 @@ pub fn square(
         conditions: vec![0.0],
         log_z: vec![log_z],
         exact: square_sampler(grid, &cells),
-        modes: vec![target.means.iter().cloned().zip(masses).collect()],
+        modes: vec![Mode::all(&target.means, &masses)],
     }
 }
 

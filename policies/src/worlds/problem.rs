@@ -32,8 +32,29 @@ pub struct Problem {
     pub log_z: Vec<f64>,
     /// Exact samples of the posterior.
     pub exact: Arc<ExactSamples>,
-    /// Centres and exact masses of the posterior's modes at each evaluation condition; a sample belongs to the nearest.
-    pub modes: Vec<Vec<(Vec<f64>, f64)>>,
+    /// The posterior's modes at each evaluation condition; a sample belongs to the nearest.
+    pub modes: Vec<Vec<Mode>>,
+}
+
+/// A mode of a posterior.
+#[derive(Clone, Debug)]
+pub struct Mode {
+    /// Its centre, one number per dimension.
+    pub centre: Vec<f64>,
+    /// Its exact mass, a share of 1.
+    pub mass: f64,
+}
+
+impl Mode {
+    pub(super) fn new(centre: Vec<f64>, mass: f64) -> Self {
+        Self { centre, mass }
+    }
+
+    pub(super) fn all(centres: &[Vec<f64>], masses: &[f64]) -> Vec<Self> {
+        let all = centres.iter().zip(masses);
+        all.map(|(centre, &mass)| Self::new(centre.clone(), mass))
+            .collect()
+    }
 }
 
 /// Shape of a world's model.
@@ -97,7 +118,7 @@ impl Problem {
         let rows = samples.chunks_exact(self.tilt.prior.dim());
         let share = 1.0 / rows.len() as f64;
         for x in rows {
-            counts[nearest(modes.iter().map(|(centre, _)| centre.as_slice()), x)] += share;
+            counts[nearest(modes.iter().map(|mode| mode.centre.as_slice()), x)] += share;
         }
         counts
     }
@@ -107,8 +128,8 @@ impl Problem {
         self.mode_shares(index, samples)
             .iter()
             .zip(&self.modes[index])
-            .filter(|(_, (_, mass))| *mass >= 0.05)
-            .map(|(share, (_, mass))| (share / mass - 1.0).abs())
+            .filter(|(_, mode)| mode.mass >= 0.05)
+            .map(|(share, mode)| (share / mode.mass - 1.0).abs())
             .fold(0.0, f64::max)
     }
 }

@@ -9,18 +9,18 @@ use std::sync::Arc;
 use super::LinearGaussian;
 use super::mixture::GaussianMixture;
 use super::model::exact_model;
-use super::problem::{Problem, Settings};
+use super::problem::{Mode, Problem, Settings};
 use crate::agent::baselines::Tilt;
 use crate::fast::HostField;
 
 /// Returns the problem that turns N(0, 1) in two dimensions into `target`, with log Z = `log_scale`.
 ///
-/// `modes` are centres and exact masses to check, for instance two halves of the plane.
+/// `modes` are to be checked, for instance two halves of the plane.
 pub fn shape(
     name: &str,
     target: &GaussianMixture,
     log_scale: f64,
-    modes: Vec<(Vec<f64>, f64)>,
+    modes: Vec<Mode>,
     settings: Settings,
 ) -> Problem {
     let schedule = settings.schedule.clone();

@@ -9,7 +9,7 @@ use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::{Shaping, effective_share, log_mean_exp};
 use tiltrl_tilt::score::{Known, Paths, score};
-use tiltrl_tilt::sequential::{Batched, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, Scored, SequentialModel};
 
 use super::Problem;
 use crate::agent::baselines::{Learner, Method, systematic};
@@ -172,7 +172,7 @@ pub fn measure(problem: &Problem, model: &GaussianDiffusion, paths: usize, seed:
     for index in 0..count {
         let mut noise = Noise::keyed(seed, "measure", index as u64);
         let condition = problem.condition(index, paths);
-        let (path, scores) = model.sample_path(&condition, &mut noise);
+        let Scored { path, scores } = model.sample_path(&condition, &mut noise);
         let known = Known {
             posterior: Some(scores),
             prior: None,

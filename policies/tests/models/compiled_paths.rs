@@ -13,7 +13,7 @@ use tiltrl_policies::models::{Prediction, Schedule, ScheduleKind};
 use tiltrl_policies::nets::{Mlp, Network, NetworkShape, Perceptron};
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
-use tiltrl_policies::tilt::sequential::{Explore, SequentialModel};
+use tiltrl_policies::tilt::sequential::{Explore, Scored, SequentialModel};
 use tiltrl_policies::tilt::weights;
 
 use crate::plain::by_tensors;
@@ -234,7 +234,7 @@ fn a_model_with_other_weights_gives_other_samples_and_the_same_model_the_same() 
         assert_eq!(first, draw(&other.with_weights(model.weights().clone())));
     }
     // And so do scores, whose form is compiled with the weights too.
-    let (path, scores) = model.sample_path(&condition, &mut Noise::keyed(3, "acting", 0));
+    let Scored { path, scores } = model.sample_path(&condition, &mut Noise::keyed(3, "acting", 0));
     let wide = with_learned_variance();
     assert_ne!(host(wide.step_log_probs(&path, 0..6)), host(scores.clone()));
     assert_eq!(host(model.step_log_probs(&path, 0..6)), host(scores));
@@ -283,8 +283,9 @@ fn paths_scores_and_gradients_are_those_of_the_tensors() {
         let condition = conditions(rows);
         let noise = || Noise::keyed(3, "acting", 0);
         let (one, two) = (model.tracked(), by_tensors(&model).tracked());
-        let (path, scores) = one.sample_path(&condition, &mut noise());
-        let (reference, plain) = two.sample_path(&condition, &mut noise());
+        let Scored { path, scores } = one.sample_path(&condition, &mut noise());
+        let reference = two.sample_path(&condition, &mut noise());
+        let (reference, plain) = (reference.path, reference.scores);
         for (a, b) in path.states.iter().zip(&reference.states) {
             assert!(worst(&host(a.clone()), &host(b.clone())) < 1e-4);
         }
@@ -305,7 +306,8 @@ fn an_empty_batch_has_no_paths_and_no_gradient() {
     let models = [model(true), with_learned_variance(), with_guidance(false)];
     for model in models {
         let (model, condition) = (model.tracked(), matrix(vec![], 7, &Device::flex()));
-        let (path, scores) = model.sample_path(&condition, &mut Noise::keyed(3, "acting", 0));
+        let Scored { path, scores } =
+            model.sample_path(&condition, &mut Noise::keyed(3, "acting", 0));
         assert_eq!((path.states.len(), scores.dims()), (7, [0, 6]));
         assert!(path.states.iter().all(|s| s.dims() == [0, 3]));
         let again = model.step_log_probs(&path, 2..5);
@@ -335,7 +337,8 @@ fn threads_change_no_bit_of_a_gradient() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         pool.build().expect("pool").install(|| {
             let model = model.tracked();
-            let (path, scores) = model.sample_path(&condition, &mut Noise::keyed(3, "acting", 0));
+            let Scored { path, scores } =
+                model.sample_path(&condition, &mut Noise::keyed(3, "acting", 0));
             let values = host(scores.clone());
             (
                 gradient(&model, scores),
@@ -362,10 +365,9 @@ fn a_network_without_its_type_computes_the_same_bytes() {
     let condition = matrix(Noise::keyed(4, "c", 0).normals(9, 7), 7, &Device::flex());
     let noise = || Noise::keyed(5, "path", 0);
     let (a, b) = (typed.tracked(), erased.tracked());
-    let ((path, _), (other, scores)) = (
-        a.sample_path(&condition, &mut noise()),
-        b.sample_path(&condition, &mut noise()),
-    );
+    let path = a.sample_path(&condition, &mut noise()).path;
+    let other = b.sample_path(&condition, &mut noise());
+    let (other, scores) = (other.path, other.scores);
     assert_eq!(host(a.sample_of(&path)), host(b.sample_of(&other)));
     let loss = |scores: Tensor<2>| scores.sum().backward();
     let of = |g: Vec<Option<Tensor<1>>>| host(g[0].clone().expect("reached"));

@@ -13,7 +13,7 @@ use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_policies::tilt::host::{host, host64, matrix};
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::optimizer::AdamConfig;
-use tiltrl_policies::tilt::sequential::SequentialModel;
+use tiltrl_policies::tilt::sequential::{Scored, SequentialModel};
 use tiltrl_policies::tilt::weights;
 use tiltrl_policies::worlds::{LinearGaussian, Settings};
 
@@ -88,7 +88,7 @@ fn conditions(rows: usize, width: usize, column: &dyn Fn(usize) -> f32) -> [Tens
 /// Samples, states and scores of paths, as bits.
 fn bits(model: &GaussianDiffusion, condition: &Tensor<2>) -> Vec<u32> {
     let mut noise = Noise::keyed(4, "paths", 0);
-    let (path, scores) = model.sample_path(condition, &mut noise);
+    let Scored { path, scores } = model.sample_path(condition, &mut noise);
     let again = model.step_log_probs(&path, 1..4);
     let states = path.states.iter().flat_map(|s| host(s.clone()));
     let sampled = host(model.sample(condition, &mut noise)).into_iter();
@@ -128,7 +128,7 @@ fn a_held_column_is_a_column_of_that_value() {
         let moved = widened.with_weights(weights::with_tensors(own, moved));
         for value in [-1.0f32, 0.4] {
             let [narrow, wide] = conditions(60, width, &|_| value);
-            let (path, scores) = moved.sample_path(&wide, &mut Noise::keyed(5, "held", 0));
+            let Scored { path, scores } = moved.sample_path(&wide, &mut Noise::keyed(5, "held", 0));
             let held = moved.at_condition_column(value).expect("loses it");
             let mut given = path.clone();
             given.condition = narrow;

@@ -21,7 +21,7 @@ use tiltrl_policies::tilt::finetune::{Finetuner, Mixture};
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::optimizer::AdamConfig;
-use tiltrl_policies::tilt::sequential::SequentialModel;
+use tiltrl_policies::tilt::sequential::{Scored, SequentialModel};
 use tiltrl_policies::tilt::weights;
 
 #[allow(dead_code, reason = "its enumeration serves other tests")]
@@ -283,15 +283,18 @@ impl SequentialModel for Broken {
     fn num_steps(&self) -> usize {
         self.model.num_steps()
     }
-    fn sample_path(&self, c: &Tensor<2>, noise: &mut Noise) -> (GaussianPath, Tensor<2>) {
-        let (path, scores) = self.model.sample_path(c, noise);
+    fn sample_path(&self, c: &Tensor<2>, noise: &mut Noise) -> Scored<GaussianPath> {
+        let Scored { path, scores } = self.model.sample_path(c, noise);
         match self.fault {
-            Fault::ShiftedAtSampling => (path, scores + 0.01),
+            Fault::ShiftedAtSampling => {
+                let scores = scores + 0.01;
+                Scored { path, scores }
+            }
             Fault::IgnoresTheWeights | Fault::IgnoresNewValues | Fault::StepsOutOfOrder => {
                 let scores = self.step_log_probs(&path, 0..STEPS);
-                (path, scores)
+                Scored { path, scores }
             }
-            _ => (path, scores),
+            _ => Scored { path, scores },
         }
     }
     fn path_to(&self, c: &Tensor<2>, sample: &Tensor<2>, noise: &mut Noise) -> GaussianPath {

@@ -52,7 +52,9 @@ fn train(mut model: GaussianDiffusion, updates: u64, likelihood: bool) -> Gaussi
         };
         let gradient = weights::gradient(tracked.weights(), &loss.backward());
         optimizer.set_learning_rate(3e-3 * (1.0 - update as f32 / updates as f32));
-        let (stepped, _) = optimizer.step(weights::tensors(model.weights()), gradient);
+        let stepped = optimizer
+            .step(weights::tensors(model.weights()), gradient)
+            .parameters;
         let shape = model.weights().clone();
         model = model.with_weights(weights::with_tensors(shape, stepped));
     }

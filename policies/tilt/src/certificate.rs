@@ -253,7 +253,7 @@ pub fn certify_conditions<M: SequentialModel>(
     let Sampling { conditions, paths } = sampling;
     let repeated = conditions.repeated(paths);
     let mut scores = |sampler: &M| {
-        let (path, _) = sampler.sample_path(&repeated, noise);
+        let path = sampler.sample_path(&repeated, noise).path;
         let rows = Paths {
             condition: &repeated,
             path: &path,

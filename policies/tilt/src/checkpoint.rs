@@ -36,22 +36,30 @@ fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> TiltError + '_ {
     }
 }
 
-/// Returns a new empty file beside `path`, open for writing, and its name: what is to become `path` is written there first.
+/// A new file that is to become another one.
+pub struct Temporary {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// It, open for writing.
+    pub file: File,
+}
+
+/// Returns a new empty file beside `path`, open for writing: what is to become `path` is written there first.
 ///
 /// It is `.NAME.PID-N.part` with the first N that is free, created anew: it collides with no other thread's, with no other
 /// process's and with no file of a user's.
 ///
 /// # Errors
 /// When no file can be made in the folder.
-pub fn temporary_beside(path: &Path) -> std::io::Result<(PathBuf, File)> {
+pub fn temporary_beside(path: &Path) -> std::io::Result<Temporary> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let process = std::process::id();
     let mut number = 0_u64;
     loop {
-        let temporary = path.with_file_name(format!(".{name}.{process}-{number}.part"));
+        let path = path.with_file_name(format!(".{name}.{process}-{number}.part"));
         let mut new = OpenOptions::new();
-        match new.write(true).create_new(true).open(&temporary) {
-            Ok(file) => return Ok((temporary, file)),
+        match new.write(true).create_new(true).open(&path) {
+            Ok(file) => return Ok(Temporary { path, file }),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(error),
         }
@@ -63,7 +71,10 @@ pub fn temporary_beside(path: &Path) -> std::io::Result<(PathBuf, File)> {
 /// # Errors
 /// [`TiltError::Io`]; the temporary file is removed and an older file is left as it was.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TiltError> {
-    let (temporary, mut file) = temporary_beside(path).map_err(io_error(path))?;
+    let Temporary {
+        path: temporary,
+        mut file,
+    } = temporary_beside(path).map_err(io_error(path))?;
     let mut write = || -> std::io::Result<()> {
         file.write_all(bytes)?;
         file.sync_all()?;

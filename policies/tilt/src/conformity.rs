@@ -17,7 +17,7 @@ use burn::tensor::Tensor;
 use crate::checkpoint::Checkpoint;
 use crate::host::{host, host64};
 use crate::noise::Noise;
-use crate::sequential::{Batched, SequentialModel};
+use crate::sequential::{Batched, Scored, SequentialModel};
 use crate::weights;
 
 /// What is checked, and how closely.
@@ -49,7 +49,7 @@ pub fn check<M: SequentialModel>(
 ) -> Result<(), Vec<String>> {
     let model = model.with_weights(model.weights().valid());
     let mut noise = Noise::keyed(settings.seed, "conformity", 0);
-    let (path, scores) = model.sample_path(conditions, &mut noise);
+    let Scored { path, scores } = model.sample_path(conditions, &mut noise);
     let case = Case {
         model: &model,
         conditions,
@@ -194,7 +194,7 @@ impl<M: SequentialModel> Case<'_, M> {
         let names = weights::names(tracked.weights());
         let trainable = weights::tracked_names(tracked.weights());
         let mut noise = Noise::keyed(self.settings.seed, "conformity-gradient", 0);
-        let (path, scores) = tracked.sample_path(self.conditions, &mut noise);
+        let Scored { path, scores } = tracked.sample_path(self.conditions, &mut noise);
         let again = tracked.step_log_probs(&path, 0..self.steps());
         if !(scores.device().is_autodiff() && again.device().is_autodiff()) {
             return Err(format!(

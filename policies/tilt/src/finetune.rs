@@ -57,10 +57,10 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         let parameters = weights::tensors(self.posterior.weights());
         // The posterior's own tensors may be stepped where they lie once nothing else holds them.
         let empty = self.posterior.weights().clone();
-        let (stepped, gradient_norm) = self.optimizer.step(parameters, gradient.posterior);
+        let stepped = self.optimizer.step(parameters, gradient.posterior);
         self.posterior = self
             .posterior
-            .with_weights(weights::with_tensors(empty, stepped));
+            .with_weights(weights::with_tensors(empty, stepped.parameters));
         if let Some(learned) = &mut self.learned {
             let rate = self.optimizer.learning_rate() * self.options.value_rate;
             let (features, weights): (Vec<_>, Vec<_>) = gradient.value.into_iter().unzip();
@@ -77,7 +77,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
         let budget = self.options.kl_budget;
         self.alpha = budget.next(self.alpha, gradient.report.path_kl);
         Ok(Report {
-            gradient_norm,
+            gradient_norm: stepped.norm,
             ..gradient.report
         })
     }

@@ -22,4 +22,4 @@ pub mod weights;
 
 pub use error::TiltError;
 pub use noise::Noise;
-pub use sequential::SequentialModel;
+pub use sequential::{Scored, SequentialModel};

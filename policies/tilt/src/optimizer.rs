@@ -9,16 +9,21 @@ use crate::checkpoint::Checkpoint;
 use crate::error::TiltError;
 use crate::host::{host, host64, vector};
 
+/// What one step of an optimizer leaves.
+#[derive(Clone, Debug)]
+pub struct Stepped {
+    /// The parameters after it.
+    pub parameters: Vec<Tensor<1>>,
+    /// Joint norm of the gradient, before clipping.
+    pub norm: f64,
+}
+
 /// Steps a list of flat parameters.
 pub trait Optimizer {
-    /// Returns the parameters after one step, and the joint norm of the gradient before clipping.
+    /// Returns the parameters after one step with the norm of the gradient.
     ///
     /// A parameter without a gradient stays as it is.
-    fn step(
-        &mut self,
-        parameters: Vec<Tensor<1>>,
-        gradient: Vec<Option<Tensor<1>>>,
-    ) -> (Vec<Tensor<1>>, f64);
+    fn step(&mut self, parameters: Vec<Tensor<1>>, gradient: Vec<Option<Tensor<1>>>) -> Stepped;
     /// Sets the step size of the next steps.
     fn set_learning_rate(&mut self, learning_rate: f32);
     /// Returns the step size.
@@ -118,11 +123,7 @@ pub(crate) fn finite(gradient: &[Option<Tensor<1>>]) -> bool {
 }
 
 impl Optimizer for Adam {
-    fn step(
-        &mut self,
-        parameters: Vec<Tensor<1>>,
-        gradient: Vec<Option<Tensor<1>>>,
-    ) -> (Vec<Tensor<1>>, f64) {
+    fn step(&mut self, parameters: Vec<Tensor<1>>, gradient: Vec<Option<Tensor<1>>>) -> Stepped {
         if self.moments.is_empty() {
             let zeros = |p: &Tensor<1>| [p.zeros_like(), p.zeros_like()];
             self.moments = parameters.iter().map(zeros).collect();
@@ -144,7 +145,8 @@ impl Optimizer for Adam {
             let size = second.clone().sqrt() * correction + 1e-8;
             parameter * decay - first.clone() / size * rate as f32
         });
-        (stepped.collect(), norm)
+        let parameters = stepped.collect();
+        Stepped { parameters, norm }
     }
 
     fn set_learning_rate(&mut self, learning_rate: f32) {
@@ -211,10 +213,10 @@ mod tests {
         for step in 1..=3 {
             let g = [0.3 * f64::from(step), -4.0];
             let tensor = vector(g.map(|x| x as f32).to_vec(), &device);
-            let (next, norm) = adam.step(found, vec![Some(tensor), None]);
-            found = next;
+            let stepped = adam.step(found, vec![Some(tensor), None]);
+            found = stepped.parameters;
             let size = (g[0] * g[0] + g[1] * g[1]).sqrt();
-            assert!((norm - size).abs() < 1e-6);
+            assert!((stepped.norm - size).abs() < 1e-6);
             for i in 0..2 {
                 let g = g[i] / size;
                 m[i] = 0.9 * m[i] + 0.1 * g;

@@ -67,6 +67,15 @@ impl Batched for Tensor<2> {
     }
 }
 
+/// Paths with their scores, as one sampling pass makes both.
+#[derive(Clone, Debug)]
+pub struct Scored<P> {
+    /// All states of a batch of paths, with their condition.
+    pub path: P,
+    /// Log-probability of every step, [paths, T], without constants that no model changes.
+    pub scores: Tensor<2>,
+}
+
 /// A model that makes a sample in T random steps and scores every step of any path.
 ///
 /// A model whose weights record gradients ([`Module::train`]) gives tracked log-probabilities; sampled states never carry
@@ -88,11 +97,7 @@ pub trait SequentialModel: Clone {
     /// Returns T, how many random steps a path has.
     fn num_steps(&self) -> usize;
     /// Samples one path per row of the condition and scores its steps [paths, T] in the same pass.
-    fn sample_path(
-        &self,
-        condition: &Self::Condition,
-        noise: &mut Noise,
-    ) -> (Self::Path, Tensor<2>);
+    fn sample_path(&self, condition: &Self::Condition, noise: &mut Noise) -> Scored<Self::Path>;
     /// Returns paths that end in the given samples, noised backwards.
     fn path_to(
         &self,

@@ -16,7 +16,7 @@ use tiltrl_tilt::optimizer::{AdamConfig, cosine_decay};
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::rtb::{effective_share, log_mean_exp};
 use tiltrl_tilt::score::{Known, Paths, score};
-use tiltrl_tilt::sequential::SequentialModel;
+use tiltrl_tilt::sequential::{Scored, SequentialModel};
 
 use super::world_result::{Requirement, WorldResult};
 use crate::error::Error;
@@ -105,7 +105,7 @@ where
     let posterior = tuner.posterior();
     let mut noise = Noise::keyed(2, "strings", 0);
     let conditions = none(PATHS);
-    let (path, scores) = posterior.sample_path(&conditions, &mut noise);
+    let Scored { path, scores } = posterior.sample_path(&conditions, &mut noise);
     let known = Known {
         posterior: Some(scores),
         prior: None,

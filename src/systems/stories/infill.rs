@@ -10,7 +10,7 @@ use tiltrl_policies::models::Strings;
 use tiltrl_policies::nets::llama::{Llama, Tree};
 use tiltrl_tilt::host::host64;
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::sequential::{Batched, Explore, SequentialModel};
+use tiltrl_tilt::sequential::{Batched, Explore, Scored, SequentialModel};
 use tiltrl_tilt::weights;
 
 /// Nodes that are read at once when all first tokens are.
@@ -100,10 +100,10 @@ impl SequentialModel for Infill {
         self.length
     }
 
-    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> (Strings, Tensor<2>) {
+    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> Scored<Strings> {
         let path = self.explore(condition, 1.0, noise);
         let scores = self.step_log_probs(&path, 0..self.length);
-        (path, scores)
+        Scored { path, scores }
     }
 
     /// There is one path to an infill.

@@ -121,7 +121,7 @@ impl Work<'_> {
                 }
                 Source::Model(model) => {
                     let condition = self.pairs(some).repeated(each);
-                    let z = model.sample_of(&model.sample_path(&condition, noise).0);
+                    let z = model.sample_of(&model.sample_path(&condition, noise).path);
                     words_of(&z)
                 }
             };

@@ -247,10 +247,10 @@ impl Learner {
             1.0
         };
         let parameters = vec![self.policy.clone()];
-        let (mut stepped, _) =
+        let mut stepped =
             self.optimizer
                 .step_averaged(parameters, vec![gradient], &mut self.slow, decay);
-        self.policy = stepped.remove(0);
+        self.policy = stepped.parameters.remove(0);
         Some([value, term])
     }
 

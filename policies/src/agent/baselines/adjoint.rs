@@ -19,7 +19,7 @@ pub(super) fn surrogate(
     noise: &mut Noise,
 ) -> Tensor<1> {
     let steps = tracked.num_steps();
-    let (path, _) = tracked.sample_path(condition, noise);
+    let path = tracked.sample_path(condition, noise).path;
     let sample = host(path.states[steps].clone());
     let mut adjoint = (tilt.gradient)(&sample, &host(condition.clone()));
     let count = condition.dims()[0] as f32;

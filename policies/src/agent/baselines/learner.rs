@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::optimizer::{self, AdamConfig, Optimizer};
+use tiltrl_tilt::optimizer::{self, AdamConfig, Optimizer, Stepped};
 use tiltrl_tilt::sequential::SequentialModel;
 use tiltrl_tilt::weights;
 
@@ -109,11 +109,11 @@ impl Learner {
             });
         }
         let parameters = weights::tensors(self.model.weights());
-        let (stepped, norm) = self.optimizer.step(parameters, gradient);
+        let Stepped { parameters, norm } = self.optimizer.step(parameters, gradient);
         let shape = self.model.weights().clone();
         self.model = self
             .model
-            .with_weights(weights::with_tensors(shape, stepped));
+            .with_weights(weights::with_tensors(shape, parameters));
         Ok(norm)
     }
 

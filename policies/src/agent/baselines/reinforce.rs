@@ -11,7 +11,7 @@ use tiltrl_tilt::host::matrix;
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::reward::Reward;
 use tiltrl_tilt::score::{Known, Paths, score};
-use tiltrl_tilt::sequential::SequentialModel;
+use tiltrl_tilt::sequential::{Scored, SequentialModel};
 
 /// Returns the scalar to descend, from fresh paths of the model; groups are `paths` consecutive rows.
 pub(super) fn surrogate(
@@ -22,7 +22,7 @@ pub(super) fn surrogate(
     noise: &mut Noise,
 ) -> Tensor<1> {
     let steps = tracked.num_steps();
-    let (path, scores) = tracked.sample_path(condition, noise);
+    let Scored { path, scores } = tracked.sample_path(condition, noise);
     let value = |sample: &Tensor<2>, c: &Tensor<2>| tilt.log_reward_of(sample, c);
     let reward = Reward {
         value: &value,

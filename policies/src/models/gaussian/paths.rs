@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use tiltrl_tilt::host::{host, matrix};
 use tiltrl_tilt::noise::Noise;
-use tiltrl_tilt::sequential::SequentialModel;
+use tiltrl_tilt::sequential::{Scored, SequentialModel};
 
 use super::{GaussianDiffusion, GaussianPath, LOG_SIGMA_LIMIT, Units};
 use crate::fast::{Diffusion, DiffusionStep, Keep};
@@ -31,10 +31,11 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         &self,
         condition: &Tensor<2>,
         noise: &mut Noise,
-    ) -> (GaussianPath, Tensor<2>) {
+    ) -> Scored<GaussianPath> {
         let mut scores = Vec::new();
         let path = self.draw_path(condition, 1.0, noise, Some(&mut scores));
-        (path, Tensor::cat(scores, 1))
+        let scores = Tensor::cat(scores, 1);
+        Scored { path, scores }
     }
 
     /// As [`tiltrl_tilt::sequential::Explore::explore`], whatever the denoiser.
@@ -137,14 +138,15 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         &self,
         condition: &Tensor<2>,
         noise: &mut Noise,
-    ) -> Option<(GaussianPath, Tensor<2>)> {
+    ) -> Option<Scored<GaussianPath>> {
         let compiled = self.compiled()?;
         let (keep, parameters) = (compiled.keep(), &compiled.parameters);
         let values = self.columns_of(condition);
         let (states, scores) = compiled
             .sampler
             .paths(&values, 1.0, noise, keep, parameters);
-        Some((self.path_of(states, condition), scores?))
+        let path = self.path_of(states, condition);
+        scores.map(|scores| Scored { path, scores })
     }
 
     pub(super) fn compiled_exploration(

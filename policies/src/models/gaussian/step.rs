@@ -192,7 +192,7 @@ mod tests {
         let mut noise = Noise::keyed(1, "density", 0);
         let (posterior, prior) = (model(&mut noise), model(&mut noise));
         let condition = matrix(noise.normals(5, 2), 2, &prior.device());
-        let (path, _) = posterior.sample_path(&condition, &mut noise);
+        let path = posterior.sample_path(&condition, &mut noise).path;
         for k in 0..6 {
             let next = host(path.states[k + 1].clone());
             let of = |m: &GaussianDiffusion| m.step_moments(&path.states[k], k, &condition);

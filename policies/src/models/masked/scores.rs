@@ -193,7 +193,7 @@ mod tests {
         let on_host = model.clone().scored_on_host();
         let path = model
             .sample_path(&none(40), &mut Noise::keyed(2, "paths", 0))
-            .0;
+            .path;
         let results = [model.tracked(), on_host.tracked()].map(|tracked| {
             let scores = tracked.step_log_probs(&path, 1..3);
             let values = host64(scores.clone());
@@ -271,7 +271,9 @@ mod tests {
         let exact = model.enumerate(&none(1));
         assert!((exact.iter().sum::<f64>() - 1.0).abs() < 1e-6);
         let paths = 20_000;
-        let (path, _) = model.sample_path(&none(paths), &mut Noise::keyed(3, "paths", 0));
+        let path = model
+            .sample_path(&none(paths), &mut Noise::keyed(3, "paths", 0))
+            .path;
         let mut counts = vec![0.0; 27];
         for i in path.strings.index(3) {
             assert!(i / 3 % 3 == 2, "the evidence is kept");

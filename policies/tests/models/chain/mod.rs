@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::sequential::{
-    ConditionFeatures, Explore, SequentialModel, StateFeatures,
+    ConditionFeatures, Explore, Scored, SequentialModel, StateFeatures,
 };
 
 use tiltrl_policies::models::Strings;
@@ -110,10 +110,10 @@ impl SequentialModel for CategoricalChain {
         self.steps
     }
 
-    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> (ChainPath, Tensor<2>) {
+    fn sample_path(&self, condition: &Tensor<2>, noise: &mut Noise) -> Scored<ChainPath> {
         let path = self.explore(condition, 1.0, noise);
         let scores = self.step_log_probs(&path, 0..self.steps);
-        (path, scores)
+        Scored { path, scores }
     }
 
     /// States between the first and the last are uniform.

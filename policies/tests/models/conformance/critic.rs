@@ -155,7 +155,10 @@ fn reference_update(start: &Checkpoint, transitions: &Transitions) -> Reference 
         let gradient = tracked[i].grad(&gradients);
         let mut adam = Adam::new(AdamConfig::plain(1e-3));
         let old = read(&format!("critic{i}.parameters"));
-        let after = adam.step(vec![old], vec![gradient.clone()]).0.remove(0);
+        let after = adam
+            .step(vec![old], vec![gradient.clone()])
+            .parameters
+            .remove(0);
         let target = (i < 2).then(|| {
             let slow = read(&format!("critic{i}.target"));
             host(slow * (1.0 - TARGET_RATE) + after.clone() * TARGET_RATE)

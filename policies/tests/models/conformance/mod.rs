@@ -18,7 +18,7 @@ use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::optimizer::{Adam, AdamConfig, Optimizer};
 use tiltrl_policies::tilt::sequential::{
-    Batched, ConditionFeatures, Explore, SequentialModel, StateFeatures,
+    Batched, ConditionFeatures, Explore, Scored, SequentialModel, StateFeatures,
 };
 use tiltrl_policies::tilt::weights;
 
@@ -326,7 +326,7 @@ fn empty_batches_and_single_rows_pass() {
                 continue;
             }
             let mut noise = Noise::keyed(9, "conformance", 0);
-            let (path, scores) = model.sample_path(&condition, &mut noise);
+            let Scored { path, scores } = model.sample_path(&condition, &mut noise);
             assert_eq!(scores.dims(), [rows, 7]);
             assert_eq!(model.sample_of(&path).dims(), [rows, 2]);
             assert_eq!(model.step_log_probs(&path, 2..5).dims(), [rows, 3]);

@@ -95,7 +95,7 @@ fn check(name: &str, prior: &[f64], found: &[f64], length: usize, vocabulary: us
 /// log Z by importance sampling under the posterior.
 fn log_z<M: SequentialModel<Condition = Tensor<2>, Sample = Strings>>(tuner: &Tuner<M>) -> f64 {
     let mut noise = Noise::keyed(2, "log-z", 0);
-    let (path, _) = tuner.posterior().sample_path(&none(4000), &mut noise);
+    let path = tuner.posterior().sample_path(&none(4000), &mut noise).path;
     let found = scored(tuner.posterior(), tuner.prior(), &path, &whole_string);
     log_mean_exp(&found.log_weights())
 }
@@ -134,11 +134,11 @@ fn silent_failure_12_strings_are_drawn_as_they_are_scored() {
     let drawn = [
         (
             masked.enumerate(&none(1)),
-            masked.sample_path(&none(paths), &mut noise).0,
+            masked.sample_path(&none(paths), &mut noise).path,
         ),
         (
             letters.enumerate(&none(1)),
-            letters.sample_path(&none(paths), &mut noise).0,
+            letters.sample_path(&none(paths), &mut noise).path,
         ),
     ];
     for (exact, path) in drawn {

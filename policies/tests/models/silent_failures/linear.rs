@@ -9,7 +9,7 @@ use tiltrl_policies::tilt::finetune::{Batch, Finetuner, Mixture};
 use tiltrl_policies::tilt::host::{host, matrix, vector};
 use tiltrl_policies::tilt::noise::Noise;
 use tiltrl_policies::tilt::rtb::{effective_share, log_mean_exp, log_weights};
-use tiltrl_policies::tilt::sequential::SequentialModel;
+use tiltrl_policies::tilt::sequential::{Scored, SequentialModel};
 use tiltrl_policies::tilt::weights;
 use tiltrl_policies::worlds::LinearGaussian;
 
@@ -115,7 +115,7 @@ fn silent_failure_04_the_posterior_starts_as_the_prior() {
     let adam = super::common::adam(1e-3);
     let tuner =
         Finetuner::new(prior.clone(), prior, adam, ON_POLICY, &condition).expect("the same");
-    let (path, scores) = tuner
+    let Scored { path, scores } = tuner
         .posterior()
         .sample_path(&condition, &mut Noise::keyed(3, "path", 0));
     let prior_scores = tuner.prior().step_log_probs(&path, 0..10);
@@ -159,7 +159,7 @@ fn silent_failure_06_a_constant_reward_returns_the_prior() {
     };
     let schedule = cosine(8);
     let tuner = train(world, &schedule, ON_POLICY, 1.0, 50);
-    let (path, scores) = tuner
+    let Scored { path, scores } = tuner
         .posterior()
         .sample_path(&none(500), &mut Noise::keyed(6, "path", 0));
     let prior = path_sums(tuner.prior().step_log_probs(&path, 0..8));
@@ -222,7 +222,7 @@ fn silent_failure_09_scoring_a_stored_path_again_gives_the_sampled_scores() {
         dim: 3,
     };
     let prior = world.prior(&fixed(cosine(12), 16, 1));
-    let (path, scores) = prior.sample_path(&none(64), &mut Noise::keyed(1, "path", 0));
+    let Scored { path, scores } = prior.sample_path(&none(64), &mut Noise::keyed(1, "path", 0));
     let (a, b) = (host(scores), host(prior.step_log_probs(&path, 0..12)));
     assert!(a.iter().zip(&b).all(|(x, y)| (x - y).abs() < 1e-3));
     let tail = host(prior.step_log_probs(&path, 9..12));
@@ -247,7 +247,9 @@ fn silent_failure_12_steps_are_scored_under_the_kernel_that_sampled_them() {
         dim: 1,
     };
     let prior = world.prior(&fixed(cosine(10), 16, 1));
-    let (_, scores) = prior.sample_path(&none(20_000), &mut Noise::keyed(1, "path", 0));
+    let scores = prior
+        .sample_path(&none(20_000), &mut Noise::keyed(1, "path", 0))
+        .scores;
     let scores = host(scores);
     for step in 0..10 {
         // −2 log-score is χ² with one degree of freedom: mean 1, variance 2.
@@ -274,7 +276,9 @@ fn silent_failure_14_noising_backwards_from_prior_samples_matches_the_prior_bett
         };
         let schedule = cosine(steps);
         let prior = world.prior(&fixed(schedule.clone(), 8, 1));
-        let (path, _) = prior.sample_path(&none(8000), &mut Noise::keyed(1, "path", 0));
+        let path = prior
+            .sample_path(&none(8000), &mut Noise::keyed(1, "path", 0))
+            .path;
         let back = prior.path_to(
             &none(8000),
             &prior.sample_of(&path),
@@ -312,7 +316,9 @@ fn silent_failure_15_no_gradient_reaches_the_prior_or_the_sampled_states() {
     assert!(weights::tracked_names(tuner.prior().weights()).is_empty());
     assert!(weights::tracked_names(tuner.posterior().weights()).is_empty());
     let tracked = start.tracked();
-    let (path, _) = tracked.sample_path(&none(4), &mut Noise::keyed(1, "path", 0));
+    let path = tracked
+        .sample_path(&none(4), &mut Noise::keyed(1, "path", 0))
+        .path;
     assert!(
         path.states
             .iter()
@@ -339,7 +345,7 @@ fn silent_failure_15_the_on_policy_gradient_is_that_of_the_kl() {
         values[bias] += shift;
         let values = vec![vector(values, &model.device())];
         let q = model.with_weights(weights::with_tensors(model.weights().clone(), values));
-        let (path, scores) = q.sample_path(&none(20_000), &mut Noise::keyed(8, "path", 0));
+        let Scored { path, scores } = q.sample_path(&none(20_000), &mut Noise::keyed(8, "path", 0));
         let p = path_sums(model.step_log_probs(&path, 0..5));
         let r: Vec<f64> = first(&q.sample_of(&path))
             .iter()
@@ -349,7 +355,8 @@ fn silent_failure_15_the_on_policy_gradient_is_that_of_the_kl() {
     };
     let numeric = (kl(0.05) - kl(-0.05)) / 0.1;
     let tracked = model.tracked();
-    let (path, scores) = tracked.sample_path(&none(20_000), &mut Noise::keyed(8, "path", 0));
+    let Scored { path, scores } =
+        tracked.sample_path(&none(20_000), &mut Noise::keyed(8, "path", 0));
     let p = path_sums(model.step_log_probs(&path, 0..5));
     let r: Vec<f64> = first(&model.sample_of(&path))
         .iter()
@@ -379,7 +386,7 @@ fn silent_failure_23_the_target_is_the_samplers_own_marginal() {
     };
     let schedule = cosine(6);
     let tuner = train(world, &schedule, ON_POLICY, 1.0, 500);
-    let (path, scores) = tuner
+    let Scored { path, scores } = tuner
         .posterior()
         .sample_path(&none(20_000), &mut Noise::keyed(6, "path", 0));
     let p = path_sums(tuner.prior().step_log_probs(&path, 0..6));

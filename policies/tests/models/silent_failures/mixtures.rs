@@ -47,7 +47,7 @@ fn certificate(problem: &Problem, model: &GaussianDiffusion, paths: usize) -> Co
     let condition = problem.condition(0, paths);
     let scores = |sampler: &GaussianDiffusion, index: u64| -> [Vec<f64>; 3] {
         let mut noise = Noise::keyed(3, "certificate", index);
-        let (path, _) = sampler.sample_path(&condition, &mut noise);
+        let path = sampler.sample_path(&condition, &mut noise).path;
         [
             path_sums(model.step_log_probs(&path, 0..steps)),
             path_sums(problem.tilt.prior.step_log_probs(&path, 0..steps)),
@@ -176,7 +176,7 @@ fn silent_failure_20_kernels_shrink_as_the_exact_posterior_says() {
             .expect("finite");
     }
     let mut noise = Noise::keyed(5, "path", 0);
-    let (path, _) = tuner.posterior().sample_path(&none(4000), &mut noise);
+    let path = tuner.posterior().sample_path(&none(4000), &mut noise).path;
     for (k, variance) in posterior_variances(&world, &schedule).iter().enumerate() {
         let found = mean(&variances(tuner.posterior(), &path.states[k], k));
         let ratio = found / variance;

@@ -14,7 +14,7 @@ fn silent_failure_19_f32_scores_agree_with_f64_to_a_thousandth_of_a_nat() {
     let steps = 100;
     let tuner = moved(steps, 8, 2, Options::default());
     let mut noise = Noise::keyed(2, "path", 0);
-    let (path, _) = tuner.posterior().sample_path(&none(64), &mut noise);
+    let path = tuner.posterior().sample_path(&none(64), &mut noise).path;
     let q = path_sums(tuner.posterior().step_log_probs(&path, 0..steps));
     let p = path_sums(tuner.prior().step_log_probs(&path, 0..steps));
     let schedule = tuner.prior().schedule().clone();

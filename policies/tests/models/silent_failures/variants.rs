@@ -15,7 +15,7 @@ use tiltrl_policies::tilt::finetune::{
 };
 use tiltrl_policies::tilt::host::host;
 use tiltrl_policies::tilt::noise::Noise;
-use tiltrl_policies::tilt::optimizer::Optimizer;
+use tiltrl_policies::tilt::optimizer::{Optimizer, Stepped};
 use tiltrl_policies::tilt::sequential::{Explore, SequentialModel};
 use tiltrl_policies::worlds::LinearGaussian;
 
@@ -95,12 +95,9 @@ fn gradient<O: Optimizer>(tuner: &Finetuner<GaussianDiffusion, O>, index: u64) -
 struct Told(Rc<Cell<u64>>);
 
 impl Optimizer for Told {
-    fn step(
-        &mut self,
-        parameters: Vec<Tensor<1>>,
-        _: Vec<Option<Tensor<1>>>,
-    ) -> (Vec<Tensor<1>>, f64) {
-        (parameters, 0.0)
+    fn step(&mut self, parameters: Vec<Tensor<1>>, _: Vec<Option<Tensor<1>>>) -> Stepped {
+        let norm = 0.0;
+        Stepped { parameters, norm }
     }
     fn set_learning_rate(&mut self, _: f32) {}
     fn learning_rate(&self) -> f32 {
@@ -207,14 +204,17 @@ fn silent_failure_11_at_the_exact_posterior_delta_is_zero_for_any_behaviour() {
     let (prior, posterior, log_z) = exact_posterior(steps);
     let mut noise = Noise::keyed(1, "behaviour", 0);
     let junk = {
-        let (mut path, _) = prior.sample_path(&none(200), &mut noise);
+        let mut path = prior.sample_path(&none(200), &mut noise).path;
         for k in 1..=steps {
             path.states[k] = path.states[k].clone() * (k as f64 - 5.0) + 0.3 * k as f64;
         }
         path
     };
     let behaviours = [
-        ("on-policy", posterior.sample_path(&none(200), &mut noise).0),
+        (
+            "on-policy",
+            posterior.sample_path(&none(200), &mut noise).path,
+        ),
         (
             "five times the noise",
             posterior.explore(&none(200), 5.0, &mut noise),
@@ -381,7 +381,10 @@ fn a_kl_budget_meets_its_nats() {
     };
     let tuner = train(options, Mixture::on_policy(64), 900);
     let mut noise = Noise::keyed(6, "path", 0);
-    let (path, _) = tuner.posterior().sample_path(&none(10_000), &mut noise);
+    let path = tuner
+        .posterior()
+        .sample_path(&none(10_000), &mut noise)
+        .path;
     let kl = scored(tuner.posterior(), tuner.prior(), &path, &log_reward).path_kl();
     assert!(
         (kl - 0.2).abs() < 0.04,

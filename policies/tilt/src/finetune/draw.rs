@@ -6,7 +6,7 @@ use crate::optimizer::Optimizer;
 use crate::reward::Reward;
 use crate::rtb;
 use crate::score::{Known, Paths, Scores, score};
-use crate::sequential::{Batched, SequentialModel};
+use crate::sequential::{Batched, Scored, SequentialModel};
 
 /// Paths of one source with their numbers.
 pub(super) struct Drawn<M: SequentialModel> {
@@ -144,7 +144,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
     ) -> (M::Path, Known) {
         match source {
             Source::OnPolicy => {
-                let (path, scores) = self.scorer(tracked).sample_path(condition, noise);
+                let Scored { path, scores } = self.scorer(tracked).sample_path(condition, noise);
                 let known = Known {
                     posterior: Some(scores),
                     prior: None,
@@ -152,7 +152,7 @@ impl<M: SequentialModel, O: Optimizer> Finetuner<M, O> {
                 (path, known)
             }
             Source::Prior => {
-                let (path, scores) = self.prior.sample_path(condition, noise);
+                let Scored { path, scores } = self.prior.sample_path(condition, noise);
                 let known = Known {
                     posterior: None,
                     prior: Some(scores),

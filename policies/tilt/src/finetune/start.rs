@@ -11,7 +11,7 @@ use crate::noise::Noise;
 use crate::optimizer::Optimizer;
 use crate::rtb::Shaping;
 use crate::score::Known;
-use crate::sequential::{Batched, SequentialModel};
+use crate::sequential::{Batched, Scored, SequentialModel};
 use crate::weights;
 
 /// Largest |log q − log p| of a path at the start, nats per ten steps: what f32 rounding leaves.
@@ -83,7 +83,7 @@ fn same<M: SequentialModel>(
         )));
     }
     let mut noise = Noise::keyed(0, "start", 0);
-    let (path, scores) = posterior.sample_path(condition, &mut noise);
+    let Scored { path, scores } = posterior.sample_path(condition, &mut noise);
     let known = Known {
         posterior: Some(scores),
         prior: None,

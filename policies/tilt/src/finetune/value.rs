@@ -65,7 +65,7 @@ impl ValueNet {
         let gradient = tracked.iter().map(|p| p.grad(&gradients)).collect();
         self.optimizer.set_learning_rate(learning_rate);
         let parameters = std::mem::take(&mut self.parameters);
-        self.parameters = self.optimizer.step(parameters, gradient).0;
+        self.parameters = self.optimizer.step(parameters, gradient).parameters;
     }
 
     pub fn put(&self, checkpoint: &mut Checkpoint) {
