@@ -250,7 +250,9 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
             pool.build().expect("a pool").install(|| {
                 let tracked = model.tracked();
-                let (path, _) = model.sample_path(&none(900), &mut Noise::keyed(2, "paths", 0));
+                let path = model
+                    .sample_path(&none(900), &mut Noise::keyed(2, "paths", 0))
+                    .path;
                 let scores = tracked.step_log_probs(&path, 0..3);
                 let values = host64(scores.clone());
                 let gradient = weights::gradient(tracked.weights(), &scores.sum().backward());
