@@ -156,6 +156,18 @@ impl Llama {
     /// # Panics
     /// When a token is not in the vocabulary, or a text is longer than the longest.
     pub fn logits(&self, tree: &Tree) -> Tensor<2> {
+        self.logits_of(tree, None)
+    }
+
+    /// Returns the logits where a vector is added to the embedding of each node, [nodes, dim].
+    ///
+    /// # Panics
+    /// As [`Self::logits`].
+    pub fn logits_with(&self, tree: &Tree, added: Tensor<2>) -> Tensor<2> {
+        self.logits_of(tree, Some(added))
+    }
+
+    fn logits_of(&self, tree: &Tree, added: Option<Tensor<2>>) -> Tensor<2> {
         let (shape, epsilon) = (&self.shape, self.shape.epsilon);
         let known = tree.tokens.iter().all(|&t| (t as usize) < shape.vocabulary);
         assert!(known, "tokens below {}", shape.vocabulary);
@@ -173,6 +185,9 @@ impl Llama {
         let mask = matrix(seen, nodes, &device).reshape([1, nodes, nodes]);
         let turn = Turn::new(&tree.positions, shape, &device);
         let mut x = self.tokens.val().select(0, indices);
+        if let Some(added) = added {
+            x = x + added;
+        }
         for block in &self.blocks {
             let y = normed(x.clone(), &block.attention_norm, epsilon);
             x = x + block.attend(y, &mask, &turn, shape);

@@ -14,7 +14,7 @@ use tiltrl_tilt::sequential::{Batched, Explore, Scored, SequentialModel};
 use tiltrl_tilt::weights;
 
 /// Nodes that are read at once when all first tokens are.
-const NODES: usize = 128;
+pub(super) const NODES: usize = 128;
 
 /// A Llama that writes `length` tokens after a text.
 #[derive(Clone)]
@@ -160,7 +160,7 @@ impl Explore for Infill {
 }
 
 /// Cumulative weights of tokens at a temperature: infills that share a node share them.
-fn cumulative(logits: &[f64], temperature: f64) -> Vec<f64> {
+pub(super) fn cumulative(logits: &[f64], temperature: f64) -> Vec<f64> {
     let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let add = |sum: &mut f64, l: &f64| {
         *sum += ((l - top) / temperature).exp();
@@ -170,7 +170,7 @@ fn cumulative(logits: &[f64], temperature: f64) -> Vec<f64> {
 }
 
 /// Draws a token from cumulative weights.
-fn pick(sums: &[f64], draw: f64) -> u32 {
+pub(super) fn pick(sums: &[f64], draw: f64) -> u32 {
     let sought = draw * sums.last().expect("a token");
     sums.partition_point(|s| *s <= sought).min(sums.len() - 1) as u32
 }

@@ -1,31 +1,36 @@
 //! Stories: infilling with a pre-trained language model (arXiv:2310.04363 §4.2, 2405.20971 §3.3).
 //!
 //! The prior is a Llama of the tinyllamas, from the user's folder. A task is a text with a gap of two tokens; log r is
-//! log p(the text after the gap | all before it). All 262,144 infills are enumerated, so that the posterior is exact.
+//! log p(the text after the gap | all before it). All 262,144 infills are enumerated, so that the posterior is exact. Two more tasks:
+//! continuations at a temperature of the whole text, and one policy for many gaps.
 
+mod amortised;
 mod enumerate;
 mod file;
 mod infill;
+mod pairs;
+mod reader;
+mod tempered;
 mod tokenizer;
+mod work;
 
 use burn::tensor::Tensor;
 use tiltrl_policies::models::Strings;
 use tiltrl_policies::nets::llama::{HostLlama, Llama};
-use tiltrl_tilt::finetune::{Exploration, Mixture, ReplayOptions};
 use tiltrl_tilt::noise::Noise;
 
-use super::baselines::{best_samples, policy_gradient};
-use super::exact::{Exact, Sampled};
+use super::exact::Exact;
 use super::figures::{Shown, distances, probabilities};
-use super::outcome::{Check, Outcome, Row};
+use super::outcome::Outcome;
 use super::request::{Request, Setting, System};
-use super::train::{Behaviour, Recipe, Target, Tuned, balance, slug};
+use super::train::slug;
 use crate::error::Error;
 use crate::run::{read_state, write_state};
 use enumerate::{Gap, Infills};
 use file::{Stories, load};
-use infill::{Infill, none};
+use infill::Infill;
 use tokenizer::{START, Tokenizer};
+use work::{Curves, Work};
 
 /// Total variation that a row must stay below.
 const TV: f64 = 0.03;
@@ -52,7 +57,7 @@ pub const SYSTEM: System = System {
     name: "stories",
     summary: "a pre-trained Llama of 260,032 parameters (--data FOLDER with stories260K.bin, tok512.bin) fills gaps of two tokens",
     distance: "TV",
-    tasks: &["dog", "Lily", "Tom"],
+    tasks: &["dog", "Lily", "Tom", "tempered", "amortised"],
     settings: &[
         Setting::new(
             "updates",
@@ -98,6 +103,30 @@ pub const SYSTEM: System = System {
             "rank of the low-rank adapters of a second row; 0: no such row",
         ),
         Setting::new(
+            "tempered_updates",
+            [600.0, 20.0],
+            [1.0, 1e7],
+            "updates at each temperature of the task `tempered`",
+        ),
+        Setting::new(
+            "pairs",
+            [200.0, 6.0],
+            [2.0, 1e5],
+            "pairs of texts that one policy learns to fill, in the task `amortised`",
+        ),
+        Setting::new(
+            "amortised_updates",
+            [1500.0, 10.0],
+            [1.0, 1e7],
+            "updates of that policy",
+        ),
+        Setting::new(
+            "held_out",
+            [10.0, 1.0],
+            [1.0, 1000.0],
+            "pairs that it never sees, and as many of the others, whose KL is computed exactly",
+        ),
+        Setting::new(
             "baseline_updates",
             [400.0, 20.0],
             [0.0, 1e7],
@@ -126,11 +155,17 @@ fn run(request: &Request) -> Result<Outcome, Error> {
     for (name, texts) in TASKS.iter().filter(|(name, _)| request.wants(name)) {
         task(name, texts, (&stories, &host), request, &mut outcome)?;
     }
+    if request.wants("tempered") {
+        tempered::run(&stories, request, &mut outcome)?;
+    }
+    if request.wants("amortised") {
+        amortised::run(&stories, &host, request, &mut outcome)?;
+    }
     Ok(outcome)
 }
 
 /// Reads the table of a task from the folder of the seed, or makes it.
-fn table(name: &str, gap: &Gap<'_>, request: &Request) -> Result<[Vec<f64>; 2], Error> {
+pub(super) fn table(name: &str, gap: &Gap<'_>, request: &Request) -> Result<[Vec<f64>; 2], Error> {
     let path = request.dir.state(&format!("infills-{}", slug(name)));
     if path.exists() {
         return read_state(&path);
@@ -250,125 +285,4 @@ fn draw(
     outcome
         .pictures
         .push(distances(&stem("distance"), &title, "TV", &curves));
-}
-
-/// What the methods of a task share.
-struct Work<'a> {
-    name: &'a str,
-    task: &'a str,
-    exact: &'a Exact,
-    log_reward: &'a dyn Fn(&Strings, &Tensor<2>) -> Vec<f64>,
-    request: &'a Request,
-}
-
-type Curves = Vec<(&'static str, super::train::Curve)>;
-
-impl Work<'_> {
-    fn recipe(&self, updates: &str) -> Recipe {
-        let settings = &self.request.settings;
-        Recipe {
-            checkpoints: 10,
-            max_gradient_norm: 10.0,
-            ..Recipe::new(settings.count(updates), settings.number("rate"))
-        }
-    }
-
-    fn behaviour(&self) -> Behaviour {
-        let settings = &self.request.settings;
-        let replay = settings.count("replay");
-        Behaviour {
-            mixture: Mixture {
-                prior: settings.count("prior_paths"),
-                ..Mixture::on_policy(settings.count("on_policy"))
-            },
-            exploration: Exploration {
-                paths: settings.count("explored"),
-                scale: settings.number("temperature"),
-                updates: settings.count("updates") as u64,
-            },
-            replay: ReplayOptions {
-                groups: usize::from(replay > 1),
-                paths: replay.max(2),
-                ..ReplayOptions::default()
-            },
-            ..Behaviour::on_policy(2)
-        }
-    }
-
-    fn with_target<R>(
-        &self,
-        prior: &Infill,
-        name: &str,
-        work: impl FnOnce(&Target<'_, Infill>) -> R,
-    ) -> R {
-        let net = tiltrl_tilt::sequential::SequentialModel::weights(prior);
-        let distance = |model: &Infill| self.exact.total_variation(&model.enumerate());
-        work(&Target {
-            task: name,
-            prior,
-            conditions: &|_| none(1, net),
-            log_reward: self.log_reward,
-            distance: &distance,
-        })
-    }
-
-    fn balance(&self, prior: &Infill, word: &str) -> Result<Tuned<Infill>, Error> {
-        let name = format!("{} {word}", self.name);
-        let recipe = self.recipe("updates");
-        self.with_target(prior, &name, |target| {
-            balance(target, &recipe, &self.behaviour(), self.request)
-        })
-    }
-
-    fn row(&self, method: &str, prior: &Infill, tuned: &Tuned<Infill>) -> Row {
-        let net = tiltrl_tilt::sequential::SequentialModel::weights(prior);
-        let mut noise = Noise::keyed(self.request.seed, "sampled", 0);
-        let conditions = none(PATHS, net);
-        let sampled = Sampled::of(
-            &tuned.model,
-            prior,
-            self.log_reward,
-            &conditions,
-            &mut noise,
-        );
-        let row = self.exact.row(self.task, method, &tuned.model.enumerate());
-        Row {
-            log_z: tuned.log_z,
-            seconds: Some(tuned.seconds),
-            ..sampled.fill(row)
-        }
-    }
-
-    /// Tilts with all weights, and trains the baselines; returns the posterior's probabilities and the curves.
-    fn solve(&self, prior: &Infill, rows: &mut Vec<Row>) -> Result<(Vec<f64>, Curves), Error> {
-        let tuned = self.balance(prior, "all")?;
-        let mut row = self.row("balance", prior, &tuned);
-        let distance = row.distance.unwrap_or(f64::NAN);
-        row.checks = vec![Check::below("TV", distance, TV)];
-        rows.push(row);
-        let found = tuned.model.enumerate();
-        let mut curves: Curves = vec![("balance", tuned.curve)];
-        if self.request.settings.count("baseline_updates") == 0 {
-            return Ok((found, curves));
-        }
-        let recipe = self.recipe("baseline_updates");
-        let paths = self.behaviour().paths();
-        let request = self.request;
-        let trained = self.with_target(prior, self.name, |target| -> Result<_, Error> {
-            let gradient = |kl| policy_gradient(target, &recipe, paths, kl, request);
-            Ok([
-                ("policy gradient", gradient(0.0)?),
-                ("policy gradient + KL", gradient(1.0)?),
-                (
-                    "best samples",
-                    best_samples(target, &recipe, paths, [4000, 200], request)?,
-                ),
-            ])
-        })?;
-        for (name, tuned) in trained {
-            rows.push(self.row(name, prior, &tuned));
-            curves.push((name, tuned.curve));
-        }
-        Ok((found, curves))
-    }
 }

@@ -48,6 +48,12 @@ impl Tree {
         }
     }
 
+    /// Adds a token after a node, whether the node goes on with it already or not, and returns the new node: no later
+    /// [`child`](Self::child) of that node finds another one.
+    pub fn branch(&mut self, parent: usize, token: u32) -> usize {
+        self.push(token, Some(parent))
+    }
+
     /// Returns whether node i sees node j, itself included, [nodes, nodes].
     pub(super) fn seen(&self) -> Vec<bool> {
         let nodes = self.tokens.len();
