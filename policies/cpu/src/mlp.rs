@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use crate::arithmetic::Arithmetic;
 use crate::engine::Engine;
 use crate::parallel::for_each;
-use crate::pass::{self, Net, PackedWeights, Workspace, sized};
+use crate::pass::{self, Net, PackedWeights, Workspace, add_rows, sized};
 use crate::shape::{MlpSpec, rows_per_shard};
 
 /// Up to so many rows weights are read where they lie: to pack them takes longer than the products. The bytes are the same.
@@ -122,21 +122,22 @@ pub(crate) fn backward(
         .zip(output_gradient.chunks(per_shard * spec.outputs()))
         .map(|job| (job, inputs_out.next().unwrap_or_default()))
         .collect();
-    for_each(jobs, |(((work, x), dy), dx)| {
+    // The first shard's gradient lies where the sum will.
+    let mut total = vec![0.0; parameters.len()];
+    let mut first = Some(&mut total[..]);
+    let jobs: Vec<_> = jobs.into_iter().map(|job| (job, first.take())).collect();
+    for_each(jobs, |((((work, x), dy), dx), place)| {
         let mut gradient = std::mem::take(&mut work.gradient);
-        let own = sized(&mut gradient, parameters.len());
+        let own = match place {
+            Some(place) => place,
+            None => sized(&mut gradient, parameters.len()),
+        };
         pass::backward(net, x, work, dy, dx, own);
         work.gradient = gradient;
     });
     engine.weights().give_back(packed);
-    let mut total = vec![0.0; parameters.len()];
-    for (index, shard) in shards.iter().enumerate() {
-        let own = &shard.gradient[..parameters.len()];
-        if index == 0 {
-            total.copy_from_slice(own);
-        } else {
-            total.iter_mut().zip(own).for_each(|(t, o)| *t += o);
-        }
+    for shard in shards.iter().skip(1) {
+        add_rows(&mut total, &shard.gradient[..parameters.len()]);
     }
     (total, wants_input.then_some(input_gradient))
 }
