@@ -47,6 +47,14 @@ fn values(tensor: &CpuTensor) -> &[f32] {
         .expect("made contiguous before use")
 }
 
+/// A tensor whose values lie one after the other: the very one, where they do.
+fn contiguous(tensor: CpuTensor) -> CpuTensor {
+    if tensor.as_slice::<f32>().is_some() {
+        return tensor;
+    }
+    tensor.to_contiguous()
+}
+
 fn run(
     input: &CpuTensor,
     parameters: &CpuTensor,
@@ -65,13 +73,7 @@ impl FusedBackend for Flex {
         parameters: FloatTensor<Self>,
         net: FusedNet,
     ) -> FloatTensor<Self> {
-        run(
-            &input.to_contiguous(),
-            &parameters.to_contiguous(),
-            &net,
-            false,
-        )
-        .0
+        run(&contiguous(input), &contiguous(parameters), &net, false).0
     }
 }
 
@@ -92,7 +94,7 @@ impl Backward<Flex, 2> for FusedMlp {
     fn backward(self, ops: Ops<FusedState, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [input_node, parameter_node] = ops.parents;
         let state = ops.state;
-        let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let (parameters, input) = backward(
             &state.spec,
             values(&state.parameters),
@@ -119,8 +121,8 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
         net: FusedNet,
     ) -> FloatTensor<Self> {
         let guards = [input.node(), parameters.node()];
-        let x = input.into_primitive().to_contiguous();
-        let p = parameters.into_primitive().to_contiguous();
+        let x = contiguous(input.into_primitive());
+        let p = contiguous(parameters.into_primitive());
         match FusedMlp.prepare::<C>(guards).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let (output, kept) = run(&x, &p, &net, true);

@@ -1,5 +1,5 @@
-//! Tiles of a matrix product in AVX-512 registers: up to fourteen rows times 32 columns, twelve times 16, or
-//! three times 64.
+//! Tiles of a matrix product in AVX-512 registers: up to fourteen rows times 32 columns, twelve times 16, three times 64, or one
+//! row times 256.
 //!
 //! Written with intrinsics because the accumulators must stay in registers, which the compiler does not do reliably with arrays of
 //! floats. The order of operations is that of the portable tile.
@@ -15,6 +15,9 @@ use super::right::Right;
 const LANES: usize = 16;
 /// At most so many rows are multiplied by four panels at once.
 const FEW: usize = 3;
+/// Panels that a single row is multiplied by at once where their rows lie side by side: weights are then read in the order of memory,
+/// every page once.
+const WIDE: usize = 16;
 
 /// Computes `out = a · b` or, with `accumulate`, `out += a · b`.
 ///
@@ -36,6 +39,7 @@ pub(super) fn product(
     while first < n {
         // A few rows alone would not keep the multipliers busy: they take twice as many columns.
         let panels = match (n - first) / LANES {
+            WIDE.. if m == 1 && right.is_plain() => WIDE,
             4.. if m <= FEW => 4,
             2.. => 2,
             _ => 1,
@@ -45,6 +49,7 @@ pub(super) fn product(
         // SAFETY: asserted above.
         unsafe {
             match panels {
+                WIDE => panel::<1, WIDE>(left, m, columns, to, accumulate),
                 4 => panel::<FEW, 4>(left, m, columns, to, accumulate),
                 2 => panel::<14, 2>(left, m, columns, to, accumulate),
                 _ => panel::<12, 1>(left, m, columns, to, accumulate),
@@ -149,6 +154,16 @@ unsafe fn tile<const R: usize, const C: usize>(
     macro_rules! reduce {
         ($load:expr) => {
             for j in 0..right.k {
+                if R == 1 {
+                    // SAFETY: j < k, which the caller vouches for.
+                    let value = _mm512_set1_ps(unsafe { *values.add(j * column_step) });
+                    for (c, sum) in sums[0].iter_mut().enumerate() {
+                        // SAFETY: as below. Each column is used once: there is no register for all of them.
+                        let column = unsafe { $load(panel.wrapping_add(j * right.step + c * right.jump), c) };
+                        *sum = _mm512_fmadd_ps(value, column, *sum);
+                    }
+                    continue;
+                }
                 let mut columns: [__m512; C] = [_mm512_setzero_ps(); C];
                 for (c, column) in columns.iter_mut().enumerate() {
                     // SAFETY: row j of the panel holds `columns` values; the mask leaves out the others.
