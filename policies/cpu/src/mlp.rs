@@ -66,22 +66,36 @@ pub(crate) fn forward(
         packed: &packed,
         arithmetic: engine.arithmetic(),
     };
+    let found = run(engine, net, input, keep);
+    if !as_they_lie {
+        engine.weights().give_back(packed);
+    }
+    found
+}
+
+/// All shards of a forward pass.
+fn run(engine: &Engine, net: Net<'_>, input: &[f32], keep: bool) -> (Vec<f32>, Option<Kept>) {
+    let [inputs, outputs] = [net.spec.inputs(), net.spec.outputs()];
+    let rows = input.len() / inputs;
     let per_shard = rows_per_shard(rows);
-    let mut output = vec![0.0; rows * spec.outputs()];
+    let mut output = vec![0.0; rows * outputs];
+    if rows <= per_shard && !keep {
+        let mut work = engine.workspaces().take();
+        pass::forward(net, input, &mut output, &mut work, false);
+        engine.workspaces().give_back(work);
+        return (output, None);
+    }
     let mut shards: Vec<Workspace> = (0..rows.div_ceil(per_shard))
         .map(|_| engine.workspaces().take())
         .collect();
     let jobs: Vec<_> = input
-        .chunks(per_shard * spec.inputs())
-        .zip(output.chunks_mut(per_shard * spec.outputs()))
+        .chunks(per_shard * inputs)
+        .zip(output.chunks_mut(per_shard * outputs))
         .zip(&mut shards)
         .collect();
     for_each(jobs, |((x, y), work)| {
         pass::forward(net, x, y, work, keep);
     });
-    if !as_they_lie {
-        engine.weights().give_back(packed);
-    }
     let kept = Kept {
         engine: engine.clone(),
         rows_per_shard: per_shard,

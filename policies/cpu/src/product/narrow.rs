@@ -54,6 +54,18 @@ pub(super) fn product(
     out: &mut [f32],
     accumulate: bool,
 ) {
+    product_from(0, m, left, right, out, accumulate);
+}
+
+/// As [`product`], of the columns from `first` on, the first of a panel.
+pub(super) fn product_from(
+    first: usize,
+    m: usize,
+    left: Left<'_>,
+    right: Right<'_>,
+    out: &mut [f32],
+    accumulate: bool,
+) {
     assert!(Instructions::Avx2.available() || Instructions::Neon.available());
     let [k, n] = right.shape();
     let blocks = m.div_ceil((LEFT / k.max(1)).max(16 * ROWS));
@@ -67,7 +79,7 @@ pub(super) fn product(
             let rows = first_row(m, blocks, index + 1) - row;
             let out = &mut out[row * n..];
             // SAFETY: the CPU has the instructions, asserted above.
-            unsafe { block(rows, left, right, (out, accumulate), panel) };
+            unsafe { block(rows, left, (right, first), (out, accumulate), panel) };
         }
     });
 }
@@ -77,18 +89,17 @@ fn first_row(rows: usize, parts: usize, index: usize) -> usize {
     rows * index / parts
 }
 
-/// All columns of `m` rows.
+/// All columns from `first` on of `m` rows.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 fn block(
     m: usize,
     left: Left<'_>,
-    right: Right<'_>,
+    (right, mut first): (Right<'_>, usize),
     (out, accumulate): (&mut [f32], bool),
     panel: &mut Vec<f32>,
 ) {
     let [_, n] = right.shape();
-    let mut first = 0;
     while first < n {
         let panels = match (n - first) / BLOCK {
             4.. if m == 1 && right.is_plain() => 4,

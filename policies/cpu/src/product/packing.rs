@@ -101,14 +101,15 @@ fn transpose_plainly(k: usize, columns: &[f32], panel: &mut [f32]) {
 mod tests {
     use super::*;
 
+    type Way = fn(usize, &[f32], &mut [f32]);
+
     #[test]
     fn all_ways_to_transpose_write_the_same() {
         for (columns, k) in [(16, 256), (16, 37), (5, 16), (1, 1), (13, 33), (16, 3)] {
             let values: Vec<f32> = (0..columns * k).map(|i| i as f32 + 1.0).collect();
-            let ways: [fn(usize, &[f32], &mut [f32]); 3] =
-                [transpose, transpose_halves, |k, values, panel| {
-                    transpose_plainly(k, values, panel);
-                }];
+            let ways: [Way; 3] = [transpose, transpose_halves, |k, values, panel| {
+                transpose_plainly(k, values, panel);
+            }];
             let panels = ways.map(|way| {
                 let mut panel = vec![f32::NAN; k * BLOCK];
                 way(k, &values, &mut panel);
