@@ -328,7 +328,7 @@ mod tests {
                 assert!(held.is_none_or(|held| host(held) == before));
                 assert!(held_gradient.is_none_or(|held| host(held) == gradient));
             }
-            found.push((host(parameters), averages));
+            found.push((host(parameters), averages, adam.moments));
         }
         assert!(found[0].0 != start);
         assert!(found.iter().all(|f| *f == found[0]));
