@@ -59,7 +59,7 @@ fn training(rows: usize, activation: Activation, layer_norm: bool) -> Box<dyn Fn
     })
 }
 
-/// A forward pass of a network, tensor in, tensor out; its weights are packed anew each time.
+/// A forward pass of a network, tensor in, tensor out; for more than 16 rows its weights are packed anew each time.
 fn inference(rows: usize) -> Box<dyn FnMut()> {
     let net = network(spec(Activation::Silu, false));
     let values = Noise::keyed(2, "bench", 0).normals(rows, 87);

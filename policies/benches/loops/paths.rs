@@ -68,8 +68,7 @@ fn stepped(
     loss: impl FnOnce(&GaussianDiffusion) -> Tensor<1>,
 ) -> GaussianDiffusion {
     let tracked = model.tracked();
-    let gradients = loss(&tracked).backward();
-    let gradient = weights::gradient(tracked.weights(), &gradients);
+    let gradient = weights::gradient(tracked.weights(), &loss(&tracked).backward());
     drop(tracked);
     let after = optimizer(weights::tensors(model.weights()), gradient);
     model.with_weights(weights::with_tensors(model.weights().clone(), after))

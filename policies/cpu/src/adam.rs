@@ -2,15 +2,17 @@
 //!
 //! Kingma and Ba 2015 (arXiv:1412.6980); Loshchilov and Hutter 2019 (arXiv:1711.05101).
 
+mod sweep;
+
 use std::path::Path;
 
 use burn::tensor::Tensor;
-use multiversion::multiversion;
 use tiltrl_tilt::TiltError;
 use tiltrl_tilt::checkpoint::Checkpoint;
 use tiltrl_tilt::optimizer::{AdamConfig, Optimizer, Stepped};
 
 use crate::host::HostVector;
+use sweep::{Factors, moving_average, squared_norm, sweep, sweep_over};
 
 /// Parameters of a sweep's block: five vectors of them are 20 KB.
 const BLOCK: usize = 1024;
@@ -30,27 +32,6 @@ struct Moments {
     second: Vec<f32>,
 }
 
-/// Numbers of one sweep.
-#[derive(Clone, Copy)]
-struct Factors {
-    scale: f32,
-    rate: f32,
-    correction: f32,
-    decay: f32,
-}
-
-impl Factors {
-    fn new(config: &AdamConfig, count: u64, norm: f64) -> Self {
-        let correction = [0.9f64, 0.999].map(|beta| 1.0 - beta.powf(count as f64));
-        Self {
-            scale: config.clip(norm),
-            rate: (f64::from(config.learning_rate) / correction[0]) as f32,
-            correction: (1.0 / correction[1].sqrt()) as f32,
-            decay: 1.0 - config.learning_rate * config.weight_decay,
-        }
-    }
-}
-
 impl Moments {
     fn new(length: usize) -> Self {
         Self {
@@ -59,30 +40,60 @@ impl Moments {
         }
     }
 
-    /// One sweep, block by block, so that the average finds the new parameters in the first cache.
+    /// One sweep over parameters where they lie.
     fn sweep(
         &mut self,
         parameters: &mut [f32],
         gradient: &[f32],
         factors: Factors,
-        mut average: Option<Average<'_>>,
+        average: Option<Average<'_>>,
     ) {
         assert_eq!(parameters.len(), gradient.len());
-        assert_eq!(parameters.len(), self.first.len());
+        let mut gradient = gradient.chunks(BLOCK);
+        self.blocks(parameters, average, |p, m, v| {
+            let g = gradient.next().unwrap_or_default();
+            sweep(p, g, m, v, factors);
+        });
+    }
+
+    /// One sweep that leaves the parameters and writes the new ones in the gradient's place.
+    fn sweep_over(
+        &mut self,
+        parameters: &[f32],
+        gradient: &mut [f32],
+        factors: Factors,
+        average: Option<Average<'_>>,
+    ) {
+        assert_eq!(parameters.len(), gradient.len());
+        let mut parameters = parameters.chunks(BLOCK);
+        self.blocks(gradient, average, |g, m, v| {
+            let p = parameters.next().unwrap_or_default();
+            sweep_over(p, g, m, v, factors);
+        });
+    }
+
+    /// Calls `step(place, first, second)` block by block, so that the average finds the new parameters, which the step leaves in
+    /// the place, in the first cache.
+    fn blocks(
+        &mut self,
+        places: &mut [f32],
+        mut average: Option<Average<'_>>,
+        mut step: impl FnMut(&mut [f32], &mut [f32], &mut [f32]),
+    ) {
+        assert_eq!(places.len(), self.first.len());
         if let Some(average) = &average {
-            assert_eq!(parameters.len(), average.values.len());
+            assert_eq!(places.len(), average.values.len());
         }
-        let blocks = parameters.chunks_mut(BLOCK).zip(gradient.chunks(BLOCK));
         let moments = self
             .first
             .chunks_mut(BLOCK)
             .zip(self.second.chunks_mut(BLOCK));
-        for (index, ((p, g), (m, v))) in blocks.zip(moments).enumerate() {
-            sweep(p, g, m, v, factors);
+        for (index, (place, (m, v))) in places.chunks_mut(BLOCK).zip(moments).enumerate() {
+            step(place, m, v);
             if let Some(average) = &mut average {
                 let start = index * BLOCK;
-                let values = &mut average.values[start..start + p.len()];
-                moving_average(values, p, average.decay);
+                let values = &mut average.values[start..start + place.len()];
+                moving_average(values, place, average.decay);
             }
         }
     }
@@ -202,15 +213,22 @@ impl HostAdam {
         let norm = squares.sum::<f64>().sqrt();
         let factors = Factors::new(&self.config, self.count, norm);
         let mut averages = averages.iter_mut();
-        let all = parameters.into_iter().zip(&gradient).zip(&mut self.moments);
+        let all = parameters.into_iter().zip(gradient).zip(&mut self.moments);
         let stepped = all.map(|((parameter, gradient), moments)| {
             let values = averages.next();
             let Some(gradient) = gradient else {
                 return parameter;
             };
             let device = parameter.device();
-            let mut owned = HostVector::of(parameter);
+            let (mut owned, mut gradient) = (HostVector::of(parameter), gradient);
             let average = values.map(|values| Average { values, decay });
+            // A model still holds its parameters: the gradient's storage becomes that of the new ones, and nothing is copied.
+            if !owned.is_own()
+                && let Some(place) = gradient.own_mut()
+            {
+                moments.sweep_over(owned.values(), place, factors, average);
+                return gradient.into_tensor().to_device(&device);
+            }
             moments.sweep(owned.values_mut(), gradient.values(), factors, average);
             owned.into_tensor().to_device(&device)
         });
@@ -258,57 +276,6 @@ impl Optimizer for HostAdam {
     }
 }
 
-/// Returns Σ g², summed in f64 over fixed blocks.
-fn squared_norm(values: &[f32]) -> f64 {
-    values
-        .chunks(4096)
-        .map(|block| f64::from(block_norm(block)))
-        .sum()
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
-fn block_norm(values: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 16];
-    let chunks = values.chunks_exact(16);
-    let rest: f32 = chunks.remainder().iter().map(|v| v * v).sum();
-    for chunk in chunks {
-        for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane += v * v;
-        }
-    }
-    lanes.iter().sum::<f32>() + rest
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
-fn sweep(
-    parameters: &mut [f32],
-    gradient: &[f32],
-    first: &mut [f32],
-    second: &mut [f32],
-    factors: Factors,
-) {
-    let Factors {
-        scale,
-        rate,
-        correction,
-        decay,
-    } = factors;
-    for (((p, &g), m), v) in parameters.iter_mut().zip(gradient).zip(first).zip(second) {
-        let g = g * scale;
-        *m = 0.9 * *m + 0.1 * g;
-        *v = 0.999 * *v + 0.001 * g * g;
-        *p = *p * decay - rate * *m / (v.sqrt() * correction + 1e-8);
-    }
-}
-
-/// Moves `average` towards `values`: average ← decay · average + (1 − decay) · values.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
-fn moving_average(average: &mut [f32], values: &[f32], decay: f32) {
-    for (a, &v) in average.iter_mut().zip(values) {
-        *a = decay * *a + (1.0 - decay) * v;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,6 +292,43 @@ mod tests {
         let norm = adam.step(&mut parameters, &[3.0, -4.0], None);
         assert!((norm - 5.0).abs() < 1e-9);
         assert!((parameters[0] - 0.9).abs() < 1e-5 && (parameters[1] + 0.9).abs() < 1e-5);
+    }
+
+    /// Four ways to hold parameters and gradient, three steps: the same bytes, and what others hold stays as it was.
+    #[test]
+    fn whoever_else_holds_parameters_or_gradient_the_step_is_the_same() {
+        use tiltrl_tilt::host::{host, vector};
+        let device = burn::tensor::Device::flex();
+        let length = BLOCK + 37;
+        let wave = |rate: f32| (0..length).map(|i| (rate * i as f32).sin()).collect();
+        let (start, gradient): (Vec<f32>, Vec<f32>) = (wave(0.7), wave(1.3));
+        let config = AdamConfig {
+            learning_rate: 0.01,
+            weight_decay: 0.1,
+            max_gradient_norm: 1.0,
+        };
+        let mut found = Vec::new();
+        for (holds_parameters, holds_gradient) in
+            [(false, false), (false, true), (true, false), (true, true)]
+        {
+            let mut adam = HostAdam::new(config.clone());
+            let mut parameters = vector(start.clone(), &device);
+            let mut averages = vec![start.clone()];
+            for _ in 0..3 {
+                let before = host(parameters.clone());
+                let g = vector(gradient.clone(), &device);
+                let held = holds_parameters.then(|| parameters.clone());
+                let held_gradient = holds_gradient.then(|| g.clone());
+                let (stepped, _) =
+                    adam.step_averaged(vec![parameters], vec![Some(g)], &mut averages, 0.9);
+                parameters = stepped.into_iter().next().expect("one");
+                assert!(held.is_none_or(|held| host(held) == before));
+                assert!(held_gradient.is_none_or(|held| host(held) == gradient));
+            }
+            found.push((host(parameters), averages, adam.moments));
+        }
+        assert!(found[0].0 != start);
+        assert!(found.iter().all(|f| *f == found[0]));
     }
 
     #[test]

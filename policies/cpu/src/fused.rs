@@ -35,9 +35,15 @@ pub(crate) struct FusedNet {
     spec: Arc<MlpSpec>,
 }
 
+impl FusedNet {
+    fn parts(&self) -> (&Engine, &MlpSpec) {
+        (&self.engine, &self.spec)
+    }
+}
+
 type CpuTensor = FloatTensor<Flex>;
 
-fn cpu_tensor(values: Vec<f32>, shape: Vec<usize>) -> CpuTensor {
+fn cpu_tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> CpuTensor {
     CpuTensor::from_data(TensorData::new(values, shape))
 }
 
@@ -47,16 +53,35 @@ fn values(tensor: &CpuTensor) -> &[f32] {
         .expect("made contiguous before use")
 }
 
+/// A tensor whose values lie one after the other: the very one, where they do.
+fn contiguous(tensor: CpuTensor) -> CpuTensor {
+    if tensor.as_slice::<f32>().is_some() {
+        return tensor;
+    }
+    tensor.to_contiguous()
+}
+
+/// What `read` makes of a tensor's values, one after the other.
+fn with_values<R>(tensor: &CpuTensor, read: impl FnOnce(&[f32]) -> R) -> R {
+    match tensor.as_slice::<f32>() {
+        Some(values) => read(values),
+        None => read(values(&tensor.to_contiguous())),
+    }
+}
+
 fn run(
     input: &CpuTensor,
     parameters: &CpuTensor,
-    net: &FusedNet,
+    (engine, spec): (&Engine, &MlpSpec),
     keep: bool,
 ) -> (CpuTensor, Option<Kept>) {
-    let FusedNet { engine, spec } = net;
-    let (output, kept) = forward(engine, spec, values(parameters), values(input), keep);
+    let (output, kept) = with_values(parameters, |parameters| {
+        with_values(input, |input| {
+            forward(engine, spec, parameters, input, keep)
+        })
+    });
     let rows = output.len() / spec.outputs();
-    (cpu_tensor(output, vec![rows, spec.outputs()]), kept)
+    (cpu_tensor(output, [rows, spec.outputs()]), kept)
 }
 
 impl FusedBackend for Flex {
@@ -65,13 +90,7 @@ impl FusedBackend for Flex {
         parameters: FloatTensor<Self>,
         net: FusedNet,
     ) -> FloatTensor<Self> {
-        run(
-            &input.to_contiguous(),
-            &parameters.to_contiguous(),
-            &net,
-            false,
-        )
-        .0
+        run(&input, &parameters, net.parts(), false).0
     }
 }
 
@@ -92,7 +111,7 @@ impl Backward<Flex, 2> for FusedMlp {
     fn backward(self, ops: Ops<FusedState, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [input_node, parameter_node] = ops.parents;
         let state = ops.state;
-        let gradient = grads.consume::<Flex>(&ops.node).to_contiguous();
+        let gradient = contiguous(grads.consume::<Flex>(&ops.node));
         let (parameters, input) = backward(
             &state.spec,
             values(&state.parameters),
@@ -103,11 +122,11 @@ impl Backward<Flex, 2> for FusedMlp {
         );
         if let Some(node) = parameter_node {
             let length = parameters.len();
-            grads.register::<Flex>(node.id, cpu_tensor(parameters, vec![length]));
+            grads.register::<Flex>(node.id, cpu_tensor(parameters, [length]));
         }
         if let (Some(node), Some(input)) = (input_node, input) {
             let rows = input.len() / state.spec.inputs();
-            grads.register::<Flex>(node.id, cpu_tensor(input, vec![rows, state.spec.inputs()]));
+            grads.register::<Flex>(node.id, cpu_tensor(input, [rows, state.spec.inputs()]));
         }
     }
 }
@@ -119,11 +138,11 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
         net: FusedNet,
     ) -> FloatTensor<Self> {
         let guards = [input.node(), parameters.node()];
-        let x = input.into_primitive().to_contiguous();
-        let p = parameters.into_primitive().to_contiguous();
+        let x = contiguous(input.into_primitive());
+        let p = contiguous(parameters.into_primitive());
         match FusedMlp.prepare::<C>(guards).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let (output, kept) = run(&x, &p, &net, true);
+                let (output, kept) = run(&x, &p, net.parts(), true);
                 let kept = Arc::new(kept.expect("asked to keep activations"));
                 prep.finish(
                     FusedState {
@@ -135,7 +154,7 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
                     output,
                 )
             }
-            OpsKind::UnTracked(prep) => prep.finish(run(&x, &p, &net, false).0),
+            OpsKind::UnTracked(prep) => prep.finish(run(&x, &p, net.parts(), false).0),
         }
     }
 }
@@ -147,13 +166,22 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
 pub fn mlp_forward(
     engine: &Engine,
     spec: &Arc<MlpSpec>,
-    parameters: &Tensor<1>,
+    parameters: Tensor<1>,
     input: Tensor<2>,
 ) -> Tensor<2> {
-    if input.device().inner() == Device::flex() {
+    let on = input.device();
+    let recorded = on.is_autodiff() || parameters.is_autodiff();
+    if !recorded && on == Device::flex() && parameters.device() == on {
+        let float = "a float tensor of its own device";
+        let input = input.try_into_primitive::<Flex>().expect(float);
+        let parameters = parameters.try_into_primitive::<Flex>().expect(float);
+        let (output, _) = run(&input, &parameters, (engine, spec), false);
+        return Tensor::from_primitive::<Flex>(output);
+    }
+    if on.inner() == Device::flex() {
         let output = <Dispatch as FusedBackend>::fused_mlp(
             input.into_dispatch(),
-            parameters.clone().into_dispatch(),
+            parameters.into_dispatch(),
             FusedNet {
                 engine: engine.clone(),
                 spec: spec.clone(),
@@ -161,7 +189,7 @@ pub fn mlp_forward(
         );
         return Tensor::from_dispatch(output);
     }
-    mlp_portable(spec, parameters, input)
+    mlp_portable(spec, &parameters, input)
 }
 
 /// Returns the same output from plain burn operations: the reference, and the path of other backends.

@@ -48,6 +48,18 @@ impl HostVector {
         self.0.storage_mut::<f32>()
     }
 
+    /// Returns whether no other tensor shares the storage.
+    pub(crate) fn is_own(&self) -> bool {
+        self.0.is_unique()
+    }
+
+    /// Returns the values for writing where that takes no copy: the storage is this tensor's alone and holds nothing else.
+    pub(crate) fn own_mut(&mut self) -> Option<&mut [f32]> {
+        let length = self.values().len();
+        let storage = self.0.try_storage_mut::<f32>()?;
+        (storage.len() == length).then_some(storage)
+    }
+
     /// Returns a tensor with these values.
     pub(crate) fn into_tensor(self) -> Tensor<1> {
         Tensor::from_primitive::<Flex>(self.0)

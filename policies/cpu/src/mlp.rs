@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use crate::arithmetic::Arithmetic;
 use crate::engine::Engine;
 use crate::parallel::for_each;
-use crate::pass::{self, Net, PackedWeights, Workspace, sized};
+use crate::pass::{self, Net, PackedWeights, Workspace, add_rows, sized};
 use crate::shape::{MlpSpec, rows_per_shard};
 
 /// Up to so many rows weights are read where they lie: to pack them takes longer than the products. The bytes are the same.
@@ -66,22 +66,36 @@ pub(crate) fn forward(
         packed: &packed,
         arithmetic: engine.arithmetic(),
     };
+    let found = run(engine, net, input, keep);
+    if !as_they_lie {
+        engine.weights().give_back(packed);
+    }
+    found
+}
+
+/// All shards of a forward pass.
+fn run(engine: &Engine, net: Net<'_>, input: &[f32], keep: bool) -> (Vec<f32>, Option<Kept>) {
+    let [inputs, outputs] = [net.spec.inputs(), net.spec.outputs()];
+    let rows = input.len() / inputs;
     let per_shard = rows_per_shard(rows);
-    let mut output = vec![0.0; rows * spec.outputs()];
+    let mut output = vec![0.0; rows * outputs];
+    if rows <= per_shard && !keep {
+        let mut work = engine.workspaces().take();
+        pass::forward(net, input, &mut output, &mut work, false);
+        engine.workspaces().give_back(work);
+        return (output, None);
+    }
     let mut shards: Vec<Workspace> = (0..rows.div_ceil(per_shard))
         .map(|_| engine.workspaces().take())
         .collect();
     let jobs: Vec<_> = input
-        .chunks(per_shard * spec.inputs())
-        .zip(output.chunks_mut(per_shard * spec.outputs()))
+        .chunks(per_shard * inputs)
+        .zip(output.chunks_mut(per_shard * outputs))
         .zip(&mut shards)
         .collect();
     for_each(jobs, |((x, y), work)| {
         pass::forward(net, x, y, work, keep);
     });
-    if !as_they_lie {
-        engine.weights().give_back(packed);
-    }
     let kept = Kept {
         engine: engine.clone(),
         rows_per_shard: per_shard,
@@ -122,21 +136,22 @@ pub(crate) fn backward(
         .zip(output_gradient.chunks(per_shard * spec.outputs()))
         .map(|job| (job, inputs_out.next().unwrap_or_default()))
         .collect();
-    for_each(jobs, |(((work, x), dy), dx)| {
+    // The first shard's gradient lies where the sum will.
+    let mut total = vec![0.0; parameters.len()];
+    let mut first = Some(&mut total[..]);
+    let jobs: Vec<_> = jobs.into_iter().map(|job| (job, first.take())).collect();
+    for_each(jobs, |((((work, x), dy), dx), place)| {
         let mut gradient = std::mem::take(&mut work.gradient);
-        let own = sized(&mut gradient, parameters.len());
+        let own = match place {
+            Some(place) => place,
+            None => sized(&mut gradient, parameters.len()),
+        };
         pass::backward(net, x, work, dy, dx, own);
         work.gradient = gradient;
     });
     engine.weights().give_back(packed);
-    let mut total = vec![0.0; parameters.len()];
-    for (index, shard) in shards.iter().enumerate() {
-        let own = &shard.gradient[..parameters.len()];
-        if index == 0 {
-            total.copy_from_slice(own);
-        } else {
-            total.iter_mut().zip(own).for_each(|(t, o)| *t += o);
-        }
+    for shard in shards.iter().skip(1) {
+        add_rows(&mut total, &shard.gradient[..parameters.len()]);
     }
     (total, wants_input.then_some(input_gradient))
 }

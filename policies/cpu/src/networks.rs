@@ -251,7 +251,7 @@ impl Networks {
 
     fn forward_of(&self, pass: &NetworkPass<'_>, input: Tensor<2>) -> Tensor<2> {
         let spec = &self.members[pass.network].spec;
-        mlp_forward(&self.engine, spec, self.parameters(pass), input)
+        mlp_forward(&self.engine, spec, self.parameters(pass).clone(), input)
     }
 
     fn forward(&self, pass: &NetworkPass<'_>) -> Tensor<2> {
@@ -273,7 +273,7 @@ impl Networks {
             .zip(&tracked)
             .map(|(p, parameters)| {
                 let spec = &self.members[p.network].spec;
-                mlp_forward(&self.engine, spec, parameters, self.input(p))
+                mlp_forward(&self.engine, spec, parameters.clone(), self.input(p))
             })
             .collect();
         let values: Vec<Vec<f32>> = outputs.iter().map(|o| host(o.clone())).collect();

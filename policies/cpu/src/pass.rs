@@ -260,7 +260,7 @@ pub(crate) fn backward_at(
 }
 
 /// Adds rows, one after the other.
-fn add_rows(sums: &mut [f32], rows: &[f32]) {
+pub(crate) fn add_rows(sums: &mut [f32], rows: &[f32]) {
     for row in rows.chunks_exact(sums.len()) {
         for (sum, value) in sums.iter_mut().zip(row) {
             *sum += value;

@@ -30,6 +30,17 @@ impl Packing {
         }
     }
 
+    /// Returns the packing with buffers that another one left.
+    pub(crate) fn reusing(mut self, weights: PackedWeights) -> Self {
+        self.weights = weights;
+        self
+    }
+
+    /// Returns the buffers, for [`Self::reusing`].
+    pub(crate) fn leave(&mut self) -> PackedWeights {
+        std::mem::take(&mut self.weights)
+    }
+
     /// Packs `parameters`; for training, for both directions.
     ///
     /// # Panics
@@ -45,15 +56,23 @@ impl Packing {
         }
     }
 
-    /// Returns the shape.
-    pub(crate) fn spec(&self) -> &MlpSpec {
-        &self.spec
-    }
-
     /// Packs the weights for [`pass::backward`] with the input's gradient.
     pub(crate) fn pack_for_input(&mut self, parameters: &[f32]) {
         self.weights
             .pack_backward(self.arithmetic, &self.layers, parameters, true);
+    }
+
+    /// Returns a network of this shape whose weights are packed in `packed`, for [`pass::backward`] with the input's gradient alone.
+    pub(crate) fn net_for_input<'a>(
+        &'a self,
+        parameters: &'a [f32],
+        packed: &'a mut PackedWeights,
+    ) -> Net<'a> {
+        packed.pack_backward(self.arithmetic, &self.layers, parameters, true);
+        Net {
+            packed,
+            ..self.net(parameters)
+        }
     }
 
     /// Returns the network of these weights and the parameters they were packed from.

@@ -1,4 +1,6 @@
-//! Transposes in AVX-512 registers.
+//! Transposes in AVX-512 registers, or in those of AVX2.
+
+pub(crate) mod avx2;
 
 use std::arch::x86_64::{
     __m512, _mm512_castpd_ps, _mm512_castps_pd, _mm512_loadu_ps, _mm512_maskz_loadu_ps,

@@ -57,7 +57,7 @@ fn run(net: &Net, input: &Tensor<2>, fused: Option<&Engine>) -> [Vec<f32>; 3] {
     let parameters = net.parameters.clone().autodiff().require_grad();
     let x = input.clone().autodiff().require_grad();
     let output = match fused {
-        Some(engine) => mlp_forward(engine, &net.spec, &parameters, x.clone()),
+        Some(engine) => mlp_forward(engine, &net.spec, parameters.clone(), x.clone()),
         None => mlp_portable(&net.spec, &parameters, x.clone()),
     };
     let gradients = (output.clone() * output.clone()).sum().backward();
@@ -120,7 +120,7 @@ fn few_rows_have_the_bytes_of_many() {
         let values = noise.normals(64, inputs);
         let forward = |engine: &Engine, rows: usize| {
             let x = matrix(values[..rows * inputs].to_vec(), inputs, &Device::flex());
-            host(mlp_forward(engine, &net.spec, &net.parameters, x))
+            host(mlp_forward(engine, &net.spec, net.parameters.clone(), x))
         };
         for engine in engines() {
             let many = forward(&engine, 64);
@@ -263,6 +263,6 @@ fn an_untracked_forward_keeps_no_graph() {
     });
     let parameters = Tensor::<1>::zeros([spec.num_parameters()], &Device::flex());
     let input = Tensor::zeros([3, 2], &Device::flex());
-    let output = mlp_forward(&Engine::best(), &spec, &parameters, input);
+    let output = mlp_forward(&Engine::best(), &spec, parameters.clone(), input);
     assert!(!output.device().is_autodiff());
 }

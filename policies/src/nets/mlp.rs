@@ -52,7 +52,7 @@ impl Mlp {
 
     /// Returns the output [rows, outputs] for `input` [rows, inputs].
     pub fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        mlp_forward(&self.engine, &self.spec, &self.parameters.val(), input)
+        mlp_forward(&self.engine, &self.spec, self.parameters.val(), input)
     }
 
     /// Returns the same network with as many outputs: new ones are zero, the last ones are dropped.

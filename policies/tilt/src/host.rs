@@ -1,5 +1,6 @@
 //! The way between tensors and host values.
 
+use burn::backend::Flex;
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// Returns a [rows, columns] tensor of row-major host values.
@@ -24,6 +25,19 @@ pub fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         .into_data()
         .try_into_vec()
         .expect("models compute in f32")
+}
+
+/// Returns what `read` makes of a tensor's values where they lie, without a copy; `None` where they lie elsewhere than in the memory
+/// of the CPU backend, or a graph is recorded.
+pub(crate) fn with_values<const D: usize, R>(
+    tensor: &Tensor<D>,
+    read: impl FnOnce(&[f32]) -> R,
+) -> Option<R> {
+    if tensor.device() != Device::flex() {
+        return None;
+    }
+    let storage = tensor.clone().try_into_primitive::<Flex>().ok()?;
+    storage.to_contiguous().as_slice().map(read)
 }
 
 /// As [`host`], in f64.

@@ -109,7 +109,8 @@ impl Networks {
     ) -> Option<R> {
         let tracked = self.parameters(&pass).clone().autodiff().require_grad();
         let spec = self.members[pass.network].spec.clone();
-        let output: Tensor<2> = mlp_forward(&self.engine, &spec, &tracked, self.input(&pass));
+        let output: Tensor<2> =
+            mlp_forward(&self.engine, &spec, tracked.clone(), self.input(&pass));
         let values = host(output.clone());
         let mut joined = Vec::new();
         if !others.is_empty() {

@@ -153,7 +153,8 @@ impl PathSampler {
                 sizes: spec.sizes[1..].to_vec(),
                 ..(**spec).clone()
             },
-        );
+        )
+        .reusing(engine.weights().take());
         rest.pack(&parameters.values()[first.end..], false);
         let packed = |rows: usize, weight| {
             let shape = [rows, width];
@@ -171,5 +172,11 @@ impl PathSampler {
             spec: spec.clone(),
             diffusion,
         })
+    }
+}
+
+impl Drop for PathSampler {
+    fn drop(&mut self) {
+        self.engine.weights().give_back(self.rest.leave());
     }
 }

@@ -18,10 +18,9 @@ use super::compiled::{Filled, Keep, MOST_ROWS_PER_SHARD, PathSampler};
 use super::kept::KeptShard;
 use super::waves::waves;
 use crate::parallel::for_each;
-use crate::pass::{self, KeptRows, Net, sized};
+use crate::pass::{self, KeptRows, Net, add_rows, sized};
 use crate::product::{Operand, Right, matmul};
 use crate::rows;
-use crate::train::Packing;
 
 /// A compiled model with the activations of the paths that it drew or scored.
 pub(crate) struct KeptPaths {
@@ -92,32 +91,35 @@ impl KeptPaths {
     fn gradient(&self, weights: &[f32]) -> Vec<f32> {
         let sampler = &self.sampler;
         let values = sampler.parameters.values();
-        let mut packing = Packing::new(sampler.engine.arithmetic(), sampler.rest.spec());
-        packing.pack_for_input(&values[sampler.rest_start..]);
-        let net = packing.net(&values[sampler.rest_start..]);
+        let mut packed = sampler.engine.weights().take();
+        let net = sampler
+            .rest
+            .net_for_input(&values[sampler.rest_start..], &mut packed);
         let mut shards = self.shards.lock().unwrap_or_else(|e| e.into_inner());
         let (rows, all) = (
             self.rows_per_shard,
             self.states[0].len() / sampler.diffusion.dim,
         );
-        let jobs = shards.iter_mut().enumerate().collect();
-        for_each(jobs, |(index, kept): (usize, &mut KeptShard)| {
+        // The first shard's gradient lies where the sum will.
+        let mut total = vec![0.0; values.len()];
+        let mut first = Some(&mut total[..]);
+        let jobs = shards.iter_mut().enumerate();
+        let jobs = jobs.map(|(index, kept)| (index, kept, first.take()));
+        for_each(jobs.collect(), |(index, kept, place)| {
             let first = index * rows;
             let weights = &weights[first * self.num_steps..];
             let mut gradient = std::mem::take(&mut kept.gradient);
-            let own = sized(&mut gradient, values.len());
+            let own = match place {
+                Some(place) => place,
+                None => sized(&mut gradient, values.len()),
+            };
             self.shard(net, (kept, first..(first + rows).min(all)), weights, own);
             kept.gradient = gradient;
         });
-        let mut total = vec![0.0; values.len()];
-        for (index, shard) in shards.iter().enumerate() {
-            if index == 0 {
-                total.copy_from_slice(&shard.gradient[..values.len()]);
-            } else {
-                let parts = total.iter_mut().zip(&shard.gradient);
-                parts.for_each(|(t, o)| *t += o);
-            }
+        for shard in shards.iter().skip(1) {
+            add_rows(&mut total, &shard.gradient[..values.len()]);
         }
+        sampler.engine.weights().give_back(packed);
         total
     }
 

@@ -1,5 +1,5 @@
-//! Tiles of a matrix product in AVX-512 registers: up to fourteen rows times 32 columns, twelve times 16, or
-//! three times 64.
+//! Tiles of a matrix product in AVX-512 registers: up to fourteen rows times 32 columns, twelve times 16, three times 64, or one
+//! row times 256.
 //!
 //! Written with intrinsics because the accumulators must stay in registers, which the compiler does not do reliably with arrays of
 //! floats. The order of operations is that of the portable tile.
@@ -9,12 +9,17 @@ use std::arch::x86_64::{
     _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
 };
 
+use super::instructions::Instructions;
+use super::narrow;
 use super::operand::{Columns, Left};
 use super::right::Right;
 
 const LANES: usize = 16;
 /// At most so many rows are multiplied by four panels at once.
 const FEW: usize = 3;
+/// Panels that a single row is multiplied by at once where their rows lie side by side: weights are then read in the order of memory,
+/// every page once.
+const WIDE: usize = 16;
 
 /// Computes `out = a · b` or, with `accumulate`, `out += a · b`.
 ///
@@ -34,8 +39,14 @@ pub(super) fn product(
     let [_, n] = right.shape();
     let mut first = 0;
     while first < n {
+        let least = if right.is_plain() { 12 } else { FEW };
+        if n - first <= LANES / 2 && m > least && Instructions::Avx2.available() {
+            // Half a register is enough, and two of them are multiplied at once; columns that lie unpacked are packed for it.
+            return narrow::product_from(first, m, left, right, out, accumulate);
+        }
         // A few rows alone would not keep the multipliers busy: they take twice as many columns.
         let panels = match (n - first) / LANES {
+            WIDE.. if m == 1 && right.is_plain() => WIDE,
             4.. if m <= FEW => 4,
             2.. => 2,
             _ => 1,
@@ -45,12 +56,73 @@ pub(super) fn product(
         // SAFETY: asserted above.
         unsafe {
             match panels {
+                WIDE => wide_row(left, columns, to.0, accumulate),
                 4 => panel::<FEW, 4>(left, m, columns, to, accumulate),
                 2 => panel::<14, 2>(left, m, columns, to, accumulate),
                 _ => panel::<12, 1>(left, m, columns, to, accumulate),
             }
         }
         first += panels * LANES;
+    }
+}
+
+/// Multiplies one row by 256 columns that lie side by side, cut where lines of the cache begin: no load straddles two of them.
+///
+/// # Panics
+/// When a slice is too short.
+#[target_feature(enable = "avx512f")]
+fn wide_row(left: Left<'_>, right: Columns<'_>, out: &mut [f32], accumulate: bool) {
+    let Columns { k, step, .. } = right;
+    assert!(right.readable == WIDE * LANES && right.valid == WIDE * LANES && right.jump == LANES);
+    assert!(left.values.len() > (k - 1) * left.steps[1]);
+    assert!(right.values.len() >= (k - 1) * step + WIDE * LANES && out.len() >= WIDE * LANES);
+    let from = right.values.as_ptr();
+    // Columns before the first line that begins inside; as many are missing from the last block.
+    let lead = from.align_offset(LANES * size_of::<f32>()) % LANES;
+    let (low, high) = ((1u16 << lead) - 1, u16::MAX >> lead);
+    let (first, last) = (from.wrapping_add(lead), (WIDE - 1) * LANES);
+    let mut sums = [_mm512_setzero_ps(); WIDE + 1];
+    for j in 0..k {
+        let value = _mm512_set1_ps(left.values[j * left.steps[1]]);
+        let at = first.wrapping_add(j * step);
+        // SAFETY: row j holds 256 columns, asserted above; the masks leave out what lies before and behind them.
+        unsafe {
+            let columns = _mm512_maskz_loadu_ps(low, from.wrapping_add(j * step));
+            sums[WIDE] = _mm512_fmadd_ps(value, columns, sums[WIDE]);
+            for (c, sum) in sums[..WIDE - 1].iter_mut().enumerate() {
+                *sum = _mm512_fmadd_ps(value, _mm512_loadu_ps(at.wrapping_add(c * LANES)), *sum);
+            }
+            let columns = _mm512_maskz_loadu_ps(high, at.wrapping_add(last));
+            sums[WIDE - 1] = _mm512_fmadd_ps(value, columns, sums[WIDE - 1]);
+        }
+    }
+    let to = out.as_mut_ptr();
+    for (c, &sum) in sums.iter().enumerate() {
+        let (place, mask) = match c {
+            WIDE => (to, low),
+            _ if c == WIDE - 1 => (to.wrapping_add(lead + c * LANES), high),
+            _ => (to.wrapping_add(lead + c * LANES), u16::MAX),
+        };
+        // SAFETY: 256 values, asserted above.
+        unsafe { store(place, mask, sum, accumulate) };
+    }
+}
+
+/// Stores the lanes of the mask, or adds them to what is there.
+///
+/// # Safety
+/// They can be read and written.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn store(place: *mut f32, mask: u16, sum: __m512, accumulate: bool) {
+    // SAFETY: the caller vouches for it.
+    unsafe {
+        let sum = if accumulate {
+            _mm512_add_ps(_mm512_maskz_loadu_ps(mask, place), sum)
+        } else {
+            sum
+        };
+        _mm512_mask_storeu_ps(place, mask, sum);
     }
 }
 
@@ -172,16 +244,9 @@ unsafe fn tile<const R: usize, const C: usize>(
     for (r, sums) in sums.iter().enumerate() {
         for (c, &sum) in sums.iter().enumerate() {
             let mask = lanes(right.valid, c);
+            let place = out.wrapping_add(r * stride + c * LANES);
             // SAFETY: the mask leaves out columns from `valid` on; the caller vouches for the rest.
-            unsafe {
-                let place = out.wrapping_add(r * stride + c * LANES);
-                let sum = if accumulate {
-                    _mm512_add_ps(_mm512_maskz_loadu_ps(mask, place), sum)
-                } else {
-                    sum
-                };
-                _mm512_mask_storeu_ps(place, mask, sum);
-            }
+            unsafe { store(place, mask, sum, accumulate) };
         }
     }
 }

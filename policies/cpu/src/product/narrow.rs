@@ -1,8 +1,8 @@
 //! Tiles of a matrix product in 256-bit registers (AVX2 with FMA: sixteen of them) or pairs of 128-bit ones (NEON: thirty-two).
 //!
 //! A strip is eight columns: one register, or two. A tile's sums fill at most twelve strips: six rows times two strips; where at most
-//! eight columns are left, eight rows times one; where there are at most two rows, as many rows times four. What remains holds a
-//! row of the panel and a value of the left operand. Written with intrinsics because the sums must stay in registers. The order
+//! eight columns are left, eight rows times one; where there are at most two rows, as many rows times four; and one row times eight
+//! where the panels lie side by side. What remains holds a row of the panel and a value of the left operand. Written with intrinsics because the sums must stay in registers. The order
 //! of operations is that of the portable tile.
 
 #[cfg(target_arch = "x86_64")]
@@ -54,6 +54,18 @@ pub(super) fn product(
     out: &mut [f32],
     accumulate: bool,
 ) {
+    product_from(0, m, left, right, out, accumulate);
+}
+
+/// As [`product`], of the columns from `first` on, the first of a panel.
+pub(super) fn product_from(
+    first: usize,
+    m: usize,
+    left: Left<'_>,
+    right: Right<'_>,
+    out: &mut [f32],
+    accumulate: bool,
+) {
     assert!(Instructions::Avx2.available() || Instructions::Neon.available());
     let [k, n] = right.shape();
     let blocks = m.div_ceil((LEFT / k.max(1)).max(16 * ROWS));
@@ -67,7 +79,7 @@ pub(super) fn product(
             let rows = first_row(m, blocks, index + 1) - row;
             let out = &mut out[row * n..];
             // SAFETY: the CPU has the instructions, asserted above.
-            unsafe { block(rows, left, right, (out, accumulate), panel) };
+            unsafe { block(rows, left, (right, first), (out, accumulate), panel) };
         }
     });
 }
@@ -77,23 +89,22 @@ fn first_row(rows: usize, parts: usize, index: usize) -> usize {
     rows * index / parts
 }
 
-/// All columns of `m` rows.
+/// All columns from `first` on of `m` rows.
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
 #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
 fn block(
     m: usize,
     left: Left<'_>,
-    right: Right<'_>,
+    (right, mut first): (Right<'_>, usize),
     (out, accumulate): (&mut [f32], bool),
     panel: &mut Vec<f32>,
 ) {
     let [_, n] = right.shape();
-    let mut first = 0;
     while first < n {
-        let panels = if m <= FEW && first + 2 * BLOCK <= n {
-            2
-        } else {
-            1
+        let panels = match (n - first) / BLOCK {
+            4.. if m == 1 && right.is_plain() => 4,
+            2.. if m <= FEW => 2,
+            _ => 1,
         };
         let columns = right.columns(first, panels * BLOCK);
         let columns = match right {
@@ -108,7 +119,8 @@ fn block(
         match columns.valid {
             valid if valid <= STRIP => tiles::<8, 1>(m, left, columns, to, accumulate),
             valid if valid <= BLOCK => tiles::<ROWS, 2>(m, left, columns, to, accumulate),
-            _ => tiles::<FEW, 4>(m, left, columns, to, accumulate),
+            valid if valid <= 2 * BLOCK => tiles::<FEW, 4>(m, left, columns, to, accumulate),
+            _ => tiles::<1, 8>(m, left, columns, to, accumulate),
         }
         first += panels * BLOCK;
     }
@@ -199,21 +211,33 @@ macro_rules! multiply {
     ($sums:ident, ($left:ident, $left_step:ident), ($panel:ident, $step:ident, $jump:ident), $j:expr) => {{
         let j = $j;
         let row = $panel.wrapping_add(j * $step);
-        let mut strips = [unit::zero(); S];
-        for (s, strip) in strips.iter_mut().enumerate() {
-            // SAFETY: j < k, and the caller vouches for S strips.
-            *strip = unsafe { unit::load(row.wrapping_add(s / 2 * $jump + s % 2 * STRIP)) };
-        }
-        for (r, sums) in $sums.iter_mut().enumerate() {
-            let at = if BESIDE {
-                j * $left_step + r
-            } else {
-                r * $left_step + j
-            };
-            // SAFETY: r < R and j < k, which the caller vouches for.
+        if R == 1 {
+            // Each strip is used once: there are not registers for all of them.
+            let at = if BESIDE { j * $left_step } else { j };
+            // SAFETY: j < k, which the caller vouches for.
             let factor = unit::splat(unsafe { *$left.add(at) });
-            for (sum, &strip) in sums.iter_mut().zip(&strips) {
+            for (s, sum) in $sums[0].iter_mut().enumerate() {
+                // SAFETY: j < k, and the caller vouches for S strips.
+                let strip = unsafe { unit::load(row.wrapping_add(s / 2 * $jump + s % 2 * STRIP)) };
                 *sum = unit::multiply_add(factor, strip, *sum);
+            }
+        } else {
+            let mut strips = [unit::zero(); S];
+            for (s, strip) in strips.iter_mut().enumerate() {
+                // SAFETY: j < k, and the caller vouches for S strips.
+                *strip = unsafe { unit::load(row.wrapping_add(s / 2 * $jump + s % 2 * STRIP)) };
+            }
+            for (r, sums) in $sums.iter_mut().enumerate() {
+                let at = if BESIDE {
+                    j * $left_step + r
+                } else {
+                    r * $left_step + j
+                };
+                // SAFETY: r < R and j < k, which the caller vouches for.
+                let factor = unit::splat(unsafe { *$left.add(at) });
+                for (sum, &strip) in sums.iter_mut().zip(&strips) {
+                    *sum = unit::multiply_add(factor, strip, *sum);
+                }
             }
         }
     }};

@@ -24,14 +24,24 @@ pub(super) fn pack([k, n]: [usize; 2], matrix: Operand<'_>, panels: &mut Vec<f32
 
 /// Copies the first `valid` ≤ 16 columns of a matrix whose rows lie `step` apart to a panel; zeros after them.
 pub(super) fn copy(columns: &[f32], step: usize, valid: usize, panel: &mut [f32]) {
+    // So many columns are known when the code is compiled: a row takes a few moves and no call.
+    macro_rules! widths {
+        ($($width:literal)*) => {
+            match valid {
+                $($width => copy_columns::<$width>(columns, step, panel),)*
+                _ => unreachable!("a panel has {BLOCK} columns"),
+            }
+        };
+    }
+    widths!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
+}
+
+fn copy_columns<const WIDTH: usize>(columns: &[f32], step: usize, panel: &mut [f32]) {
     let (rows, _) = panel.as_chunks_mut::<BLOCK>();
     for (out, from) in rows.iter_mut().zip(columns.chunks(step)) {
-        if let (true, Some(from)) = (valid == BLOCK, from.first_chunk()) {
-            *out = *from;
-        } else {
-            out[..valid].copy_from_slice(&from[..valid]);
-            out[valid..].fill(0.0);
-        }
+        let from: &[f32; WIDTH] = from.first_chunk().expect("a row holds its columns");
+        *out = [0.0; BLOCK];
+        out[..WIDTH].copy_from_slice(from);
     }
 }
 
@@ -41,7 +51,27 @@ fn transpose(k: usize, columns: &[f32], panel: &mut [f32]) {
     if is_x86_feature_detected!("avx512f") {
         return crate::transpose::transpose(k, columns, panel);
     }
+    transpose_halves(k, columns, panel);
+}
+
+/// As [`transpose`], eight values of eight columns at a time where the CPU has AVX2.
+fn transpose_halves(k: usize, columns: &[f32], panel: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if columns.len() == BLOCK * k && is_x86_feature_detected!("avx2") {
+        let whole = crate::transpose::avx2::transpose_whole(k, columns, panel);
+        return transpose_from(whole, k, columns, panel);
+    }
     transpose_plainly(k, columns, panel);
+}
+
+/// The rows of the panel from `first` on, one number after the other.
+fn transpose_from(first: usize, k: usize, columns: &[f32], panel: &mut [f32]) {
+    let (rows, _) = panel.as_chunks_mut::<BLOCK>();
+    for (c, column) in columns.chunks_exact(k).enumerate() {
+        for (row, value) in rows[first..k].iter_mut().zip(&column[first..]) {
+            row[c] = *value;
+        }
+    }
 }
 
 /// As [`transpose`], without instructions of its own.
@@ -64,25 +94,31 @@ fn transpose_plainly(k: usize, columns: &[f32], panel: &mut [f32]) {
             }
         }
     }
-    for c in 0..valid {
-        for row in whole..k {
-            rows[row][c] = columns[c * k + row];
-        }
-    }
+    transpose_from(whole, k, columns, panel);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    type Way = fn(usize, &[f32], &mut [f32]);
+
     #[test]
-    fn both_ways_to_transpose_write_the_same() {
+    fn all_ways_to_transpose_write_the_same() {
         for (columns, k) in [(16, 256), (16, 37), (5, 16), (1, 1), (13, 33), (16, 3)] {
             let values: Vec<f32> = (0..columns * k).map(|i| i as f32 + 1.0).collect();
-            let mut panels = [vec![f32::NAN; k * BLOCK], vec![f32::NAN; k * BLOCK]];
-            transpose(k, &values, &mut panels[0]);
-            transpose_plainly(k, &values, &mut panels[1]);
-            assert_eq!(panels[0], panels[1], "{columns} {k}");
+            let ways: [Way; 3] = [transpose, transpose_halves, |k, values, panel| {
+                transpose_plainly(k, values, panel);
+            }];
+            let panels = ways.map(|way| {
+                let mut panel = vec![f32::NAN; k * BLOCK];
+                way(k, &values, &mut panel);
+                panel
+            });
+            assert!(
+                panels[1..].iter().all(|panel| *panel == panels[0]),
+                "{columns} {k}"
+            );
             assert_eq!(
                 panels[0][(k - 1) * BLOCK + columns - 1],
                 (columns * k) as f32

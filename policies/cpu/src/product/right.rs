@@ -91,6 +91,11 @@ impl<'a> Right<'a> {
         }
     }
 
+    /// Returns whether the rows lie one after the other.
+    pub(super) fn is_plain(&self) -> bool {
+        !matches!(self, Right::Packed(_))
+    }
+
     /// Returns at most `count` columns from `first` on, the first of a panel.
     pub(crate) fn columns(self, first: usize, count: usize) -> Columns<'a> {
         let [k, n] = self.shape();

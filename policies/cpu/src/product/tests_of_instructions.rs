@@ -187,6 +187,20 @@ fn operands_larger_than_a_cache_are_cut_without_a_trace() {
     }
 }
 
+/// Few rows take many columns of an unpacked matrix at once: a single one up to 256.
+#[test]
+fn few_rows_times_wide_matrices_are_right() {
+    let mut draws = Draws(4);
+    for m in 1..=4 {
+        for n in [63, 64, 65, 127, 255, 256, 257, 320, 530] {
+            let k = 1 + draws.below(30);
+            let mut case = Case::draw(&mut draws, [m, k, n]);
+            case.layouts[1] = Layout::Plain;
+            check(&case);
+        }
+    }
+}
+
 #[test]
 fn the_instructions_that_are_chosen_are_there() {
     assert!(Instructions::best().available());

@@ -110,7 +110,7 @@ impl Chain {
         mlp_forward(
             &self.engine,
             &self.spec,
-            parameters,
+            parameters.clone(),
             Tensor::cat(columns, 1),
         )
     }

@@ -60,14 +60,18 @@ impl<N: Denoiser> GaussianDiffusion<N> {
         let epsilon = noise.normals(steps.len(), self.dim);
         let mut targets = Vec::with_capacity(sample.len());
         let mut states = Vec::with_capacity(sample.len());
-        for (i, (&x, &e)) in sample.iter().zip(&epsilon).enumerate() {
-            let level = self.schedule.alpha_bar[self.num_steps() - steps[i / self.dim]];
+        let rows = sample
+            .chunks_exact(self.dim)
+            .zip(epsilon.chunks_exact(self.dim));
+        for ((x, e), step) in rows.zip(steps) {
+            let level = self.schedule.alpha_bar[self.num_steps() - step];
             let (signal, spread) = (level.sqrt() as f32, (1.0 - level).sqrt() as f32);
-            states.push(signal * x + spread * e);
-            targets.push(match self.schedule.prediction {
+            let pairs = x.iter().zip(e);
+            states.extend(pairs.clone().map(|(x, e)| signal * x + spread * e));
+            targets.extend(pairs.map(|(x, e)| match self.schedule.prediction {
                 Prediction::Velocity => signal * e - spread * x,
-                Prediction::Epsilon => e,
-            });
+                Prediction::Epsilon => *e,
+            }));
         }
         Noised { states, targets }
     }
