@@ -72,6 +72,7 @@ impl Place {
         [out, beside]
     }
 
+    #[cfg(not(feature = "cuda-networks"))]
     fn json(&self, name: &str) -> serde_json::Value {
         let text = std::fs::read_to_string(self.folder.path().join(name)).unwrap();
         serde_json::from_str(&text).unwrap()
