@@ -104,7 +104,7 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "tempered_updates",
-            [600.0, 20.0],
+            [400.0, 20.0],
             [1.0, 1e7],
             "updates at each temperature of the task `tempered`",
         ),
@@ -116,7 +116,7 @@ pub const SYSTEM: System = System {
         ),
         Setting::new(
             "amortised_updates",
-            [1500.0, 10.0],
+            [500.0, 10.0],
             [1.0, 1e7],
             "updates of that policy",
         ),

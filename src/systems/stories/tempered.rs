@@ -21,7 +21,7 @@ use crate::systems::request::Request;
 use crate::systems::train::{Behaviour, balance};
 
 /// The text that is continued.
-const TEXT: &str = "One day, the dog went to the";
+const TEXT: &str = "Tom had a big";
 /// Temperatures of the whole text.
 const TEMPERATURES: [f64; 3] = [0.8, 0.5, 0.25];
 /// Residuals beyond so many nats count as these: a continuation that the prior hardly writes has log r far below all others.
