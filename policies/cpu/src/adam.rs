@@ -319,9 +319,9 @@ mod tests {
                 let g = vector(gradient.clone(), &device);
                 let held = holds_parameters.then(|| parameters.clone());
                 let held_gradient = holds_gradient.then(|| g.clone());
-                let (stepped, _) =
+                let stepped =
                     adam.step_averaged(vec![parameters], vec![Some(g)], &mut averages, 0.9);
-                parameters = stepped.into_iter().next().expect("one");
+                parameters = stepped.parameters.into_iter().next().expect("one");
                 assert!(held.is_none_or(|held| host(held) == before));
                 assert!(held_gradient.is_none_or(|held| host(held) == gradient));
             }
