@@ -51,6 +51,10 @@ pub fn run(
     let seen = pairs.iter().map(|pair| seen(pair, stories)).collect();
     let device = &request.compute.device;
     let llama = Llama::new(&stories.weights, device);
+    let llama = match settings.count("amortised_rank") {
+        0 => llama,
+        rank => llama.with_adapters(rank, &mut noise),
+    };
     let features = TOLD * stories.weights.shape.dim;
     let net = Reader::new(llama, features, &mut noise, device);
     let prior = Amortised::new(net, Arc::new(seen));

@@ -121,6 +121,12 @@ pub const SYSTEM: System = System {
             "updates of that policy",
         ),
         Setting::new(
+            "amortised_rank",
+            [8.0, 0.0],
+            [0.0, 64.0],
+            "rank of the adapters that it learns; 0: all weights, which remember the pairs",
+        ),
+        Setting::new(
             "held_out",
             [10.0, 1.0],
             [1.0, 1000.0],
