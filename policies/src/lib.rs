@@ -11,5 +11,4 @@ pub mod models;
 pub mod nets;
 pub mod worlds;
 
-pub use compute::Compute;
-pub use tiltrl_tilt as tilt;
+pub use {compute::Compute, tiltrl_tilt as tilt};

@@ -9,7 +9,7 @@ use crate::console::{Console, note};
 use crate::device::Compute;
 use crate::error::{Error, nearest};
 use crate::run::{Lock, RunDir};
-use crate::systems::folder::{Seed, run_seed, write_results};
+use crate::systems::folder::{Finished, Seed, run_seed, write_results};
 use crate::systems::outcome::Row;
 use crate::systems::request::{Request, Settings, System};
 use crate::systems::{SYSTEMS, figures, table};
@@ -80,7 +80,7 @@ pub fn tilt(args: &TiltArgs, device: &str, console: Console) -> Result<(), Error
                 request.dir.path.display()
             ));
         }
-        let (rows, notes) = run_seed(system, &request, &compute.recorded())?;
+        let Finished { rows, notes } = run_seed(system, &request, &compute.recorded())?;
         seeds.push((seed, rows, notes));
     }
     finish(system, &settings, &folder, &seeds)
@@ -134,8 +134,11 @@ fn finish(
         "pictures, logs and results.json: {}",
         folder.display()
     ));
-    let named: Vec<(u64, Vec<Row>)> = seeds.iter().map(|(s, r, _)| (*s, r.clone())).collect();
-    let missed = table::missed(&named);
+    let of_seed = |(seed, rows, _): &Seed| table::OfSeed {
+        seed: *seed,
+        rows: rows.clone(),
+    };
+    let missed = table::missed(&seeds.iter().map(of_seed).collect::<Vec<_>>());
     if missed.is_empty() {
         return Ok(());
     }

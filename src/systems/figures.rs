@@ -57,9 +57,17 @@ pub fn probabilities(
     )
 }
 
+/// The curve of one method.
+pub struct Line<'a> {
+    /// How the picture names the method.
+    pub label: &'a str,
+    /// Distances by update.
+    pub curve: &'a train::Curve,
+}
+
 /// Returns the distance to the exact posterior over the updates, one line per method.
-pub fn distances(stem: &str, title: &str, name: &str, curves: &[(&str, &train::Curve)]) -> Picture {
-    let series = curves.iter().map(|(label, curve)| Series {
+pub fn distances(stem: &str, title: &str, name: &str, curves: &[Line<'_>]) -> Picture {
+    let series = curves.iter().map(|Line { label, curve }| Series {
         label: (*label).into(),
         x: curve.updates.iter().map(|&u| u as f64).collect(),
         y: curve.values.iter().map(|v| v.unwrap_or(f64::NAN)).collect(),

@@ -46,20 +46,18 @@ impl Origin {
 /// What a seed came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Finished {
-    rows: Vec<Row>,
-    notes: Vec<String>,
+pub struct Finished {
+    /// Rows of its table.
+    pub rows: Vec<Row>,
+    /// What is said below it.
+    pub notes: Vec<String>,
 }
 
-/// Runs one seed in its folder, or reads it back where it is finished; draws its pictures. Returns rows and notes.
+/// Runs one seed in its folder, or reads it back where it is finished; draws its pictures.
 ///
 /// # Errors
 /// When the folder holds another run (each key is named), and those of the system.
-pub fn run_seed(
-    system: &System,
-    request: &Request,
-    device: &str,
-) -> Result<(Vec<Row>, Vec<String>), Error> {
+pub fn run_seed(system: &System, request: &Request, device: &str) -> Result<Finished, Error> {
     let folder = &request.dir.path;
     let checkpoints = folder.join("checkpoints");
     std::fs::create_dir_all(&checkpoints).map_err(Error::io(&checkpoints))?;
@@ -78,8 +76,7 @@ pub fn run_seed(
     same(&folder.join("tilt.toml"), &origin)?;
     let finished = folder.join("rows.json");
     if finished.exists() {
-        let Finished { rows, notes } = read_state(&finished)?;
-        return Ok((rows, notes));
+        return read_state(&finished);
     }
     let Outcome {
         rows,
@@ -91,7 +88,7 @@ pub fn run_seed(
     }
     let finished_seed = Finished { rows, notes };
     write_state(&finished, &finished_seed)?;
-    Ok((finished_seed.rows, finished_seed.notes))
+    Ok(finished_seed)
 }
 
 /// Removes the origin of a seed that failed before its first checkpoint, so that a corrected call may use the folder.

@@ -125,10 +125,18 @@ fn aligned(cells: &[Vec<String>]) -> Vec<String> {
     cells.iter().map(line).collect()
 }
 
+/// The rows of a seed.
+pub struct OfSeed {
+    /// Which seed it is.
+    pub seed: u64,
+    /// The rows of its table.
+    pub rows: Vec<Row>,
+}
+
 /// Returns what the seeds missed, one sentence each.
-pub fn missed(seeds: &[(u64, Vec<Row>)]) -> Vec<String> {
+pub fn missed(seeds: &[OfSeed]) -> Vec<String> {
     let mut out = Vec::new();
-    for (seed, rows) in seeds {
+    for OfSeed { seed, rows } in seeds {
         for row in rows {
             for check in row.checks.iter().filter(|check| !check.passed()) {
                 let found = check
@@ -166,7 +174,10 @@ mod tests {
         assert!(lines[1].contains("0.0200 ≤ 0.0300"), "{}", lines[1]);
         assert!(lines[1].contains("FAIL 1/2: TV < 0.02"), "{}", lines[1]);
         assert!(!lines[0].contains("ELBO"), "columns without numbers go");
-        let missed = missed(&[(1, seeds[0].clone()), (2, seeds[1].clone())]);
+        let missed = missed(&[1, 2].map(|seed| OfSeed {
+            seed,
+            rows: seeds[seed as usize - 1].clone(),
+        }));
         assert_eq!(missed, ["seed 2, doubles, balance: TV < 0.02 is 0.0300"]);
     }
 }

@@ -63,8 +63,6 @@ const KEYS: &str = "a key and its value";
 const POINTS: &str = "points of a curve: updates and what was logged there";
 const RESOLVED: &str = "a configuration and what it resolves to";
 const LLAMA: &str = "logits, and the position to go on from";
-/// A folder that is not held to it yet: what its one command prints goes from file to file in pairs.
-pub const NOT_YET: &str = "src/systems/";
 
 /// Returns the names of public functions, functions of public traits and public fields that have a tuple in their type.
 pub fn with_tuples(code: &str) -> Vec<String> {

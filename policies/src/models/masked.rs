@@ -10,6 +10,7 @@
 
 mod exact;
 mod scores;
+mod table;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ pub struct MaskedDiffusion<N> {
     evidence: Arc<Vec<Option<u32>>>,
     linear: bool,
     /// Outputs of the network by partly masked string, of a model that does not learn.
-    table: Option<Arc<exact::Table>>,
+    table: Option<Arc<table::Table>>,
 }
 
 pub use scores::MaskedLoss;

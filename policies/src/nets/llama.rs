@@ -151,23 +151,12 @@ impl Llama {
         &self.shape
     }
 
-    /// Returns the logits of the token after each node of a tree, [nodes, vocabulary].
+    /// Returns the logits of the token after each node of a tree, [nodes, vocabulary]; a vector may be added to the embedding of each
+    /// node, [nodes, dim].
     ///
     /// # Panics
     /// When a token is not in the vocabulary, or a text is longer than the longest.
-    pub fn logits(&self, tree: &Tree) -> Tensor<2> {
-        self.logits_of(tree, None)
-    }
-
-    /// Returns the logits where a vector is added to the embedding of each node, [nodes, dim].
-    ///
-    /// # Panics
-    /// As [`Self::logits`].
-    pub fn logits_with(&self, tree: &Tree, added: Tensor<2>) -> Tensor<2> {
-        self.logits_of(tree, Some(added))
-    }
-
-    fn logits_of(&self, tree: &Tree, added: Option<Tensor<2>>) -> Tensor<2> {
+    pub fn logits(&self, tree: &Tree, added: Option<Tensor<2>>) -> Tensor<2> {
         let (shape, epsilon) = (&self.shape, self.shape.epsilon);
         let known = tree.tokens.iter().all(|&t| (t as usize) < shape.vocabulary);
         assert!(known, "tokens below {}", shape.vocabulary);

@@ -115,7 +115,7 @@ fn a_llama_of_transformers_gives_its_logits() {
     );
     let tokens: Vec<u32> = fixture.tokens().iter().map(|&t| t as u32).collect();
     let texts: Vec<&[u32]> = tokens.chunks_exact(7).collect();
-    let logits = texts.iter().map(|text| net.logits(&Tree::of(text)));
+    let logits = texts.iter().map(|text| net.logits(&Tree::of(text), None));
     let logits: Vec<_> = logits.collect();
     let all: Vec<f32> = logits.iter().flat_map(|l| host(l.clone())).collect();
     fixture.agrees(&all);

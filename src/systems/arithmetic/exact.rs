@@ -28,6 +28,14 @@ pub struct Chain {
     start: usize,
 }
 
+/// A chain tilted by a reward.
+pub struct Tilted {
+    /// The posterior chain.
+    pub chain: Chain,
+    /// Its log normaliser, nats.
+    pub log_z: f64,
+}
+
 impl Chain {
     /// Returns the chain of a network.
     pub fn new(net: &StepNet, question: &Question) -> Self {
@@ -48,8 +56,8 @@ impl Chain {
         Self { transitions, start }
     }
 
-    /// Returns the posterior chain under these log-rewards of the last value, and log Z.
-    pub fn tilted(&self, log_reward: &[f64]) -> (Self, f64) {
+    /// Returns the posterior chain under these log-rewards of the last value, with log Z.
+    pub fn tilted(&self, log_reward: &[f64]) -> Tilted {
         let mut value: Vec<f64> = log_reward.iter().map(|r| r.exp()).collect();
         let mut transitions = Vec::new();
         for rows in self.transitions.iter().rev() {
@@ -63,11 +71,13 @@ impl Chain {
             value = before;
         }
         transitions.reverse();
-        let tilted = Self {
-            transitions,
-            start: self.start,
-        };
-        (tilted, value[self.start].ln())
+        Tilted {
+            chain: Self {
+                transitions,
+                start: self.start,
+            },
+            log_z: value[self.start].ln(),
+        }
     }
 
     /// Returns the probability of each running value before each step, and of the last.
@@ -209,7 +219,8 @@ mod tests {
         let exact: Vec<f64> = (0..1288)
             .map(|i| p[i] * rewards[last(i)].exp() / z)
             .collect();
-        let (posterior, log_z) = Chain::new(&prior, &question).tilted(&rewards);
+        let tilted = Chain::new(&prior, &question).tilted(&rewards);
+        let (posterior, log_z) = (tilted.chain, tilted.log_z);
         assert!((log_z - z.ln()).abs() < 1e-4, "{log_z} {}", z.ln());
         let found = Chain::new(&other, &question);
         let pairs = || q.iter().zip(&exact);

@@ -17,7 +17,7 @@ use tiltrl_tilt::host::host;
 use tiltrl_tilt::noise::Noise;
 
 use super::baselines::policy_gradient;
-use super::figures::distances;
+use super::figures::{Line, distances};
 use super::outcome::{Check, Outcome};
 use super::request::{Request, Setting, System};
 use super::train::{Behaviour, Curve, Recipe, Target, Tuned, balance};
@@ -151,7 +151,11 @@ fn run(request: &Request) -> Result<Outcome, Error> {
             outcome.rows.push(row);
         }
     }
-    let curves: Vec<_> = methods.iter().map(|m| (m.name, &m.curve)).collect();
+    let curves = methods.iter().map(|m| Line {
+        label: m.name,
+        curve: &m.curve,
+    });
+    let curves: Vec<_> = curves.collect();
     let title = "Mean KL to the exact posterior, held-out questions";
     outcome
         .pictures

@@ -37,12 +37,12 @@ impl Set {
             let answer = token(question.answer());
             let log_reward: Vec<f64> = (0..VALUES).map(|v| answers.log_prob(v, answer)).collect();
             let prior = Chain::new(net(prior), &question);
-            let (exact, log_z) = prior.tilted(&log_reward);
+            let tilted = prior.tilted(&log_reward);
             Tested {
                 question,
                 prior,
-                exact,
-                log_z,
+                exact: tilted.chain,
+                log_z: tilted.log_z,
                 log_reward,
             }
         };

@@ -14,7 +14,7 @@ use crate::systems::baselines::policy_gradient;
 use crate::systems::digits::classifier::{CLASSES, Classifier};
 use crate::systems::digits::common::{classifier, load_set, prior_settings, recipe};
 use crate::systems::digits::images::{Coordinates, Set};
-use crate::systems::digits::pictures::digits;
+use crate::systems::digits::pictures::{Samples, digits};
 use crate::systems::digits::prior;
 use crate::systems::digits::truth::{Truth, Yardstick, diversity, reject};
 use crate::systems::exact::Sampled;
@@ -307,7 +307,8 @@ fn of_caption(
                 ("prior", before),
                 ("balance", &samples[..]),
                 ("exact", &exact[..]),
-            ];
+            ]
+            .map(|(label, rows)| Samples { label, rows });
             let picture = digits(&name, &setup.coordinates, &blocks);
             outcome.pictures.push(picture);
         }

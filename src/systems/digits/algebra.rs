@@ -1,7 +1,15 @@
 //! The little linear algebra that images ask for: symmetric eigenproblems, Fréchet distances, principal components.
 
-/// Returns eigenvalues and eigenvectors of a symmetric matrix [n · n] by Jacobi's rotations; vector i is row i.
-pub fn eigen(matrix: &[f64], n: usize) -> (Vec<f64>, Vec<f64>) {
+/// Eigenvalues with their vectors.
+pub struct Eigen {
+    /// The values, in no order.
+    pub values: Vec<f64>,
+    /// The vectors [n · n]: row i belongs to value i.
+    pub vectors: Vec<f64>,
+}
+
+/// Returns what a symmetric matrix [n · n] does along its own directions, by Jacobi's rotations.
+pub fn eigen(matrix: &[f64], n: usize) -> Eigen {
     let mut a = matrix.to_vec();
     let mut vectors = vec![0.0; n * n];
     (0..n).for_each(|i| vectors[i * n + i] = 1.0);
@@ -18,7 +26,10 @@ pub fn eigen(matrix: &[f64], n: usize) -> (Vec<f64>, Vec<f64>) {
             break;
         }
     }
-    ((0..n).map(|i| a[i * n + i]).collect(), vectors)
+    Eigen {
+        values: (0..n).map(|i| a[i * n + i]).collect(),
+        vectors,
+    }
 }
 
 /// Zeroes entry (p, q).
@@ -48,7 +59,7 @@ fn rotate(a: &mut [f64], vectors: &mut [f64], n: usize, (p, q): (usize, usize)) 
 
 /// Returns the square root of a symmetric positive semi-definite matrix [n · n]; eigenvalues below zero count as zero.
 fn root(matrix: &[f64], n: usize) -> Vec<f64> {
-    let (values, vectors) = eigen(matrix, n);
+    let Eigen { values, vectors } = eigen(matrix, n);
     let mut out = vec![0.0; n * n];
     for (value, v) in values.iter().zip(vectors.chunks_exact(n)) {
         let weight = value.max(0.0).sqrt();
@@ -123,15 +134,22 @@ pub fn frechet(a: &Moments, b: &Moments) -> f64 {
         .sum();
     let half = root(&a.covariance, n);
     let inner = product(&product(&half, &b.covariance, n), &half, n);
-    let (values, _) = eigen(&inner, n);
+    let values = eigen(&inner, n).values;
     let cross: f64 = values.iter().map(|v| v.max(0.0).sqrt()).sum();
     let trace = |m: &[f64]| (0..n).map(|i| m[i * n + i]).sum::<f64>();
     (between + trace(&a.covariance) + trace(&b.covariance) - 2.0 * cross).max(0.0)
 }
 
-/// Returns the `count` directions of largest variance of a covariance [n · n], by orthogonal iteration: rows [count · n] of length
-/// one, the largest first, and the variance along each.
-pub fn principal(covariance: &[f64], n: usize, count: usize) -> (Vec<f64>, Vec<f64>) {
+/// Directions of largest variance, the largest first.
+pub struct Principal {
+    /// Rows [count · n] of length one.
+    pub directions: Vec<f64>,
+    /// The variance along each.
+    pub variances: Vec<f64>,
+}
+
+/// Returns the `count` directions of largest variance of a covariance [n · n], by orthogonal iteration.
+pub fn principal(covariance: &[f64], n: usize, count: usize) -> Principal {
     const SWEEPS: usize = 60;
     // A start that no symmetry of images makes orthogonal to what is looked for.
     let start = |i: usize, j: usize| (((i * 7919 + j * 104_729 + 13) % 2027) as f64 / 2027.0) - 0.5;
@@ -152,7 +170,7 @@ pub fn principal(covariance: &[f64], n: usize, count: usize) -> (Vec<f64>, Vec<f
             inner[i * count + j] = 0.5 * (forth + back);
         }
     }
-    let (values, vectors) = eigen(&inner, count);
+    let Eigen { values, vectors } = eigen(&inner, count);
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
     let mut out = vec![0.0; count * n];
@@ -162,7 +180,10 @@ pub fn principal(covariance: &[f64], n: usize, count: usize) -> (Vec<f64>, Vec<f
             to.iter_mut().zip(row).for_each(|(t, r)| *t += weight * r);
         }
     }
-    (out, order.iter().map(|&i| values[i]).collect())
+    Principal {
+        directions: out,
+        variances: order.iter().map(|&i| values[i]).collect(),
+    }
 }
 
 fn applied(rows: &[f64], matrix: &[f64], n: usize) -> Vec<f64> {
@@ -264,8 +285,11 @@ mod tests {
                 matrix[i * n + j] = shared + 0.3 / (1.0 + (i as f64 - j as f64).abs());
             }
         }
-        let (rows, values) = principal(&matrix, n, 3);
-        let (mut all, _) = eigen(&matrix, n);
+        let Principal {
+            directions: rows,
+            variances: values,
+        } = principal(&matrix, n, 3);
+        let mut all = eigen(&matrix, n).values;
         all.sort_by(|a, b| b.total_cmp(a));
         for (k, row) in rows.chunks_exact(n).enumerate() {
             assert!((values[k] - all[k]).abs() < 1e-6, "{values:?} {all:?}");

@@ -75,20 +75,30 @@ fn parse<'a>(
     }
 }
 
+/// The bytes of a file, and its name for messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// How messages name it.
+    pub name: &'a str,
+    /// What it holds, plain or gzipped.
+    pub bytes: &'a [u8],
+}
+
 /// Reads images and labels from the bytes of two files, plain or gzipped; the names are for messages.
 ///
 /// # Errors
 /// [`Error::Run`] when a file is cut short, has bytes too many, is of another type, or when the two do not fit together.
-pub fn read(images: (&str, &[u8]), labels: (&str, &[u8])) -> Result<Labelled, Error> {
-    let (of_images, of_labels) = (unpacked(images.0, images.1)?, unpacked(labels.0, labels.1)?);
-    let (sizes, pixels) = parse(images.0, &of_images, IMAGES, 3)?;
-    let (counts, classes) = parse(labels.0, &of_labels, LABELS, 1)?;
+pub fn read(images: Named<'_>, labels: Named<'_>) -> Result<Labelled, Error> {
+    let of_images = unpacked(images.name, images.bytes)?;
+    let of_labels = unpacked(labels.name, labels.bytes)?;
+    let (sizes, pixels) = parse(images.name, &of_images, IMAGES, 3)?;
+    let (counts, classes) = parse(labels.name, &of_labels, LABELS, 1)?;
     if counts[0] != sizes[0] {
-        let expected = format!("{} labels, one for each image of {}", sizes[0], images.0);
-        return Err(damaged(labels.0, expected, counts[0]));
+        let expected = format!("{} labels, one for each image of {}", sizes[0], images.name);
+        return Err(damaged(labels.name, expected, counts[0]));
     }
     if let Some(&class) = classes.iter().find(|&&class| class > 9) {
-        return Err(damaged(labels.0, "classes from 0 to 9", class));
+        return Err(damaged(labels.name, "classes from 0 to 9", class));
     }
     Ok(Labelled {
         pixels: pixels.to_vec(),
@@ -117,8 +127,12 @@ pub fn read_part(folder: &Path, part: &str) -> Result<Labelled, Error> {
         Ok((path, bytes))
     };
     let (images, labels) = (load("images-idx3")?, load("labels-idx1")?);
-    let name = |path: &Path| path.display().to_string();
-    read((&name(&images.0), &images.1), (&name(&labels.0), &labels.1))
+    let [of_images, of_labels] = [&images, &labels].map(|(path, _)| path.display().to_string());
+    read(named(&of_images, &images.1), named(&of_labels, &labels.1))
+}
+
+fn named<'a>(name: &'a str, bytes: &'a [u8]) -> Named<'a> {
+    Named { name, bytes }
 }
 
 #[cfg(test)]
@@ -146,10 +160,11 @@ mod tests {
     #[test]
     fn plain_and_gzipped_files_read_alike() {
         let [images, labels] = files();
-        let plain = read(("i", &images), ("l", &labels)).expect("whole");
+        let plain = read(named("i", &images), named("l", &labels)).expect("whole");
         assert_eq!((plain.size, &plain.labels[..]), ([2, 3], &[7, 0][..]));
         assert_eq!(plain.pixels, (0..12).collect::<Vec<u8>>());
-        let packed = read(("i", &gzipped(&images)), ("l", &gzipped(&labels))).expect("whole");
+        let packed =
+            read(named("i", &gzipped(&images)), named("l", &gzipped(&labels))).expect("whole");
         assert_eq!(plain, packed);
     }
 
@@ -157,7 +172,8 @@ mod tests {
     fn damaged_files_are_refused_and_named() {
         let [images, labels] = files();
         let refused = |images: &[u8], labels: &[u8], words: &str| {
-            let error = read(("IMAGES", images), ("LABELS", labels)).expect_err("damaged");
+            let error =
+                read(named("IMAGES", images), named("LABELS", labels)).expect_err("damaged");
             let text = error.to_string();
             assert!(text.contains(words) && text.contains("hint"), "{text}");
         };

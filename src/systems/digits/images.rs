@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::algebra::{Moments, principal};
-use super::idx::{self, Labelled};
+use super::algebra::{Moments, Principal, principal};
+use super::idx::{self, Labelled, Named};
 use crate::error::Error;
 
 /// The way between pixels and what the models compute with.
@@ -50,7 +50,10 @@ impl Coordinates {
             &signed(&images.pixels[..images.pixels.len().min(MEASURED * n)]),
             n,
         );
-        let (directions, variances) = principal(&covariance, n, count);
+        let Principal {
+            directions,
+            variances,
+        } = principal(&covariance, n, count);
         let all: f64 = (0..n).map(|i| covariance[i * n + i]).sum();
         Self {
             size: images.size,
@@ -152,14 +155,14 @@ const HELD_OUT: usize = 6;
 /// Never, as long as the files are whole.
 pub fn small() -> Result<Labelled, Error> {
     idx::read(
-        (
-            "train-images-idx3-ubyte.gz",
-            include_bytes!("data/train-images-idx3-ubyte.gz"),
-        ),
-        (
-            "train-labels-idx1-ubyte.gz",
-            include_bytes!("data/train-labels-idx1-ubyte.gz"),
-        ),
+        Named {
+            name: "train-images-idx3-ubyte.gz",
+            bytes: include_bytes!("data/train-images-idx3-ubyte.gz"),
+        },
+        Named {
+            name: "train-labels-idx1-ubyte.gz",
+            bytes: include_bytes!("data/train-labels-idx1-ubyte.gz"),
+        },
     )
 }
 

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::console::Console;
     use crate::run::RunDir;
-    use crate::systems::folder::run_seed;
+    use crate::systems::folder::{Finished, run_seed};
     use crate::systems::request::{Request, Settings};
 
     /// A small prior of 8 × 8 digits, tilted to the even ones: log Z, the weights and the features come near rejection's, and a second
@@ -140,7 +140,7 @@ mod tests {
                 path: folder.path().join("seed-1"),
             },
         };
-        let (rows, notes) = run_seed(&SYSTEM, &request, "cpu").expect("runs");
+        let Finished { rows, notes } = run_seed(&SYSTEM, &request, "cpu").expect("runs");
         assert!(notes[0].contains("8 × 8 digits"), "{notes:?}");
         let row = |method: &str| rows.iter().find(|r| r.method == method).expect(method);
         let (prior, tilted, exact) = (row("prior"), row("balance"), row("exact"));
@@ -158,7 +158,7 @@ mod tests {
             let file = request.dir.path.join(format!("{stem}.png"));
             assert!(file.exists(), "{stem}");
         }
-        let (again, _) = run_seed(&SYSTEM, &request, "cpu").expect("finished");
+        let again = run_seed(&SYSTEM, &request, "cpu").expect("finished").rows;
         assert_eq!(again.len(), rows.len());
     }
 }

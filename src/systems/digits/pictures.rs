@@ -13,9 +13,27 @@ use crate::systems::train::{self, slug};
 const SHOWN: usize = 45;
 const COLUMNS: usize = 15;
 
+/// Samples of one sampler.
+#[derive(Clone, Copy, Debug)]
+pub struct Samples<'a> {
+    /// How the picture names the sampler.
+    pub label: &'a str,
+    /// Its samples [images · dim].
+    pub rows: &'a [f32],
+}
+
+/// Share of each class among the samples of one sampler.
+#[derive(Clone, Copy, Debug)]
+pub struct Shares<'a> {
+    /// How the picture names the sampler.
+    pub label: &'a str,
+    /// The shares, which sum to 1.
+    pub shares: [f64; 10],
+}
+
 /// Returns the first images of each block of rows [images · dim].
-pub fn digits(task: &str, coordinates: &Coordinates, blocks: &[(&str, &[f32])]) -> Picture {
-    let block = |(label, rows): &(&str, &[f32])| {
+pub fn digits(task: &str, coordinates: &Coordinates, blocks: &[Samples<'_>]) -> Picture {
+    let block = |Samples { label, rows }: &Samples<'_>| {
         let count = (rows.len() / coordinates.dim).min(SHOWN);
         Block {
             label: (*label).into(),
@@ -38,10 +56,10 @@ pub fn digits(task: &str, coordinates: &Coordinates, blocks: &[(&str, &[f32])]) 
 }
 
 /// Returns the share of each class among the samples of several samplers.
-pub fn classes(task: &str, samplers: &[(&str, [f64; 10])]) -> Picture {
+pub fn classes(task: &str, samplers: &[Shares<'_>]) -> Picture {
     let mut rows = Vec::new();
     for class in 0..10 {
-        for (label, shares) in samplers {
+        for Shares { label, shares } in samplers {
             rows.push(IntervalRow {
                 group: format!("{class}"),
                 label: (*label).into(),

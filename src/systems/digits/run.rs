@@ -339,10 +339,14 @@ fn draw<N: Denoiser>(
     tuned: &Tuned<GaussianDiffusion<N>>,
 ) -> Result<Vec<Picture>, Error> {
     let coordinates = &setup.set.coordinates;
-    let blocks = [("prior", before), ("balance", after), ("exact", exact)];
+    let blocks = [("prior", before), ("balance", after), ("exact", exact)]
+        .map(|(label, rows)| pictures::Samples { label, rows });
     let name = &known.task.name;
     let of = |rows: &[f32]| shares(&setup.classifier.classes(rows));
-    let shown = blocks.map(|(label, rows)| (label, of(rows)));
+    let shown = blocks.map(|block| pictures::Shares {
+        label: block.label,
+        shares: of(block.rows),
+    });
     Ok(vec![
         pictures::digits(name, coordinates, &blocks),
         pictures::classes(name, &shown),

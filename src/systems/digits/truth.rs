@@ -33,7 +33,10 @@ pub fn reject(log_reward: &[f64], noise: &mut Noise) -> Truth {
         .filter(|(_, (r, u))| **u < r.exp())
         .map(|(i, _)| i)
         .collect();
-    let (log_z, error) = log_z(log_reward);
+    let Estimate {
+        value: log_z,
+        error,
+    } = log_z(log_reward);
     let sum: f64 = accepted.iter().map(|&i| log_reward[i]).sum();
     Truth {
         log_reward: sum / accepted.len() as f64,
@@ -43,15 +46,26 @@ pub fn reject(log_reward: &[f64], noise: &mut Noise) -> Truth {
     }
 }
 
-/// Returns the log of the mean of exp(values) and its standard error, to first order.
-pub fn log_z(values: &[f64]) -> (f64, f64) {
+/// A number that was estimated.
+pub struct Estimate {
+    /// The estimate itself.
+    pub value: f64,
+    /// Its standard error.
+    pub error: f64,
+}
+
+/// Returns the log of the mean of exp(values) with its standard error, to first order.
+pub fn log_z(values: &[f64]) -> Estimate {
     let n = values.len() as f64;
     let log_z = log_mean_exp(values);
     let variance = values
         .iter()
         .map(|v| ((v - log_z).exp() - 1.0).powi(2))
         .sum::<f64>();
-    (log_z, (variance / (n - 1.0) / n).sqrt())
+    Estimate {
+        value: log_z,
+        error: (variance / (n - 1.0) / n).sqrt(),
+    }
 }
 
 /// Features of exact samples, and how far samples may be from them by chance alone.

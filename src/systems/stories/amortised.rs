@@ -9,11 +9,10 @@ use tiltrl_tilt::finetune::{Exploration, Mixture};
 use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::rtb::Shaping;
 
-use super::enumerate::Gap;
+use super::enumerate::{Gap, table};
 use super::file::Stories;
 use super::pairs::{Pair, Suffixes, draw};
 use super::reader::{Amortised, Reader, Seen, indices};
-use super::table;
 use crate::error::Error;
 use crate::systems::exact::Exact;
 use crate::systems::outcome::{Check, Outcome, Row};
@@ -48,16 +47,7 @@ pub fn run(
     let held_out = settings.count("held_out");
     let mut noise = Noise::keyed(request.seed, "pairs", 0);
     let pairs = draw(host, learned + held_out, &mut noise);
-    let seen = pairs.iter().map(|pair| seen(pair, stories)).collect();
-    let device = &request.compute.device;
-    let llama = Llama::new(&stories.weights, device);
-    let llama = match settings.count("amortised_rank") {
-        0 => llama,
-        rank => llama.with_adapters(rank, &mut noise),
-    };
-    let features = TOLD * stories.weights.shape.dim;
-    let net = Reader::new(llama, features, &mut noise, device);
-    let prior = Amortised::new(net, Arc::new(seen));
+    let prior = policy(&pairs, stories, &mut noise, request);
     let suffixes = Suffixes::new(host, &pairs);
     let log_reward = |z: &Strings, condition: &Tensor<2>| suffixes.of(z, &indices(condition));
     let target = Target {
@@ -97,6 +87,20 @@ pub fn run(
         "one policy: {learned} pairs of stories that the Llama wrote; it is told the {TOLD} tokens after the gap; TV, KL and log Z are means over pairs, exact on each"
     ));
     Ok(())
+}
+
+/// The policy that is told of these pairs and has learned nothing yet: the prior.
+fn policy(pairs: &[Pair], stories: &Stories, noise: &mut Noise, request: &Request) -> Amortised {
+    let seen = pairs.iter().map(|pair| seen(pair, stories)).collect();
+    let device = &request.compute.device;
+    let llama = Llama::new(&stories.weights, device);
+    let llama = match request.settings.count("amortised_rank") {
+        0 => llama,
+        rank => llama.with_adapters(rank, noise),
+    };
+    let features = TOLD * stories.weights.shape.dim;
+    let net = Reader::new(llama, features, noise, device);
+    Amortised::new(net, Arc::new(seen))
 }
 
 /// What the policy sees of a pair: the text before, and the embeddings of the first tokens after the gap.

@@ -3,6 +3,11 @@
 use rayon::prelude::*;
 use tiltrl_policies::nets::llama::{HostLlama, Position};
 
+use crate::error::Error;
+use crate::run::{read_state, write_state};
+use crate::systems::request::Request;
+use crate::systems::train::slug;
+
 /// Share of Z that all infills which are given up together may hold.
 const GIVEN_UP: f64 = 1e-3;
 
@@ -24,6 +29,34 @@ pub struct Infills {
     pub log_suffix: Vec<f64>,
     /// How many were given up before their suffix was read to the end.
     pub given_up: usize,
+}
+
+/// Reads the table of a task from the folder of the seed, or makes it: log p(z | prefix) and log p(suffix | prefix, z) of all infills.
+///
+/// # Errors
+/// When the table cannot be read or written.
+pub fn table(name: &str, gap: &Gap<'_>, request: &Request) -> Result<[Vec<f64>; 2], Error> {
+    let path = request.dir.state(&format!("infills-{}", slug(name)));
+    if path.exists() {
+        return read_state(&path);
+    }
+    if request.console != crate::console::Console::Quiet {
+        crate::console::note(&format!("{name}: reading the suffix after all infills"));
+    }
+    let Infills {
+        log_prior,
+        log_suffix,
+        given_up,
+    } = gap.enumerate();
+    if request.console != crate::console::Console::Quiet {
+        let all = log_prior.len();
+        crate::console::note(&format!(
+            "{name}: {all} infills, {given_up} of them given up early; together they hold less than a thousandth of Z"
+        ));
+    }
+    let table = [log_prior, log_suffix];
+    write_state(&path, &table)?;
+    Ok(table)
 }
 
 impl Gap<'_> {

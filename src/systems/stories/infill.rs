@@ -61,7 +61,7 @@ impl Infill {
         assert_eq!(self.length, 2, "two tokens");
         let count = self.net.shape().vocabulary;
         let first = self.prefix.len() - 1;
-        let rows = |tree: &Tree| host64(activation::log_softmax(self.net.logits(tree), 1));
+        let rows = |tree: &Tree| host64(activation::log_softmax(self.net.logits(tree, None), 1));
         let start = rows(&Tree::of(&self.prefix));
         let start: Vec<f64> = start[first * count..].iter().map(|l| l.exp()).collect();
         let mut out = Vec::with_capacity(count * count);
@@ -117,7 +117,7 @@ impl SequentialModel for Infill {
 
     fn step_log_probs(&self, path: &Strings, steps: Range<usize>) -> Tensor<2> {
         let (tree, nodes) = self.tree(path, &steps);
-        let log_probs = activation::log_softmax(self.net.logits(&tree), 1);
+        let log_probs = activation::log_softmax(self.net.logits(&tree, None), 1);
         let [rows, count] = log_probs.dims();
         let device = log_probs.device().inner();
         let tokens = path.tokens.chunks_exact(path.length);
@@ -145,7 +145,7 @@ impl Explore for Infill {
         };
         for step in 0..self.length {
             let (tree, nodes) = net.tree(&z, &(step..step + 1));
-            let logits = host64(net.net.logits(&tree));
+            let logits = host64(net.net.logits(&tree, None));
             let mut sums: HashMap<usize, Vec<f64>> = HashMap::new();
             for (row, draw) in noise.uniform_rows(rows, 1).into_iter().enumerate() {
                 let logits = &logits[nodes[row] * count..(nodes[row] + 1) * count];

@@ -20,22 +20,17 @@ use tiltrl_policies::nets::llama::{HostLlama, Llama};
 use tiltrl_tilt::noise::Noise;
 
 use super::exact::Exact;
-use super::figures::{Shown, distances, probabilities};
+use super::figures::{Line, Shown, distances, probabilities};
 use super::outcome::Outcome;
 use super::request::{Request, Setting, System};
 use super::train::slug;
 use crate::error::Error;
-use crate::run::{read_state, write_state};
-use enumerate::{Gap, Infills};
+use enumerate::{Gap, table};
 use file::{Stories, load};
 use infill::Infill;
 use tokenizer::{START, Tokenizer};
-use work::{Curves, Work};
+use work::{Curves, Solved, Work};
 
-/// Total variation that a row must stay below.
-const TV: f64 = 0.03;
-/// Infills that ELBO, importance and ESS are estimated from.
-const PATHS: usize = 2048;
 /// Texts before and after a gap.
 const TASKS: [(&str, [&str; 2]); 3] = [
     (
@@ -170,31 +165,6 @@ fn run(request: &Request) -> Result<Outcome, Error> {
     Ok(outcome)
 }
 
-/// Reads the table of a task from the folder of the seed, or makes it.
-pub(super) fn table(name: &str, gap: &Gap<'_>, request: &Request) -> Result<[Vec<f64>; 2], Error> {
-    let path = request.dir.state(&format!("infills-{}", slug(name)));
-    if path.exists() {
-        return read_state(&path);
-    }
-    if request.console != crate::console::Console::Quiet {
-        crate::console::note(&format!("{name}: reading the suffix after all infills"));
-    }
-    let Infills {
-        log_prior,
-        log_suffix,
-        given_up,
-    } = gap.enumerate();
-    if request.console != crate::console::Console::Quiet {
-        let all = log_prior.len();
-        crate::console::note(&format!(
-            "{name}: {all} infills, {given_up} of them given up early; together they hold less than a thousandth of Z"
-        ));
-    }
-    let table = [log_prior, log_suffix];
-    write_state(&path, &table)?;
-    Ok(table)
-}
-
 fn task(
     name: &str,
     [before, after]: &[&str; 2],
@@ -235,7 +205,7 @@ fn task(
     let settings = &request.settings;
     let same = 4 * settings.count("updates") * work.behaviour().paths();
     rows.push(exact.importance_resampling(&task, same, &mut noise));
-    let (found, curves) = work.solve(&whole, &mut rows)?;
+    let Solved { found, curves } = work.solve(&whole, &mut rows)?;
     if settings.count("rank") > 0 {
         let mut noise = Noise::keyed(request.seed, "adapters", 0);
         let net = llama.with_adapters(settings.count("rank"), &mut noise);
@@ -286,7 +256,8 @@ fn draw(
         &label,
         12,
     ));
-    let curves: Vec<_> = curves.iter().map(|(name, curve)| (*name, curve)).collect();
+    let lines = curves.iter().map(|(label, curve)| Line { label, curve });
+    let curves: Vec<_> = lines.collect();
     let title = format!("Distance to the exact posterior: {name}");
     outcome
         .pictures

@@ -52,7 +52,7 @@ impl Reader {
         let width = forest.features.len() / nodes;
         let told = matrix(forest.features.clone(), width, &device);
         let added = activation::silu(told.matmul(self.inner.val())).matmul(self.outer.val());
-        activation::log_softmax(self.llama.logits_with(&forest.tree, added), 1)
+        activation::log_softmax(self.llama.logits(&forest.tree, Some(added)), 1)
     }
 }
 

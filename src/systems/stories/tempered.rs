@@ -9,11 +9,10 @@ use tiltrl_policies::nets::llama::Llama;
 use tiltrl_tilt::finetune::Exploration;
 use tiltrl_tilt::rtb::Shaping;
 
-use super::TV;
 use super::file::Stories;
 use super::infill::Infill;
 use super::tokenizer::{START, Tokenizer};
-use super::work::Work;
+use super::work::{TV, Work};
 use crate::error::Error;
 use crate::systems::exact::Exact;
 use crate::systems::outcome::{Check, Outcome};

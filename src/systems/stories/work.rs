@@ -6,13 +6,17 @@ use tiltrl_tilt::finetune::{Exploration, Mixture, ReplayOptions};
 use tiltrl_tilt::noise::Noise;
 
 use super::infill::{Infill, none};
-use super::{PATHS, TV};
 use crate::error::Error;
 use crate::systems::baselines::{best_samples, policy_gradient};
 use crate::systems::exact::{Exact, Sampled};
 use crate::systems::outcome::{Check, Row};
 use crate::systems::request::Request;
 use crate::systems::train::{Behaviour, Recipe, Target, Tuned, balance};
+
+/// Total variation that a row must stay below.
+pub const TV: f64 = 0.03;
+/// Infills that ELBO, importance and ESS are estimated from.
+const PATHS: usize = 2048;
 
 /// What the methods of a task share.
 pub struct Work<'a> {
@@ -30,6 +34,14 @@ pub struct Work<'a> {
 
 /// Distances of the methods of a task over their updates.
 pub type Curves = Vec<(&'static str, crate::systems::train::Curve)>;
+
+/// What tilting and the baselines of a task came to.
+pub struct Solved {
+    /// The posterior's probability of every infill.
+    pub found: Vec<f64>,
+    /// Distances of the methods over their updates.
+    pub curves: Curves,
+}
 
 impl Work<'_> {
     /// Returns how the methods are trained; `updates` names the setting of their number.
@@ -119,7 +131,7 @@ impl Work<'_> {
     ///
     /// # Errors
     /// Those of training.
-    pub fn solve(&self, prior: &Infill, rows: &mut Vec<Row>) -> Result<(Vec<f64>, Curves), Error> {
+    pub fn solve(&self, prior: &Infill, rows: &mut Vec<Row>) -> Result<Solved, Error> {
         let tuned = self.balance(prior, "all")?;
         let mut row = self.row("balance", prior, &tuned);
         let distance = row.distance.unwrap_or(f64::NAN);
@@ -128,7 +140,7 @@ impl Work<'_> {
         let found = tuned.model.enumerate();
         let mut curves: Curves = vec![("balance", tuned.curve)];
         if self.request.settings.count("baseline_updates") == 0 {
-            return Ok((found, curves));
+            return Ok(Solved { found, curves });
         }
         let recipe = self.recipe("baseline_updates");
         let paths = self.behaviour().paths();
@@ -148,6 +160,6 @@ impl Work<'_> {
             rows.push(self.row(name, prior, &tuned));
             curves.push((name, tuned.curve));
         }
-        Ok((found, curves))
+        Ok(Solved { found, curves })
     }
 }

@@ -6,7 +6,7 @@ use tiltrl_tilt::noise::Noise;
 use tiltrl_tilt::sequential::{Batched, SequentialModel};
 
 use super::data::{Lexicon, Sentence};
-use super::models::{Rationales, Teller, conditions, enumerate, labels};
+use super::models::{Rationale, Rationales, Teller, conditions, enumerate, labels};
 use crate::error::Error;
 use crate::systems::exact::{Exact, draw};
 use crate::systems::request::Request;
@@ -107,7 +107,7 @@ impl Work<'_> {
     }
 
     /// Rationales of every labelled sentence.
-    fn expectation(&self, source: Source<'_>, noise: &mut Noise) -> Vec<(Vec<usize>, bool, f64)> {
+    fn expectation(&self, source: Source<'_>, noise: &mut Noise) -> Vec<Rationale> {
         let each = (SEEN / self.labelled.len()).clamp(2, 256);
         let weight = 1.0 / each as f64;
         let mut seen = Vec::new();
@@ -128,12 +128,17 @@ impl Work<'_> {
             let labels = some
                 .iter()
                 .flat_map(|s| std::iter::repeat_n(s.subjective, each));
-            seen.extend(found.into_iter().zip(labels).map(|(z, y)| (z, y, weight)));
+            let rationale = |(words, subjective)| Rationale {
+                words,
+                subjective,
+                weight,
+            };
+            seen.extend(found.into_iter().zip(labels).map(rationale));
         }
         seen
     }
 
-    fn maximisation(&self, seen: &[(Vec<usize>, bool, f64)], start: &Teller) -> Teller {
+    fn maximisation(&self, seen: &[Rationale], start: &Teller) -> Teller {
         let fitted = start.fitted(seen, self.request.settings.number("penalty"));
         fitted.settled(self.length(), self.shares)
     }

@@ -193,6 +193,17 @@ pub struct Teller {
     pub weights: Vec<f64>,
 }
 
+/// Words that were given as the reason of a label.
+#[derive(Clone, Debug)]
+pub struct Rationale {
+    /// The words, by their index.
+    pub words: Vec<usize>,
+    /// The label: whether the sentence is subjective.
+    pub subjective: bool,
+    /// How much it counts.
+    pub weight: f64,
+}
+
 impl Teller {
     /// Returns the teller that knows nothing.
     pub fn new(words: usize) -> Self {
@@ -248,14 +259,14 @@ impl Teller {
     }
 
     /// Returns the teller that fits weighted rationales best: Σ weight · log p(y | z) − ½ `penalty` · |weights of words|².
-    pub fn fitted(&self, seen: &[(Vec<usize>, bool, f64)], penalty: f64) -> Self {
+    pub fn fitted(&self, seen: &[Rationale], penalty: f64) -> Self {
         let mut found = self.clone();
         let last = found.weights.len() - 1;
         // Curvature of a word is at most a quarter of the weight of its rationales, times the words that share them.
         let mut curvature = vec![penalty; last + 1];
         curvature[last] = 1e-6;
-        for (z, _, weight) in seen {
-            let words: Vec<usize> = z.iter().copied().filter(|&t| t < last).collect();
+        for Rationale { words, weight, .. } in seen {
+            let words: Vec<usize> = words.iter().copied().filter(|&t| t < last).collect();
             let shared = 0.25 * weight * (words.len() + 1) as f64;
             words
                 .iter()
@@ -265,10 +276,10 @@ impl Teller {
         for _ in 0..300 {
             let mut slope: Vec<f64> = found.weights.iter().map(|w| -penalty * w).collect();
             slope[last] = 0.0;
-            for (z, subjective, weight) in seen {
-                let p = 1.0 / (1.0 + (-found.log_odds(z)).exp());
-                let error = weight * (f64::from(u8::from(*subjective)) - p);
-                let words = z.iter().copied().filter(|&t| t < last);
+            for seen in seen {
+                let p = 1.0 / (1.0 + (-found.log_odds(&seen.words)).exp());
+                let error = seen.weight * (f64::from(u8::from(seen.subjective)) - p);
+                let words = seen.words.iter().copied().filter(|&t| t < last);
                 words.chain([last]).for_each(|w| slope[w] += error);
             }
             let steps = slope.iter().zip(&curvature);
@@ -295,7 +306,12 @@ mod tests {
             (vec![0], false, 1.0),
             (vec![1, 0], false, 2.0),
             (vec![2], true, 1.0),
-        ];
+        ]
+        .map(|(words, subjective, weight)| Rationale {
+            words,
+            subjective,
+            weight,
+        });
         let found = Teller::new(2).fitted(&seen, 0.5);
         let p = |z: &[usize]| found.log_prob(z, true).exp();
         let first = 3.0 * (1.0 - p(&[0])) - p(&[0]) - 2.0 * p(&[1, 0]) - 0.5 * found.weights[0];

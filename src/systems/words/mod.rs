@@ -13,7 +13,7 @@ use tiltrl_tilt::sequential::SequentialModel;
 
 use super::baselines::{best_samples, policy_gradient};
 use super::exact::{Exact, Sampled};
-use super::figures::{Shown, distances, probabilities};
+use super::figures::{Line, Shown, distances, probabilities};
 use super::outcome::{Check, Outcome, Row};
 use super::request::{Request, Setting, System};
 use super::train::{Behaviour, Curve, Recipe, Target, Tuned, balance};
@@ -275,7 +275,8 @@ fn draw(
     ];
     let name = |i: usize| spelled(task.elements[i], length);
     let stem = |what: &str| format!("{what}-{}", task.name);
-    let curves: Vec<_> = curves.iter().map(|(name, curve)| (*name, curve)).collect();
+    let lines = curves.iter().map(|(label, curve)| Line { label, curve });
+    let curves: Vec<_> = lines.collect();
     outcome.pictures.push(probabilities(
         &stem("strings"),
         &format!("Words and their probabilities: {}", task.name),

@@ -7,31 +7,12 @@ use tiltrl_tilt::host::host;
 use tiltrl_tilt::sequential::Batched;
 
 use super::MaskedDiffusion;
+use super::table::Table;
 use crate::models::strings::Strings;
 use crate::nets::MaskedNet;
 
 /// Strings that the network sees at once.
 const ROWS: usize = 8192;
-
-/// The network's outputs for every partly masked string, by its number in base vocabulary + 1.
-pub(super) struct Table {
-    outputs: Vec<f32>,
-    width: usize,
-    /// Row of outputs of each number; finished strings have none.
-    rows: Vec<u32>,
-}
-
-impl Table {
-    /// Returns the outputs of partly masked strings [rows · width], in their order.
-    pub(super) fn read(&self, partial: &Strings, symbols: usize) -> Vec<f32> {
-        let mut out = Vec::with_capacity(partial.count() * self.width);
-        for state in partial.index(symbols) {
-            let at = self.rows[state] as usize * self.width;
-            out.extend_from_slice(&self.outputs[at..at + self.width]);
-        }
-        out
-    }
-}
 
 impl<N: MaskedNet> MaskedDiffusion<N> {
     /// Returns the same model with its network's outputs computed once for every partly masked string: for a frozen prior whose paths

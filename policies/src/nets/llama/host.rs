@@ -292,7 +292,7 @@ mod tests {
             .clone()
             .with_adapters(2, &mut Noise::keyed(2, "lora", 0));
         for module in [&llama, &adapted] {
-            let logits = host64(activation::log_softmax(module.logits(&tree), 1));
+            let logits = host64(activation::log_softmax(module.logits(&tree, None), 1));
             for (node, text) in [
                 (2, vec![1, 5, 3]),
                 (b, vec![1, 5, 3, 4]),
