@@ -46,7 +46,7 @@ pub fn run(
     let learned = settings.count("pairs");
     let held_out = settings.count("held_out");
     let mut noise = Noise::keyed(request.seed, "pairs", 0);
-    let pairs = draw(host, learned + held_out, &mut noise);
+    let pairs = draw(host, learned + held_out, &mut noise)?;
     let prior = policy(&pairs, stories, &mut noise, request);
     let suffixes = Suffixes::new(host, &pairs);
     let log_reward = |z: &Strings, condition: &Tensor<2>| suffixes.of(z, &indices(condition));

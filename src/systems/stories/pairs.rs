@@ -10,11 +10,14 @@ use tiltrl_tilt::noise::Noise;
 
 use super::reader::GAP;
 use super::tokenizer::START;
+use crate::error::Error;
 
 /// Tokens after a gap.
 const AFTER: usize = 6;
 /// Shortest and longest text before a gap, the start token included.
 const BEFORE: [usize; 2] = [6, 20];
+/// Stories per wanted pair after which no more are drawn.
+const STORIES_PER_PAIR: usize = 50;
 /// The last token that is no text: unknown, start, end.
 const LAST_MARK: u32 = 2;
 
@@ -28,9 +31,20 @@ pub struct Pair {
 }
 
 /// Returns so many different pairs of stories drawn from the Llama.
-pub fn draw(llama: &HostLlama, count: usize, noise: &mut Noise) -> Vec<Pair> {
+///
+/// # Errors
+/// [`Error::Run`] when its stories are too short for a gap or too much alike.
+pub fn draw(llama: &HostLlama, count: usize, noise: &mut Noise) -> Result<Vec<Pair>, Error> {
     let (mut pairs, mut seen) = (Vec::new(), HashSet::new());
+    let mut stories = 0;
     while pairs.len() < count {
+        stories += 1;
+        if stories > STORIES_PER_PAIR * count {
+            let found = pairs.len();
+            return Err(Error::Run(format!(
+                "amortised: {found} pairs of {count} were found in {stories} stories of this model: they end too early, or are alike\n  hint: ask for fewer with --set pairs={found}"
+            )));
+        }
         let draws = noise.uniform_rows(1, 1 + BEFORE[1] + GAP + AFTER);
         let before = BEFORE[0] + (draws[0] * (BEFORE[1] + 1 - BEFORE[0]) as f64) as usize;
         let length = before + GAP + AFTER;
@@ -46,7 +60,7 @@ pub fn draw(llama: &HostLlama, count: usize, noise: &mut Noise) -> Vec<Pair> {
             pairs.push(pair);
         }
     }
-    pairs
+    Ok(pairs)
 }
 
 /// A story of as many tokens as draws, one more with the start token.
@@ -163,7 +177,7 @@ mod tests {
         };
         let mut noise = Noise::keyed(5, "pairs", 0);
         let llama = HostLlama::new(&LlamaWeights::random(shape, &mut noise));
-        let pairs = draw(&llama, 3, &mut noise);
+        let pairs = draw(&llama, 3, &mut noise).expect("long enough");
         assert!(
             pairs
                 .iter()
